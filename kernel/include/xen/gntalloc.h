@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * User ABI of /dev/xen/gntalloc, the grant allocator.
+ *
+ * As xen/gntdev.h: Linux's LP64 layouts and names, nothing else
+ * (REFERENCE 1.2, 1.3).
+ */
+#ifndef _XEN_GNTALLOC_H_
+#define	_XEN_GNTALLOC_H_
+
+#ifdef _KERNEL
+#include <sys/types.h>
+#else
+#include <stdint.h>
+#endif
+
+#ifndef XENGNT_IOC
+#ifdef __linux__
+#include <linux/ioctl.h>
+#define	XENGNT_IOC(nr, type)	_IOC(_IOC_NONE, 'G', (nr), sizeof(type))
+#else
+#include <sys/ioccom.h>
+#define	XENGNT_IOC(nr, type)	_IO('G', (nr))
+#endif
+#endif
+
+/*
+ * Allocates count zeroed pages and grants them to domid.  index is an
+ * output, the mmap(2) offset of the first; count references are written to
+ * gref_ids[], whatever room the caller left behind the struct.
+ */
+#define	IOCTL_GNTALLOC_ALLOC_GREF					\
+	XENGNT_IOC(5, struct ioctl_gntalloc_alloc_gref)
+struct ioctl_gntalloc_alloc_gref {
+	uint16_t	domid;
+	uint16_t	flags;
+	uint32_t	count;
+	uint64_t	index;
+	uint32_t	gref_ids[1];
+};
+/* The peer may write; without it the grant is read-only (row A8). */
+#define	GNTALLOC_FLAG_WRITABLE	1
+
+/* Takes count pages, from byte offset index on, off the file. */
+#define	IOCTL_GNTALLOC_DEALLOC_GREF					\
+	XENGNT_IOC(6, struct ioctl_gntalloc_dealloc_gref)
+struct ioctl_gntalloc_dealloc_gref {
+	uint64_t	index;
+	uint32_t	count;
+};
+
+/* As IOCTL_GNTDEV_SET_UNMAP_NOTIFY, for a page of this file. */
+#define	IOCTL_GNTALLOC_SET_UNMAP_NOTIFY					\
+	XENGNT_IOC(7, struct ioctl_gntalloc_unmap_notify)
+struct ioctl_gntalloc_unmap_notify {
+	uint64_t	index;
+	uint32_t	action;
+	uint32_t	event_channel_port;
+};
+#ifndef UNMAP_NOTIFY_CLEAR_BYTE
+#define	UNMAP_NOTIFY_CLEAR_BYTE	0x1
+#define	UNMAP_NOTIFY_SEND_EVENT	0x2
+#endif
+
+#endif /* !_XEN_GNTALLOC_H_ */
