@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ALLOC_GREF and DEALLOC_GREF. */
+
+#include "compat.h"
+
+#include <sys/systm.h>
+#include <sys/errno.h>
+#include <sys/kernel.h>
+
+#include <xen/gntalloc.h>
+
+#include "xengnt.h"
+#include "gntalloc.h"
+
+/* Linux cannot get a buffer for the references of more (row A2). */
+#define	ALLOC_MAX	1048576
+
+static void
+grefs_rele(struct gntalloc_grefs *grefs)
+{
+	struct gntalloc_gref *gref, *next;
+
+	TAILQ_FOREACH_SAFE(gref, grefs, link, next)
+		gntalloc_gref_rele(gref);
+}
+
+/* REFERENCE 2.10; the order of the checks is the order of its rows. */
+int
+gntalloc_ioctl_alloc(struct gntalloc_file *file, char *uarg)
+{
+	struct ioctl_gntalloc_alloc_gref op;
+	struct gntalloc_grefs grefs;
+	struct gntalloc_gref *gref;
+	grant_ref_t *ids;
+	uint64_t page;
+	uint32_t i;
+	int error;
+
+	error = copyin(uarg, &op, sizeof(op));
+	if (error != 0)
+		return (error);
+	if (op.count > ALLOC_MAX)
+		return (ENOMEM);
+	error = gntalloc_reserve(op.count);
+	if (error != 0)
+		return (error);
+
+	/* From here on the indices are spent, whatever happens (A4, A5). */
+	sx_xlock(&file->lock);
+	page = file->next_page;
+	file->next_page += op.count;
+	sx_xunlock(&file->lock);
+	op.index = ptoa(page);
+
+	TAILQ_INIT(&grefs);
+	ids = mallocarray(op.count, sizeof(ids[0]), M_XENGNT, M_WAITOK);
+	for (i = 0; i < op.count; i++) {
+		error = gntalloc_gref_create(op.domid,
+		    (op.flags & GNTALLOC_FLAG_WRITABLE) == 0, &gref);
+		if (error != 0) {
+			/* The created ones give back their own share. */
+			gntalloc_unreserve(op.count - i);
+			grefs_rele(&grefs);
+			goto out;
+		}
+		gref->range.start = page + i;
+		TAILQ_INSERT_TAIL(&grefs, gref, link);
+		ids[i] = gref->ref;
+	}
+	sx_xlock(&file->lock);
+	TAILQ_FOREACH(gref, &grefs, link)
+		xengnt_index_insert(&file->grefs, &gref->range);
+	sx_xunlock(&file->lock);
+
+	/* A fault leaves them allocated, until close (row A6). */
+	error = copyout(&op, uarg, sizeof(op));
+	if (error == 0 && op.count != 0)
+		error = copyout(ids,
+		    uarg + offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids),
+		    op.count * sizeof(ids[0]));
+out:
+	free(ids, M_XENGNT);
+	return (error);
+}
+
+/*
+ * The first of count grefs without a hole from page on, or NULL.  count may
+ * be anything a caller says; the walk ends with the grefs there are.
+ */
+struct gntalloc_gref *
+gntalloc_find_run(struct gntalloc_file *file, uint64_t page, uint64_t count)
+{
+	struct xengnt_range *first, *range;
+
+	sx_assert(&file->lock, SA_XLOCKED);
+	first = range = xengnt_index_find(&file->grefs, page);
+	while (range != NULL && --count > 0)
+		range = xengnt_index_adjacent(range);
+	return (range == NULL ? NULL : gntalloc_range_gref(first));
+}
+
+/* REFERENCE 2.11: all of the range or nothing. */
+int
+gntalloc_ioctl_dealloc(struct gntalloc_file *file, char *uarg)
+{
+	struct ioctl_gntalloc_dealloc_gref op;
+	struct gntalloc_grefs grefs;
+	struct gntalloc_gref *gref;
+	struct xengnt_range *range, *next;
+	uint32_t i;
+	int error;
+
+	error = copyin(uarg, &op, sizeof(op));
+	if (error != 0)
+		return (error);
+	if (op.count == 0 || (op.index & PAGE_MASK) != 0)	/* D2, D3 */
+		return (EINVAL);
+	TAILQ_INIT(&grefs);
+	sx_xlock(&file->lock);
+	gref = gntalloc_find_run(file, atop(op.index), op.count);
+	if (gref != NULL) {
+		range = &gref->range;
+		for (i = 0; i < op.count; i++) {
+			next = xengnt_index_adjacent(range);
+			xengnt_index_remove(&file->grefs, range);
+			TAILQ_INSERT_TAIL(&grefs, gntalloc_range_gref(range),
+			    link);
+			range = next;
+		}
+	}
+	sx_xunlock(&file->lock);
+	if (gref == NULL)
+		return (EINVAL);
+	grefs_rele(&grefs);
+	return (0);
+}
+
+/* The last reference on the file is gone: nobody else sees the list. */
+void
+gntalloc_file_release_grefs(struct gntalloc_file *file)
+{
+	struct xengnt_range *range;
+
+	while ((range = xengnt_index_first(&file->grefs)) != NULL) {
+		xengnt_index_remove(&file->grefs, range);
+		gntalloc_gref_rele(gntalloc_range_gref(range));
+	}
+}

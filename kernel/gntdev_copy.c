@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * GRANT_COPY: REFERENCE 2.7.
+ *
+ * Operations are gathered up to 16 and issued together, as on Linux, because
+ * callers can see the number: on an error the gathered ones are dropped
+ * while earlier batches are complete.
+ */
+
+#include "compat.h"
+
+#include <sys/systm.h>
+#include <sys/errno.h>
+#include <sys/kernel.h>
+#include <sys/proc.h>
+
+#include <vm/vm_extern.h>
+#include <vm/vm_map.h>
+
+#include <xen/gntdev.h>
+
+#include "xengnt.h"
+#include "gntdev.h"
+
+#define	COPY_BATCH	16
+
+struct copy_batch {
+	struct gnttab_copy ops[COPY_BATCH];
+	int16_t		*ustatus[COPY_BATCH];	/* the segment's, in user space */
+	vm_page_t	pages[COPY_BATCH * 2];	/* held until issued */
+	u_int		nops;
+	u_int		npages;
+	int16_t		*failed;	/* segment whose code is stored */
+};
+
+static void
+copy_drop(struct copy_batch *b)
+{
+
+	vm_page_unhold_pages(b->pages, b->npages);
+	b->npages = 0;
+	b->nops = 0;
+}
+
+static int
+copy_issue(struct copy_batch *b)
+{
+	struct gnttab_copy *op;
+	u_int i;
+	int error;
+
+	if (b->nops == 0)
+		return (0);
+	error = xengnt_grant_op(GNTTABOP_copy, b->ops, b->nops);
+	for (i = 0; error == 0 && i < b->nops; i++) {
+		op = &b->ops[i];
+		xengnt_retry_eagain(GNTTABOP_copy, op, &op->status);
+		/* Of a segment's two operations the first code stays (C15). */
+		if (op->status == GNTST_okay || b->failed == b->ustatus[i])
+			continue;
+		if (suword16(b->ustatus[i], (uint16_t)op->status) != 0)
+			error = EFAULT;
+		b->failed = b->ustatus[i];
+	}
+	copy_drop(b);
+	return (error);
+}
+
+/* Holds the page behind a local address and names its frame. */
+static int
+copy_hold(struct copy_batch *b, vm_offset_t va, vm_prot_t prot,
+    xen_pfn_t *gmfn)
+{
+	vm_page_t *m;
+
+	m = &b->pages[b->npages];
+	if (vm_fault_quick_hold_pages(&curproc->p_vmspace->vm_map, va, 1, prot,
+	    m, 1) != 1)
+		return (EFAULT);
+	b->npages++;
+	*gmfn = atop(VM_PAGE_TO_PHYS(*m));
+	return (0);
+}
+
+/* One operation: bytes [done, done + n) of the segment, n <= what fits. */
+static int
+copy_add(struct copy_batch *b, const struct gntdev_grant_copy_segment *seg,
+    int16_t *ustatus, u_int done, u_int *added)
+{
+	struct gnttab_copy *op;
+	vm_offset_t va;
+	xen_pfn_t gmfn;
+	u_int len;
+	int error;
+
+	op = &b->ops[b->nops];
+	memset(op, 0, sizeof(*op));
+	len = seg->len - done;
+
+	if ((seg->flags & GNTCOPY_source_gref) != 0) {
+		op->flags |= GNTCOPY_source_gref;
+		op->source.u.ref = seg->source.foreign.ref;
+		op->source.domid = seg->source.foreign.domid;
+		op->source.offset = seg->source.foreign.offset + done;
+	} else {
+		va = (vm_offset_t)seg->source.virt + done;
+		len = MIN(len, PAGE_SIZE - (va & PAGE_MASK));
+		error = copy_hold(b, va, VM_PROT_READ, &gmfn);
+		if (error != 0)
+			return (error);
+		op->source.u.gmfn = gmfn;
+		op->source.domid = DOMID_SELF;
+		op->source.offset = va & PAGE_MASK;
+	}
+	if ((seg->flags & GNTCOPY_dest_gref) != 0) {
+		op->flags |= GNTCOPY_dest_gref;
+		op->dest.u.ref = seg->dest.foreign.ref;
+		op->dest.domid = seg->dest.foreign.domid;
+		op->dest.offset = seg->dest.foreign.offset + done;
+	} else {
+		va = (vm_offset_t)seg->dest.virt + done;
+		len = MIN(len, PAGE_SIZE - (va & PAGE_MASK));
+		error = copy_hold(b, va, VM_PROT_WRITE, &gmfn);
+		if (error != 0)
+			return (error);
+		op->dest.u.gmfn = gmfn;
+		op->dest.domid = DOMID_SELF;
+		op->dest.offset = va & PAGE_MASK;
+	}
+	op->len = len;
+	op->status = GNTST_general_error;
+	b->ustatus[b->nops++] = ustatus;
+	*added = len;
+	return (0);
+}
+
+/* Rows C4 to C13, in their order. */
+static int
+copy_segment(struct copy_batch *b, struct gntdev_grant_copy_segment *useg)
+{
+	struct gntdev_grant_copy_segment seg;
+	u_int done, n;
+	int error;
+
+	error = copyin(useg, &seg, sizeof(seg));
+	if (error != 0)
+		return (error);
+	if ((seg.flags & (GNTCOPY_source_gref | GNTCOPY_dest_gref)) == 0)
+		return (EINVAL);
+	if ((seg.flags & GNTCOPY_source_gref) != 0 &&
+	    seg.source.foreign.offset + seg.len > PAGE_SIZE)
+		return (EINVAL);
+	if ((seg.flags & GNTCOPY_dest_gref) != 0 &&
+	    seg.dest.foreign.offset + seg.len > PAGE_SIZE)
+		return (EINVAL);
+	if (suword16(&useg->status, GNTST_okay) != 0)
+		return (EFAULT);
+	for (done = 0; done < seg.len; done += n) {
+		if (b->nops == COPY_BATCH) {
+			error = copy_issue(b);
+			if (error != 0)
+				return (error);
+		}
+		error = copy_add(b, &seg, &useg->status, done, &n);
+		if (error != 0)
+			return (error);
+	}
+	return (0);
+}
+
+int
+gntdev_ioctl_copy(char *uarg)
+{
+	struct ioctl_gntdev_grant_copy op;
+	struct copy_batch b;
+	uint32_t i;
+	int error;
+
+	error = copyin(uarg, &op, sizeof(op));
+	if (error != 0)
+		return (error);
+	b.nops = 0;
+	b.npages = 0;
+	b.failed = NULL;
+	for (i = 0; error == 0 && i < op.count; i++)
+		error = copy_segment(&b, &op.segments[i]);
+	if (error == 0)
+		error = copy_issue(&b);
+	else
+		copy_drop(&b);
+	return (error);
+}

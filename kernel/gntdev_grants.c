@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hypercalls behind a map: one to map all of its grants, one to unmap
+ * them, however many pages.
+ */
+
+#include "compat.h"
+
+#include <sys/systm.h>
+#include <sys/errno.h>
+#include <sys/kernel.h>
+
+#include "xengnt.h"
+#include "xengnt_arena.h"
+#include "gntdev.h"
+
+/*
+ * A page of our own, mapped by ourselves, is lost: Xen takes its original
+ * address away (REFERENCE 3.11).  Linux lets it happen; we refuse (K17).
+ */
+static bool
+grant_is_own(const struct gnttab_map_grant_ref *op)
+{
+
+	return (op->dom == DOMID_SELF ||
+	    (op->dom == 0 && xen_initial_domain()));
+}
+
+/*
+ * Maps every grant of the map over its slot; called once in a map's life.
+ * Whatever goes wrong with a single grant is EINVAL (row P14); those that
+ * did get mapped stay so until the map's last reference goes.
+ */
+int
+gntdev_grants_map(struct gntdev_map *map, bool readonly)
+{
+	struct gnttab_map_grant_ref *op;
+	u_int i;
+	int error;
+
+	for (i = 0; i < map->count; i++) {
+		op = &map->map_ops[i];
+		if (grant_is_own(op))
+			return (EINVAL);
+		op->host_addr = map->slots[i]->pa;
+		op->flags = GNTMAP_host_map | (readonly ? GNTMAP_readonly : 0);
+		op->status = GNTST_general_error;
+	}
+	error = xengnt_grant_op(GNTTABOP_map_grant_ref, map->map_ops,
+	    map->count);
+	for (i = 0; i < map->count; i++) {
+		op = &map->map_ops[i];
+		xengnt_retry_eagain(GNTTABOP_map_grant_ref, op, &op->status);
+		if (op->status != GNTST_okay) {
+			/* Xen may have written to it. */
+			op->handle = GNTDEV_NO_HANDLE;
+			if (error == 0)
+				error = EINVAL;
+		}
+	}
+	return (error);
+}
+
+/*
+ * Unmaps what is mapped.  Slots that Xen does not confirm are taken out of
+ * map->slots and given up: mapping over them again would crash the domain.
+ */
+void
+gntdev_grants_unmap(struct gntdev_map *map)
+{
+	struct gnttab_unmap_grant_ref *op;
+	u_int i, n;
+	int error;
+
+	n = 0;
+	for (i = 0; i < map->count; i++) {
+		if (map->map_ops[i].handle == GNTDEV_NO_HANDLE)
+			continue;
+		op = &map->unmap_ops[n++];
+		op->host_addr = map->slots[i]->pa;
+		op->dev_bus_addr = 0;
+		op->handle = map->map_ops[i].handle;
+		op->status = GNTST_general_error;
+	}
+	if (n == 0)
+		return;
+	error = xengnt_grant_op(GNTTABOP_unmap_grant_ref, map->unmap_ops, n);
+	op = map->unmap_ops;
+	for (i = 0; i < map->count; i++) {
+		if (map->map_ops[i].handle == GNTDEV_NO_HANDLE)
+			continue;
+		if (error != 0 || op->status != GNTST_okay) {
+			xengnt_arena_leak(map->slots[i]);
+			map->slots[i] = NULL;
+		}
+		op++;
+	}
+}

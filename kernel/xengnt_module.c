@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The module: its place on the Xen bus, its nodes, its unload. */
+
+#include "compat.h"
+
+#include <sys/systm.h>
+#include <sys/bus.h>
+#include <sys/conf.h>
+#include <sys/errno.h>
+#include <sys/kernel.h>
+#include <sys/module.h>
+
+#include <xen/xen-os.h>
+
+#include "xengnt.h"
+#include "xengnt_arena.h"
+#include "gntalloc.h"
+
+MALLOC_DEFINE(M_XENGNT, "xengnt", "Xen grant devices");
+
+SYSCTL_NODE(_hw, OID_AUTO, xen, CTLFLAG_RD | CTLFLAG_MPSAFE, NULL, "Xen");
+SYSCTL_NODE(_hw_xen, OID_AUTO, gntdev, CTLFLAG_RD | CTLFLAG_MPSAFE, NULL,
+    "Xen grant mapper");
+SYSCTL_NODE(_hw_xen, OID_AUTO, gntalloc, CTLFLAG_RD | CTLFLAG_MPSAFE, NULL,
+    "Xen grant allocator");
+
+/* What lives, and in the top bit whether the module is on its way out. */
+#define	UNLOADING	0x80000000u
+static volatile u_int xengnt_live;
+
+static struct cdev *gntdev_node;
+static struct cdev *gntalloc_node;
+
+int
+xengnt_hold(void)
+{
+
+	if ((atomic_fetchadd_int(&xengnt_live, 1) & UNLOADING) == 0)
+		return (0);
+	xengnt_unhold();
+	return (ENXIO);
+}
+
+void
+xengnt_hold_more(void)
+{
+
+	/* Also while unloading fails: what the caller holds counts already. */
+	atomic_add_int(&xengnt_live, 1);
+}
+
+void
+xengnt_unhold(void)
+{
+
+	atomic_subtract_int(&xengnt_live, 1);
+}
+
+static int
+xengnt_make_node(struct cdev **node, struct cdevsw *devsw, const char *name)
+{
+	struct make_dev_args args;
+
+	make_dev_args_init(&args);
+	args.mda_flags = MAKEDEV_WAITOK | MAKEDEV_CHECKNAME;
+	args.mda_devsw = devsw;
+	args.mda_uid = UID_ROOT;
+	args.mda_gid = GID_WHEEL;
+	args.mda_mode = 0600;
+	return (make_dev_s(&args, node, "%s", name));
+}
+
+static void
+xengnt_identify(driver_t *driver __unused, device_t parent)
+{
+
+	/* The child of an earlier load stays behind, unattached. */
+	if (xen_domain() && device_find_child(parent, "xengnt", 0) == NULL)
+		BUS_ADD_CHILD(parent, 0, "xengnt", 0);
+}
+
+static int
+xengnt_probe(device_t dev)
+{
+
+	device_set_desc(dev, "Xen grant devices with Linux's ABI");
+	return (BUS_PROBE_NOWILDCARD);
+}
+
+static int
+xengnt_attach(device_t dev)
+{
+	int error;
+
+	xengnt_live = 0;
+	xengnt_arena_init(dev);
+	gntalloc_deferred_init();
+	error = xengnt_make_node(&gntdev_node, &gntdev_cdevsw, "xen/gntdev");
+	if (error == EEXIST) {
+		/* The base system's driver was there first (REFERENCE 3.12). */
+		error = xengnt_make_node(&gntdev_node, &gntdev_cdevsw,
+		    "xen/xengntdev");
+		if (error == 0)
+			device_printf(dev, "/dev/xen/gntdev is taken, using "
+			    "/dev/xen/xengntdev; hint.gntdev.0.disabled=\"1\" "
+			    "in loader.conf(5) frees the name\n");
+	}
+	if (error != 0) {
+		device_printf(dev, "no node for gntdev: error %d\n", error);
+		goto fail;
+	}
+	error = xengnt_make_node(&gntalloc_node, &gntalloc_cdevsw,
+	    "xen/gntalloc");
+	if (error != 0) {
+		device_printf(dev, "no node for gntalloc: error %d\n", error);
+		goto fail_gntdev;
+	}
+	return (0);
+fail_gntdev:
+	destroy_dev(gntdev_node);
+fail:
+	gntalloc_deferred_fini();
+	xengnt_arena_fini();
+	return (error);
+}
+
+static int
+xengnt_detach(device_t dev __unused)
+{
+
+	/* From now on no open succeeds; give up if one did before. */
+	if (atomic_cmpset_int(&xengnt_live, 0, UNLOADING) == 0)
+		return (EBUSY);
+	destroy_dev(gntalloc_node);
+	destroy_dev(gntdev_node);
+	gntalloc_deferred_fini();
+	xengnt_arena_fini();
+	return (0);
+}
+
+static device_method_t xengnt_methods[] = {
+	DEVMETHOD(device_identify, xengnt_identify),
+	DEVMETHOD(device_probe, xengnt_probe),
+	DEVMETHOD(device_attach, xengnt_attach),
+	DEVMETHOD(device_detach, xengnt_detach),
+	DEVMETHOD_END
+};
+
+static driver_t xengnt_driver = {
+	"xengnt",
+	xengnt_methods,
+	0,
+};
+
+DRIVER_MODULE(xengnt, xenpv, xengnt_driver, 0, 0);
+MODULE_VERSION(xengnt, 1);
