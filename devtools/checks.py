@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The steps of ./dev test.  Each counts its own tests; one that cannot run is a failed test."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devtools import environment, freebsd, lint
+from devtools.console import Console, DevError, shown
+from devtools.paths import ASAN, NATIVE, RESULTS, ROOT, cache_dir, freebsd_build
+
+PARITY = ROOT / "compat-tests/parity.py"
+# Cell states of the parity report that are neither a pass nor a failure.
+PARITY_SKIPS = {"skip", "n/a"}
+
+
+@dataclass
+class Tally:
+    """What one step found; a failure carries one line for the summary."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, ok: bool, name: str) -> None:
+        if ok:
+            self.passed += 1
+        else:
+            self.failed += 1
+            self.failures.append(name)
+
+    def merge(self, other: Tally) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.failures += other.failures
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    about: str
+    run: Callable[[Console, Options], Tally]
+    vms: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    quick: bool = False
+    pytest: Sequence[str] = ()
+
+
+def junit(path: Path) -> Tally:
+    """Counts a JUnit file; every test suite has one result a test case, its worst child."""
+    tally = Tally()
+    for case in ElementTree.parse(path).iter("testcase"):
+        children = {child.tag for child in case}
+        name = f"{case.get('classname', '')}::{case.get('name', '')}"
+        if children & {"failure", "error"}:
+            tally.add(False, name)
+        elif "skipped" in children:
+            tally.skipped += 1
+        else:
+            tally.add(True, name)
+    return tally
+
+
+def build(console: Console, what: str, where: Path) -> Tally:
+    """Counts as one test; without it the tests behind it cannot be believed."""
+    tally = Tally()
+    status, log = console.run(
+        f"build {what}", [environment.tool("ninja"), "-C", where], env=environment.environment()
+    )
+    tally.add(status == 0, f"build {what}: see {shown(log)}")
+    if status != 0:
+        console.show_tail(log)
+    return tally
+
+
+def meson(console: Console, where: Path, extra_env: dict[str, str]) -> Tally:
+    tally = build(console, where.name, where)
+    if tally.failed:
+        return tally
+    report = where / "meson-logs/testlog.junit.xml"
+    report.unlink(missing_ok=True)
+    status, log = console.run(
+        f"meson test {where.name}",
+        [environment.tool("meson"), "test", "-C", where, "--no-rebuild", "--print-errorlogs"],
+        env={**environment.environment(), **extra_env},
+    )
+    if status != 0:
+        console.show_tail(log)
+    found = junit(report) if report.exists() else Tally()
+    if status != 0 and not found.failed:
+        found.add(False, f"meson test {where.name}: status {status}, see {shown(log)}")
+    tally.merge(found)
+    return tally
+
+
+def native(console: Console, options: Options) -> Tally:
+    return meson(console, NATIVE, {})
+
+
+def sanitizers(console: Console, options: Options) -> Tally:
+    stop = {
+        "ASAN_OPTIONS": "abort_on_error=0:exitcode=98:detect_leaks=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    }
+    return meson(console, ASAN, stop)
+
+
+def pytest(console: Console, what: str, argv: Sequence[str | Path]) -> Tally:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    report = RESULTS / f"{what}.xml"
+    report.unlink(missing_ok=True)
+    status, log = console.run(
+        f"pytest {what}",
+        [environment.tool("python3"), "-m", "pytest", f"--junit-xml={report}", *argv],
+        env=environment.environment(),
+    )
+    if status != 0:
+        console.show_tail(log)
+    tally = junit(report) if report.exists() else Tally()
+    # 1: tests failed, and are counted.  Anything else (nothing collected too) is no result.
+    if status not in (0, 1) or (status == 1 and not tally.failed):
+        tally.add(False, f"pytest {what}: status {status}, see {shown(log)}")
+    return tally
+
+
+def typecheck(console: Console, options: Options) -> Tally:
+    return pytest(console, "typecheck", ["tests/typecheck"])
+
+
+def cross(console: Console, options: Options) -> Tally:
+    """The library for FreeBSD, and what its ELF files promise to the linker."""
+    tally = Tally()
+    libraries: list[str] = []
+    for release in freebsd.RELEASES.values():
+        where = freebsd_build(release.major)
+        tally.merge(build(console, where.name, where))
+        libraries += ["--library", str(where / "libxengnttab-freebsd/libxengnttab.so.1.2")]
+    libraries += ["--library", str(NATIVE / "libxengnttab-freebsd/libxengnttab.so.1.2")]
+    if not tally.failed:
+        tally.merge(pytest(console, "symbols", ["tests/lib/test_symbols.py", *libraries]))
+    return tally
+
+
+def lints(console: Console, options: Options) -> Tally:
+    tally = Tally()
+    files = lint.tracked()
+    for check in lint.checks():
+        status, log = check.run(console, files)
+        tally.add(status == 0, f"lint {check.name}: see {shown(log)}")
+        if status != 0:
+            console.show_tail(log)
+    return tally
+
+
+def unit(console: Console, options: Options) -> Tally:
+    """Everything pytest finds, but for what the other steps run."""
+    elsewhere = ["--ignore=tests/typecheck", "--ignore=tests/lib/test_symbols.py"]
+    return pytest(console, "unit", options.pytest or elsewhere)
+
+
+def parity(console: Console, options: Options) -> Tally:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    report = RESULTS / "parity.json"
+    report.unlink(missing_ok=True)
+    targets = ["--targets", "host"] if options.quick else []
+    # The suite shows its own progress and table.
+    status = run_parity([*targets, "--json", str(report)])
+    if not report.exists():
+        tally = Tally()
+        tally.add(False, f"parity: status {status} and no report")
+        return tally
+    tally = count_parity(json.loads(report.read_text()))
+    if status != 0 and not tally.failed:
+        tally.add(False, f"parity: status {status}")
+    return tally
+
+
+def count_parity(report: dict[str, object]) -> Tally:
+    """One test a cell of the table (schema 1)."""
+    tally = Tally()
+    cases = report["cases"]
+    assert isinstance(cases, list)
+    for case in cases:
+        for target, result in case["results"].items():
+            status = result["status"]
+            if status in PARITY_SKIPS:
+                tally.skipped += 1
+            else:
+                documented = status == "diff" or status.startswith("diff ")
+                tally.add(status == "pass" or documented, f"{case['id']} on {target}: {status}")
+    return tally
+
+
+def run_parity(args: Sequence[str]) -> int:
+    import subprocess
+
+    sys.stdout.flush()
+    command = parity_command(args)
+    return subprocess.call(command, cwd=ROOT, env={**os.environ, **environment.environment()})
+
+
+def parity_command(args: Sequence[str]) -> list[str]:
+    return [str(environment.tool("python3")), str(PARITY), "--build", str(NATIVE),
+            "--cache", str(cache_dir()), *args]  # fmt: skip
+
+
+STEPS = (
+    Step("native", "C unit tests and host harness, built by this machine's compiler", native),
+    Step("sanitizers", "the same under AddressSanitizer and UBSan", sanitizers),
+    Step("typecheck", "the driver as FreeBSD 14 and 15 objects", typecheck),
+    Step("cross", "libxengnttab for FreeBSD 14 and 15, symbol versions", cross),
+    Step("lint", "formats, types, manual pages, licence lines", lints),
+    Step("unit", "Python unit tests", unit),
+    Step("parity", "parity suite: real Linux Dom0s and our driver", parity, vms=True),
+)
+
+
+def run_all(console: Console, options: Options, only: Sequence[str]) -> int:
+    """Runs the steps and prints the table; the last line is the count of everything."""
+    names = [step.name for step in STEPS]
+    if unknown := [name for name in only if name not in names]:
+        raise DevError(f"no step {unknown[0]!r}; there are {', '.join(names)}")
+    total = Tally()
+    rows = []
+    for step in STEPS:
+        if only and step.name not in only:
+            continue
+        console.say(f"{step.name}: {step.about}")
+        start = time.monotonic()
+        try:
+            tally = step.run(console, options)
+        except DevError as error:
+            tally = Tally()
+            tally.add(False, f"{step.name}: {error}")
+        rows.append((step.name, tally, time.monotonic() - start))
+        total.merge(tally)
+    _print_summary(rows, total)
+    return 1 if total.failed else 0
+
+
+def _print_summary(rows: list[tuple[str, Tally, float]], total: Tally) -> None:
+    width = min(shutil.get_terminal_size().columns, 100)
+    print(f"\n{'step':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for name, tally, seconds in rows:
+        print(f"{name:<12}{tally.passed:>8}{tally.failed:>8}{tally.skipped:>9}{seconds:>9.0f}")
+    if total.failures:
+        print("\nfailed:")
+        for line in total.failures:
+            print(f"  {line}"[:width] if sys.stdout.isatty() else f"  {line}")
+    print()
+    skipped = f", {total.skipped} skipped" if total.skipped else ""
+    print(f"{total.passed} passed, {total.failed} failed{skipped}", flush=True)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line of ./dev."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+from devtools import environment
+from devtools.console import Console, DevError
+from devtools.paths import ASAN, BUILD, NATIVE, ROOT, cache_dir, freebsd_build
+
+DESCRIPTION = """\
+One command for everything.  Each sub-command first sets up what is missing: Debian packages (as
+root), a Python environment in build/venv, FreeBSD's headers in the cache, the meson builds.
+"""
+EPILOG = """\
+environment:
+  XENGNT_CACHE      cache directory (default: $XDG_CACHE_HOME/xengnt or ~/.cache/xengnt)
+  FREEBSD_DIST      directory with FreeBSD's base.txz, kernel.txz and src.txz
+
+exit status: 0 all well, 1 something failed or is missing, 2 wrong usage.
+"""
+PARITY_EPILOG = """\
+Options are handed on to compat-tests/parity.py, the important ones being
+
+  --targets NAME,…   columns: linux-pv, linux-pvh (the reference), host
+  --cases PATTERN    only the cases whose name matches
+  --list             print the cases and end
+  --json FILE        write the results there, too
+
+Once set up, './dev parity --help' shows all of them.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="./dev", description=DESCRIPTION, epilog=EPILOG, formatter_class=raw
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser(
+        "parity", add_help=False, help="run the parity suite and print its table",
+        description="Runs the parity suite.", epilog=PARITY_EPILOG, formatter_class=raw,
+    )  # fmt: skip
+    test = commands.add_parser(
+        "test", help="run every test that needs no FreeBSD release",
+        description="Runs every test that needs no FreeBSD release, then prints a table of the"
+        " steps and, last, the sums.  Arguments after the options go to pytest: with them only"
+        " the unit step runs, unless --step says otherwise.",
+    )  # fmt: skip
+    test.add_argument("--quick", action="store_true",
+                      help="no virtual machines: parity only on the host harness")  # fmt: skip
+    test.add_argument("--step", action="append", default=[], metavar="NAME",
+                      help="only this step (repeat for more): native, sanitizers, typecheck,"
+                      " cross, lint, unit, parity")  # fmt: skip
+    test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="ARGS",
+                      help="arguments for pytest")  # fmt: skip
+    commands.add_parser("lint", help="run the linters", description="Runs the linters alone.")
+    fmt = "format C and Python files in place"
+    commands.add_parser("format", help=fmt, description=fmt.capitalize() + ".")
+    build = commands.add_parser(
+        "build", help="set up and build", description="Sets up and builds for this machine."
+    )
+    build.add_argument("--all", action="store_true",
+                       help="the sanitizer and FreeBSD builds, too")  # fmt: skip
+    clean = commands.add_parser(
+        "clean", help="remove build products",
+        description="Removes the build directories (and the environment with --all).",
+    )  # fmt: skip
+    clean.add_argument("--all", action="store_true", help="all of build/, the environment included")
+    clean.add_argument("--cache", action="store_true", help="the cache, too (downloads, images)")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args, rest = parser().parse_known_args(argv)
+    if rest and args.command != "parity":
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        if args.command == "clean":
+            return _clean(args)
+        if args.command == "parity" and {"-h", "--help"} & set(rest):
+            return _parity_help(rest)
+        return _run(args, rest)
+    except DevError as error:
+        print(f"./dev: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("./dev: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace, rest: list[str]) -> int:
+    environment.check_machine()
+    environment.ensure_venv(Console())
+    # From here on everything of requirements.txt can be imported.
+    from devtools import checks, freebsd
+
+    console = Console()
+    everything = args.command == "test" or (args.command == "build" and args.all)
+    if args.command != "format":
+        environment.set_up(console, cross=everything)
+    match args.command:
+        case "parity":
+            environment.compile_(console, NATIVE)
+            return checks.run_parity(rest)
+        case "test":
+            steps = args.step or (["unit"] if args.pytest else [])
+            options = checks.Options(quick=args.quick, pytest=args.pytest)
+            if steps and "native" not in steps:
+                environment.compile_(console, NATIVE)  # what the other steps look at
+            return checks.run_all(console, options, steps)
+        case "lint":
+            return checks.run_all(console, checks.Options(), ["lint"])
+        case "format":
+            return _format(console)
+        case _:
+            environment.compile_(console, NATIVE)
+            if args.all:
+                for where in (ASAN, *(freebsd_build(m) for m in freebsd.RELEASES)):
+                    environment.compile_(console, where)
+            return 0
+
+
+def _parity_help(rest: list[str]) -> int:
+    from devtools import checks
+
+    if environment.tool("python3").exists() and checks.PARITY.exists():
+        return checks.run_parity(rest)
+    print("usage: ./dev parity [OPTIONS]\n\nRuns the parity suite and prints its table.\n")
+    print(PARITY_EPILOG, end="")
+    return 0
+
+
+def _format(console: Console) -> int:
+    from devtools import lint
+
+    c_files = [p for p in lint.tracked() if p.suffix in (".c", ".h")]
+    console.check("clang-format", [environment.tool("clang-format"), "-i", *c_files])
+    console.check("ruff format", [environment.tool("ruff"), "format", "."])
+    console.check("ruff fix", [environment.tool("ruff"), "check", "--fix", "--exit-zero", "."])
+    return 0
+
+
+def _clean(args: argparse.Namespace) -> int:
+    if args.all:
+        shutil.rmtree(BUILD, ignore_errors=True)
+    elif BUILD.exists():
+        for path in BUILD.iterdir():
+            if path.is_dir() and path.name != "venv":
+                shutil.rmtree(path)
+    shutil.rmtree(ROOT / "report", ignore_errors=True)
+    if args.cache:
+        if os.path.realpath(cache_dir()) in ("/", os.path.expanduser("~")):
+            raise DevError(f"refusing to remove {cache_dir()}")
+        shutil.rmtree(cache_dir(), ignore_errors=True)
+    return 0

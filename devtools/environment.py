@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Setting up: packages, the virtual environment, FreeBSD's headers, the meson build directories.
+
+Each step leaves a stamp, so a second run only looks at stamps and is done in a moment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from devtools import freebsd, packages, stamp
+from devtools.console import Console, DevError
+from devtools.paths import ASAN, BUILD, NATIVE, ROOT, VENV, freebsd_build
+
+XEN_HEADERS = Path("/usr/include")
+REQUIREMENTS = ROOT / "requirements.txt"
+
+
+def in_venv() -> bool:
+    return Path(sys.prefix) == VENV
+
+
+def tool(name: str) -> Path:
+    return VENV / "bin" / name
+
+
+@contextmanager
+def exclusive(console: Console) -> Iterator[None]:
+    """Two ./dev at once set up one after the other."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.say("  waiting for another ./dev to finish its set-up …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def check_machine() -> None:
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise DevError(f"needs Linux on x86_64, this is {platform.system()} {platform.machine()}"
+                       " (on FreeBSD build by hand: see README.md)")  # fmt: skip
+
+
+def ensure_venv(console: Console) -> None:
+    """Makes build/venv and continues in it; returns only there."""
+    requirements = REQUIREMENTS.read_bytes()
+    key = stamp.digest(str(VENV), requirements)
+    mark = VENV / ".stamp"
+    if not stamp.fresh(mark, key):
+        with exclusive(console):
+            if not stamp.fresh(mark, key):
+                _make_venv(console)
+                stamp.write(mark, key)
+    if not in_venv():
+        python = str(tool("python3"))
+        sys.stdout.flush()
+        os.execv(python, [python, str(ROOT / "dev"), *sys.argv[1:]])
+
+
+def _make_venv(console: Console) -> None:
+    packages.ensure(console, packages.FIRST, clang=False)
+    if not in_venv():
+        if VENV.exists():
+            shutil.rmtree(VENV)
+        console.check("Python environment", [sys.executable, "-m", "venv", VENV])
+    console.check(
+        "Python packages",
+        [tool("python3"), "-m", "pip", "install", "--disable-pip-version-check",
+         "--progress-bar", "off", "-r", REQUIREMENTS],
+    )  # fmt: skip
+
+
+def set_up(console: Console, *, cross: bool) -> None:
+    """Everything a build needs; cross: FreeBSD's compiler, too."""
+    with exclusive(console):
+        packages.ensure(console, packages.NEEDS, clang=True)
+        clang = require_clang()
+        freebsd.ensure(console, clang.tool("clang"), clang.tool("llvm-ar"))
+        headers = f"-Dfreebsd_headers={freebsd.headers_dir()}"
+        configure(console, NATIVE, [headers, "-Dwerror=true"])
+        if cross:
+            configure(console, ASAN, [headers, "-Dwerror=true", "-Db_sanitize=address,undefined",
+                                      "-Db_lundef=false"])  # fmt: skip
+            for release in freebsd.RELEASES.values():
+                tools = {name: clang.tool(f"llvm-{name}") for name in ("ar", "strip", "objcopy")}
+                tools["c"] = clang.tool("clang")
+                path = freebsd.cross_file(release, tools, clang.tool("ld.lld"), XEN_HEADERS)
+                configure(console, freebsd_build(release.major),
+                          ["--cross-file", path, "-Dwerror=true"])  # fmt: skip
+
+
+def require_clang() -> packages.Clang:
+    clang = packages.find_clang()
+    if clang is None:
+        names = packages.install_line(packages.clang_packages())
+        raise DevError(f"no clang of version {packages.CLANG_OLDEST} or newer: {names}")
+    return clang
+
+
+def environment() -> Mapping[str, str]:
+    """The environment's programs first, for whatever a step starts."""
+    return {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+
+def configure(console: Console, where: Path, options: list[str | Path]) -> None:
+    """meson setup; later runs of ninja notice changed meson.build files by themselves."""
+    cross = b"".join(o.read_bytes() for o in options if isinstance(o, Path))
+    key = stamp.digest(str(where), *map(str, options), cross)
+    mark = where / ".stamp"
+    if stamp.fresh(mark, key) and (where / "build.ninja").exists():
+        return
+    wipe = ["--wipe"] if (where / "meson-private").exists() else []
+    if where.exists() and not wipe:
+        shutil.rmtree(where)
+    console.check(
+        f"configure {where.name}", [tool("meson"), "setup", *wipe, *options, where, ROOT],
+        env=environment(),
+    )  # fmt: skip
+    stamp.write(mark, key)
+
+
+def compile_(console: Console, where: Path) -> Path:
+    return console.check(f"build {where.name}", [tool("ninja"), "-C", where], env=environment())

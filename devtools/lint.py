@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The checks behind ./dev lint: every one is named, runs alone and says what it found."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtools.console import Console
+from devtools.environment import environment, tool
+from devtools.paths import LOGS, ROOT
+
+SPDX = "SPDX-License-Identifier: BSD-2-Clause"
+# Files that cannot carry a comment, or whose format has its own licence line.
+NO_SPDX = {"LICENSE", "VERSION", ".gitignore"}
+NO_SPDX_SUFFIXES = {".md", ".json", ".svg", ".pc", ".typed"}
+MAN_PAGE = re.compile(r"\.[1-9]$")
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    run: Callable[[Console, list[Path]], tuple[int, Path]]
+
+
+def tracked() -> list[Path]:
+    """The tree's files, new ones included, ignored ones not (without git: all but build/)."""
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if listed.returncode == 0:
+        paths: Iterable[Path] = (ROOT / name for name in listed.stdout.split("\0") if name)
+    else:
+        skip = {"build", "report", ".git"}
+        paths = (p for p in ROOT.rglob("*") if p.relative_to(ROOT).parts[0] not in skip)
+    return sorted(p for p in set(paths) if p.is_file() and not p.is_symlink())
+
+
+def missing_spdx(files: Iterable[Path]) -> list[Path]:
+    """Source files whose first line (second after #!) is not the licence line."""
+    bad = []
+    for path in files:
+        if path.name in NO_SPDX or path.suffix in NO_SPDX_SUFFIXES:
+            continue
+        with path.open(errors="replace") as source:
+            first = source.readline()
+            line = source.readline() if first.startswith(("#!", "<!DOCTYPE")) else first
+        if first and SPDX not in line:
+            bad.append(path)
+    return bad
+
+
+def _spdx(console: Console, files: list[Path]) -> tuple[int, Path]:
+    bad = missing_spdx(files)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / "lint-spdx.log"
+    log.write_text("".join(f"{p.relative_to(ROOT)}: first line lacks '{SPDX}'\n" for p in bad))
+    return (1 if bad else 0), log
+
+
+def _command(name: str, *argv: str | Path) -> Check:
+    return Check(name, lambda c, _: c.run(f"lint {name}", argv, env=environment()))
+
+
+def _over(name: str, wanted: Callable[[Path], bool], *argv: str | Path) -> Check:
+    """A command that takes the matching files as arguments."""
+
+    def run(console: Console, files: list[Path]) -> tuple[int, Path]:
+        names = [p.relative_to(ROOT) for p in files if wanted(p)]
+        return console.run(f"lint {name}", [*argv, *names] if names else ["true"],
+                           env=environment())  # fmt: skip
+
+    return Check(name, run)
+
+
+def checks() -> list[Check]:
+    return [
+        Check("spdx", _spdx),
+        _command("ruff", tool("ruff"), "check", "."),
+        _command("ruff-format", tool("ruff"), "format", "--diff", "."),
+        _command("mypy", tool("mypy")),
+        _over("clang-format", lambda p: p.suffix in (".c", ".h"),
+              tool("clang-format"), "--dry-run", "--Werror"),
+        _over("mandoc", lambda p: bool(MAN_PAGE.search(p.name)),
+              "mandoc", "-T", "lint", "-W", "warning"),
+        _over("codespell", lambda p: True, tool("codespell")),
+        _over("shell", lambda p: p.suffix == ".sh" or p.relative_to(ROOT) == Path(".ci/run"),
+              "bash", "-n"),
+    ]  # fmt: skip

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Debian packages: what is needed, for what, and how to see that it is there.
+
+A need is met by the file or program itself, wherever it came from; the package is only the way to
+get it.  So nothing depends on a Debian version, and a machine without apt works if it has the tools.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from devtools.console import Console, DevError
+
+CLANG_OLDEST = 16  # FreeBSD 14's own; older ones lack flags of its kernel build
+CLANG_DEFAULT = 19  # in Debian 12 and 13
+APT_LISTS = Path("/var/lib/apt/lists")
+
+
+def program(*names: str) -> Callable[[], bool]:
+    return lambda: all(shutil.which(name) for name in names)
+
+
+def file(*patterns: str) -> Callable[[], bool]:
+    """All patterns (below /, one star at most a level) match something."""
+    return lambda: all(next(Path("/").glob(p.lstrip("/")), None) for p in patterns)
+
+
+def venv_module() -> bool:
+    try:
+        import ensurepip  # noqa: F401  (Debian packs it apart from venv)
+        import venv  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Need:
+    package: str
+    reason: str
+    present: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Clang:
+    """One LLVM whose parts have the same version; suffix is "-19" or empty."""
+
+    major: int
+    suffix: str
+
+    def tool(self, name: str) -> str:
+        path = shutil.which(name + self.suffix)
+        if path is None:
+            raise DevError(f"{name}{self.suffix} is missing though clang{self.suffix} is there")
+        return path
+
+
+def find_clang() -> Clang | None:
+    """The newest complete clang and lld on PATH."""
+    found = []
+    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        for path in Path(directory or ".").glob("clang-[0-9]*"):
+            if match := re.fullmatch(r"clang-(\d+)", path.name):
+                found.append(Clang(int(match[1]), f"-{match[1]}"))
+    if path := shutil.which("clang"):
+        said = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
+        if match := re.search(r"clang version (\d+)", said):
+            found.append(Clang(int(match[1]), ""))
+    usable = [c for c in found if c.major >= CLANG_OLDEST and _complete(c)]
+    return max(usable, key=lambda c: c.major, default=None)
+
+
+def _complete(clang: Clang) -> bool:
+    return program(*(n + clang.suffix for n in ("clang", "ld.lld", "llvm-ar", "llvm-objcopy")))()
+
+
+def clang_packages() -> list[str]:
+    """Names to install when no usable clang is there: the newest that apt offers with its lld."""
+    offered: set[str] = set()
+    if shutil.which("apt-cache"):
+        said = subprocess.run(
+            ["apt-cache", "--names-only", "search", r"^(clang|lld|llvm)-[0-9]+$"],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        offered = {line.split(" ")[0] for line in said.stdout.splitlines()}
+    majors = [
+        int(name.removeprefix("clang-"))
+        for name in offered
+        if name.startswith("clang-") and {f"lld-{name[6:]}", f"llvm-{name[6:]}"} <= offered
+    ]
+    major = max((m for m in majors if m >= CLANG_OLDEST), default=CLANG_DEFAULT)
+    return [f"clang-{major}", f"lld-{major}", f"llvm-{major}"]
+
+
+@cache
+def _gcc_library(name: str) -> bool:
+    said = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True)
+    return "/" in said.stdout
+
+
+# Without these no environment can be made at all.
+FIRST = (Need("python3-venv", "the Python environment in build/venv", venv_module),)
+
+NEEDS = (
+    Need("gcc", "native builds, AddressSanitizer and UBSan", program("gcc", "ar")),
+    Need("libc6-dev", "C library headers and libc.a for the static agent",
+         file("/usr/include/stdio.h", "/usr/lib/*/libc.a")),
+    Need("python3-dev", "headers for the cffi extension module", lambda: _python_headers()),
+    Need("libxen-dev", "Xen's public headers; libxenctrl for the helper domain",
+         file("/usr/include/xen/grant_table.h", "/usr/include/xenctrl.h")),
+    Need("libcmocka-dev", "C unit tests", file("/usr/include/cmocka.h")),
+    Need("pkgconf", "finding libraries", lambda: program("pkg-config")() or program("pkgconf")()),
+    Need("mandoc", "checking the manual pages", program("mandoc")),
+    Need("qemu-system-x86", "the virtual machines", program("qemu-system-x86_64")),
+    Need("busybox-static", "user space of the Linux Dom0", program("busybox")),
+    Need("cpio", "the Dom0's initramfs", program("cpio")),
+    Need("kmod", "module dependencies in the initramfs", lambda: bool(_sbin("depmod"))),
+    Need("xz-utils", "unpacking Debian packages", program("xz")),
+)  # fmt: skip
+
+
+def _python_headers() -> bool:
+    import sysconfig
+
+    return Path(sysconfig.get_path("include"), "Python.h").exists()
+
+
+def _sbin(name: str) -> str | None:
+    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+
+
+def missing(needs: Iterable[Need]) -> list[str]:
+    return [need.package for need in needs if not need.present()]
+
+
+def install_line(packages: Iterable[str]) -> str:
+    return "apt-get install --no-install-recommends " + " ".join(packages)
+
+
+def ensure(console: Console, needs: Iterable[Need], *, clang: bool) -> None:
+    """Installs what is missing as root; else ends with the one line that tells what to install."""
+    wanted = missing(needs)
+    want_clang = clang and find_clang() is None
+    if not wanted and not want_clang:
+        if os.geteuid() == 0 and shutil.which("apt-get") and not _lists():
+            # The test bed downloads Xen and a kernel by apt.
+            console.run("apt-get update", ["apt-get", "-q", "update"])
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        names = wanted + (clang_packages() if want_clang else [])
+        why = "not root" if os.geteuid() != 0 else "no apt-get here"
+        raise DevError(f"missing packages ({why}); install them with: {install_line(names)}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    # The lists of a fresh machine are absent or old; both end in "not found" later.
+    console.run("apt-get update", ["apt-get", "-q", "update"], env=quiet)
+    names = wanted + (clang_packages() if want_clang else [])
+    status, log = console.run(
+        f"installing {len(names)} packages",
+        ["apt-get", "-q", "-y", "install", "--no-install-recommends", *names],
+        env=quiet,
+    )
+    left = missing(needs)
+    if clang and find_clang() is None:
+        left += clang_packages()
+    if left:
+        if status != 0:
+            console.show_tail(log)
+        raise DevError(f"missing packages that apt could not install: {install_line(left)}")
+
+
+def _lists() -> bool:
+    return next(APT_LISTS.glob("*_Packages*"), None) is not None
+
+
+def main() -> None:
+    """Prints the table and what is there."""
+    for need in (*FIRST, *NEEDS):
+        print(f"{need.package:<18} {'yes' if need.present() else 'MISSING':<8} {need.reason}")
+    print(f"{'clang, lld, llvm':<18} {'yes' if find_clang() else 'MISSING':<8} FreeBSD objects")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where things lie: the tree, the build directories under build/ and the cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+VENV = BUILD / "venv"
+LOGS = BUILD / "logs"
+NATIVE = BUILD / "native"
+ASAN = BUILD / "asan"
+RESULTS = BUILD / "test"
+
+
+def cache_dir() -> Path:
+    """What is dear to make or download and does not depend on this tree."""
+    if own := os.environ.get("XENGNT_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "xengnt"
+
+
+def freebsd_build(release: int) -> Path:
+    return BUILD / f"freebsd-{release}"
