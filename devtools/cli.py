@@ -140,7 +140,7 @@ def _format(console: Console) -> int:
     from devtools import lint
 
     c_files = [p for p in lint.tracked() if p.suffix in (".c", ".h")]
-    console.check("clang-format", [environment.tool("clang-format"), "-i", *c_files])
+    console.check("clang-format", [environment.tool("python3"), "-m", "devtools.cformat", "--write", *c_files])
     console.check("ruff format", [environment.tool("ruff"), "format", "."])
     console.check("ruff fix", [environment.tool("ruff"), "check", "--fix", "--exit-zero", "."])
     return 0

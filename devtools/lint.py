@@ -84,7 +84,7 @@ def checks() -> list[Check]:
         _command("ruff-format", tool("ruff"), "format", "--diff", "."),
         _command("mypy", tool("mypy")),
         _over("clang-format", lambda p: p.suffix in (".c", ".h"),
-              tool("clang-format"), "--dry-run", "--Werror"),
+              tool("python3"), "-m", "devtools.cformat"),
         _over("mandoc", lambda p: bool(MAN_PAGE.search(p.name)),
               "mandoc", "-T", "lint", "-W", "warning"),
         _over("codespell", lambda p: True, tool("codespell")),
