@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Life of a handle, the same for both devices. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "private.h"
+
+struct xengntdev_handle *
+handle_open(const char *name, struct xentoollog_logger *logger,
+    int (*open_node)(void), bool restrictable)
+{
+	struct xengntdev_handle *h;
+
+	h = calloc(1, sizeof(*h));
+	if (h == NULL)
+		return (NULL);
+	h->name = name;
+	h->logger = logger;
+	h->fd = -1;
+
+	/*
+	 * Listed before the descriptor exists: a restriction by another
+	 * thread then cannot miss it (REFERENCE 4.4).
+	 */
+	if (restrictable)
+		tools_register(h);
+	if (logger == NULL && tools_log_open(h) != 0)
+		goto fail;
+	h->fd = open_node();
+	if (h->fd == -1) {
+		log_errno(h, "cannot open the grant device");
+		goto fail;
+	}
+	return (h);
+
+fail:
+	(void)handle_close(h);
+	return (NULL);
+}
+
+int
+handle_close(struct xengntdev_handle *h)
+{
+	int error, rc;
+
+	if (h == NULL)
+		return (0);
+	error = errno;
+	rc = 0;
+	tools_deregister(h);
+	if (h->fd != -1 && close(h->fd) != 0) {
+		rc = -1;
+		error = errno;
+	}
+	tools_log_close(h);
+	free(h);
+	errno = error;
+	return (rc);
+}

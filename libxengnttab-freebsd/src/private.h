@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a port of the library has to provide, and what it gets.
+ *
+ * core files		check nothing the kernel checks, own the handle
+ * gntdev_abi.c		osdep_*: the sequences of system calls of the Linux ABI
+ * linux.c, freebsd.c	os_*: where the nodes are
+ * tools_*.c		tools_*: logging and the list of active handles
+ */
+#ifndef PRIVATE_H
+#define PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* All is compiled with hidden visibility; only this header is public. */
+#pragma GCC visibility push(default)
+#include <xengnttab.h>
+#pragma GCC visibility pop
+
+#define GRANT_PAGE_SIZE	((size_t)4096)
+#define NO_OFFSET	((uint32_t)-1)
+#define NO_PORT		((evtchn_port_t)-1)
+
+/*
+ * Same layout as Xentoolcore__Active_Handle of libxentoolcore.so.1, whose
+ * header is private to Xen's tree: a callback and a two-pointer list entry.
+ */
+struct active_handle {
+	int (*restrict_cb)(struct active_handle *, domid_t);
+	void *entry[2];
+};
+
+struct xengntdev_handle {
+	const char *name;		/* in messages: "gnttab", "gntshr" */
+	struct xentoollog_logger *logger;
+	struct xentoollog_logger *own_logger;	/* to be freed, or NULL */
+	bool registered;
+	struct active_handle active;
+	int fd;				/* -1: not open */
+};
+
+/* One request to map: a domain for each reference, or one for all. */
+struct map_request {
+	uint32_t count;
+	const uint32_t *domids;
+	const uint32_t *refs;
+	bool single_domain;		/* domids[0] serves for all refs */
+	int prot;
+	uint32_t notify_offset;		/* NO_OFFSET: no byte */
+	evtchn_port_t notify_port;	/* NO_PORT: no event */
+};
+
+/* One request to share; refs[count] is an output. */
+struct share_request {
+	uint32_t domid;
+	int count;
+	uint32_t *refs;
+	bool writable;
+	uint32_t notify_offset;
+	evtchn_port_t notify_port;
+};
+
+/*
+ * handle.c.  handle_close() works on a half-made handle too.  Neither
+ * handle_close() nor log_errno() changes errno on failure of another call.
+ */
+struct xengntdev_handle *handle_open(const char *name,
+    struct xentoollog_logger *logger, int (*open_node)(void),
+    bool restrictable);
+int handle_close(struct xengntdev_handle *h);
+
+/* os: return a descriptor, or -1 and errno. */
+int os_gnttab_open(void);	/* close-on-exec */
+int os_gntshr_open(void);	/* not close-on-exec, as in Xen's library */
+
+/* osdep: 0 or a pointer; -1 or NULL and errno.  They log what went wrong. */
+int osdep_gnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants);
+void *osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req);
+int osdep_gnttab_unmap(xengnttab_handle *xgt, void *start, uint32_t count);
+int osdep_gnttab_copy(xengnttab_handle *xgt, uint32_t count,
+    xengnttab_grant_copy_segment_t *segs);
+int osdep_dmabuf_exp_from_refs(xengnttab_handle *xgt, uint32_t domid,
+    uint32_t flags, uint32_t count, const uint32_t *refs, uint32_t *fd);
+int osdep_dmabuf_exp_wait_released(xengnttab_handle *xgt, uint32_t fd,
+    uint32_t wait_to_ms);
+int osdep_dmabuf_imp_to_refs(xengnttab_handle *xgt, uint32_t domid,
+    uint32_t fd, uint32_t count, uint32_t *refs);
+int osdep_dmabuf_imp_release(xengnttab_handle *xgt, uint32_t fd);
+void *osdep_gntshr_share(xengntshr_handle *xgs,
+    const struct share_request *req);
+int osdep_gntshr_unshare(xengntshr_handle *xgs, void *start, uint32_t count);
+
+/* tools: with Xen's libraries (tools_xen.c) or without (tools_none.c). */
+int tools_log_open(struct xengntdev_handle *h);	/* when h->logger is NULL */
+void tools_log_close(struct xengntdev_handle *h);
+void tools_register(struct xengntdev_handle *h);
+void tools_deregister(struct xengntdev_handle *h);
+/* One line at level error with errno's text; keeps errno. */
+void log_errno(struct xengntdev_handle *h, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif /* PRIVATE_H */
