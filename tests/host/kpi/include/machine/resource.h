@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef _MACHINE_RESOURCE_H_
+#define	_MACHINE_RESOURCE_H_
+
+#define	SYS_RES_MEMORY	3
+
+#endif /* !_MACHINE_RESOURCE_H_ */

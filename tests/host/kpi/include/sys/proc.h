@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef _SYS_PROC_H_
+#define	_SYS_PROC_H_
+
+#include <sys/types.h>
+#include <sys/lock.h>
+
+struct file;
+struct proc;
+struct ucred;
+struct vmspace;
+struct sysentvec;
+
+#define	KPI_HELD_MAX	32
+
+struct thread {
+	struct proc	*td_proc;
+	struct ucred	*td_ucred;
+	struct file	*td_fpop;	/* file of the current operation */
+	/* The locks this thread holds, in the order it took them. */
+	struct lock_object *td_held[KPI_HELD_MAX];
+	u_int		td_nheld;
+	u_int		td_nosleep;	/* how many of them forbid to sleep */
+};
+
+struct proc {
+	struct vmspace	*p_vmspace;
+	struct sysentvec *p_sysent;
+	u_int		p_flag;
+	pid_t		p_pid;
+};
+
+#define	P_WEXIT		0x02000
+
+struct thread *kpi_curthread(void);
+#define	curthread	(kpi_curthread())
+#define	curproc		(curthread->td_proc)
+
+#endif /* !_SYS_PROC_H_ */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef _SYS_SYSTM_H_
+#define	_SYS_SYSTM_H_
+
+#include <sys/param.h>
+#include <sys/kassert.h>
+#include <machine/atomic.h>
+
+struct proc;
+struct thread;
+
+int	printf(const char *, ...) __kpi_symbol(printf) __printflike(1, 2);
+void	log(int, const char *, ...) __kpi_symbol(log) __printflike(2, 3);
+int	snprintf(char *, size_t, const char *, ...) __printflike(3, 4);
+
+void	*memset(void *, int, size_t);
+void	*memcpy(void *, const void *, size_t);
+void	*memmove(void *, const void *, size_t);
+int	memcmp(const void *, const void *, size_t);
+size_t	strlen(const char *);
+int	strcmp(const char *, const char *);
+int	strncmp(const char *, const char *, size_t);
+#define	bzero(p, n)	((void)memset((p), 0, (n)))
+#define	bcopy(s, d, n)	((void)memmove((d), (s), (n)))
+
+int	copyin(const void *uaddr, void *kaddr, size_t len) __nodiscard;
+int	copyout(const void *kaddr, void *uaddr, size_t len) __nodiscard;
+int	suword16(volatile void *uaddr, int word) __nodiscard;
+int	suword32(volatile void *uaddr, int32_t word) __nodiscard;
+int	suword64(volatile void *uaddr, int64_t word) __nodiscard;
+int	subyte(volatile void *uaddr, int byte) __nodiscard;
+int	fueword32(volatile const void *uaddr, int32_t *val) __nodiscard;
+int	fueword64(volatile const void *uaddr, int64_t *val) __nodiscard;
+
+int	pause_sbt(const char *wmesg, sbintime_t sbt, sbintime_t pr, int flags);
+
+static __inline int
+imin(int a, int b)
+{
+
+	return (a < b ? a : b);
+}
+
+static __inline u_int
+min(u_int a, u_int b)
+{
+
+	return (a < b ? a : b);
+}
+
+static __inline u_int
+max(u_int a, u_int b)
+{
+
+	return (a > b ? a : b);
+}
+
+#endif /* !_SYS_SYSTM_H_ */

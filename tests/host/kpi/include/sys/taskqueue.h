@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef _SYS_TASKQUEUE_H_
+#define	_SYS_TASKQUEUE_H_
+
+#include <sys/types.h>
+#include <sys/queue.h>
+
+struct taskqueue;
+
+typedef void task_fn_t(void *context, int pending);
+
+struct task {
+	STAILQ_ENTRY(task) ta_link;
+	uint16_t	ta_pending;
+	u_short		ta_priority;
+	task_fn_t	*ta_func;
+	void		*ta_context;
+	bool		ta_queued;
+	uint64_t	ta_due;		/* ns of the host's clock */
+};
+
+struct timeout_task {
+	struct taskqueue *q;
+	struct task	t;
+};
+
+#define	TASK_INIT(task, priority, func, context) do {			\
+	(task)->ta_pending = 0;						\
+	(task)->ta_priority = (priority);				\
+	(task)->ta_func = (func);					\
+	(task)->ta_context = (context);					\
+	(task)->ta_queued = false;					\
+} while (0)
+#define	TIMEOUT_TASK_INIT(queue, timeout_task, priority, func, context) do { \
+	(timeout_task)->q = (queue);					\
+	TASK_INIT(&(timeout_task)->t, (priority), (func), (context));	\
+} while (0)
+
+extern struct taskqueue *taskqueue_thread;
+
+int	taskqueue_enqueue(struct taskqueue *, struct task *);
+int	taskqueue_cancel(struct taskqueue *, struct task *, u_int *pendp);
+void	taskqueue_drain(struct taskqueue *, struct task *);
+int	taskqueue_enqueue_timeout(struct taskqueue *, struct timeout_task *,
+	    int ticks);
+int	taskqueue_cancel_timeout(struct taskqueue *, struct timeout_task *,
+	    u_int *pendp);
+void	taskqueue_drain_timeout(struct taskqueue *, struct timeout_task *);
+
+#endif /* !_SYS_TASKQUEUE_H_ */

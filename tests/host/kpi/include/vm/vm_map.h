@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef _VM_VM_MAP_H_
+#define	_VM_VM_MAP_H_
+
+#include <sys/sx.h>
+#include <vm/vm.h>
+
+typedef u_int		vm_eflags_t;
+#define	MAP_ENTRY_IS_SUB_MAP	0x00000002u
+#define	MAP_ENTRY_GUARD		0x10000000u
+
+struct vm_map_entry {
+	struct vm_map_entry *prev;
+	struct vm_map_entry *next;
+	vm_offset_t	start;
+	vm_offset_t	end;
+	union {
+		vm_object_t	vm_object;
+		vm_map_t	sub_map;
+	} object;
+	vm_ooffset_t	offset;
+	vm_eflags_t	eflags;
+	vm_prot_t	protection;
+	vm_prot_t	max_protection;
+};
+
+struct vm_map {
+	struct vm_map_entry header;
+	struct sx	lock;
+};
+
+struct vmspace {
+	struct vm_map	vm_map;
+};
+
+#define	vm_map_lock(map)		sx_xlock(&(map)->lock)
+#define	vm_map_unlock(map)		sx_xunlock(&(map)->lock)
+#define	vm_map_lock_read(map)		sx_slock(&(map)->lock)
+#define	vm_map_unlock_read(map)		sx_sunlock(&(map)->lock)
+
+boolean_t vm_map_lookup_entry(vm_map_t, vm_offset_t, vm_map_entry_t *);
+vm_map_entry_t vm_map_entry_succ(vm_map_entry_t);
+
+#endif /* !_VM_VM_MAP_H_ */

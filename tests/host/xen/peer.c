@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The helper domain: pages and a grant table that a test case reads and
+ * writes by text lines.  The program of the same commands in the real Dom0
+ * is xengnt-peer (compat-tests/agent).
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "private.h"
+
+#define	FIRST_GFN	0x100u
+#define	MAX_ARGS	6
+
+struct xen_peer {
+	struct xen_machine *m;
+	struct xen_domain *dom;		/* NULL: none */
+	uint32_t	pages;
+	pthread_mutex_t	lock;
+};
+
+struct request {
+	struct xen_peer	*peer;
+	int		argc;
+	char		*argv[MAX_ARGS + 1];
+	char		*reply;
+	size_t		replylen;
+};
+
+struct xen_peer *
+xen_peer_new(struct xen_machine *m)
+{
+	struct xen_peer *peer;
+
+	peer = calloc(1, sizeof(*peer));
+	if (peer != NULL) {
+		peer->m = m;
+		pthread_mutex_init(&peer->lock, NULL);
+	}
+	return (peer);
+}
+
+void
+xen_peer_free(struct xen_peer *peer)
+{
+
+	if (peer->dom != NULL)
+		xen_domain_destroy(peer->dom);
+	pthread_mutex_destroy(&peer->lock);
+	free(peer);
+}
+
+static int __attribute__((format(printf, 2, 3)))
+answer(struct request *r, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(r->reply, r->replylen, fmt, ap);
+	va_end(ap);
+	return (n < 0 || (size_t)n >= r->replylen ? -1 : 0);
+}
+
+/* Argument i: "name=value", or "value" without the name. */
+static bool
+number(struct request *r, int i, const char *name, uint64_t *value)
+{
+	const char *arg;
+	char *end;
+	size_t n;
+
+	arg = r->argv[i];
+	n = strlen(name);
+	if (strncmp(arg, name, n) == 0 && arg[n] == '=')
+		arg += n + 1;
+	*value = strtoull(arg, &end, 0);
+	return (*arg != '\0' && *end == '\0');
+}
+
+static int
+bad(struct request *r, const char *what)
+{
+
+	return (answer(r, "err EINVAL %s: %s", r->argv[0], what));
+}
+
+static int
+op_info(struct request *r)
+{
+	struct xen_peer *p;
+
+	p = r->peer;
+	return (answer(r, "ok domid=%u pages=%u entries=%u",
+	    xen_domain_id(p->dom), p->pages,
+	    xen_domain_grant_entries(p->dom)));
+}
+
+static int
+op_new(struct request *r)
+{
+	struct xen_domain_config c;
+	struct xen_peer *p;
+	uint64_t pages, frames, value;
+	uint32_t i;
+	int error;
+
+	p = r->peer;
+	pages = 64;
+	frames = 4;
+	if (p->dom != NULL)
+		return (answer(r, "err EEXIST new: there is one already"));
+	for (i = 1; i < (uint32_t)r->argc; i++) {
+		/* By name in any order, or by position. */
+		if (strncmp(r->argv[i], "frames=", 7) == 0) {
+			if (!number(r, (int)i, "frames", &value))
+				return (bad(r, "frames"));
+			frames = value;
+		} else if (number(r, (int)i, "pages", &value)) {
+			if (strchr(r->argv[i], '=') == NULL && i == 2)
+				frames = value;
+			else
+				pages = value;
+		} else
+			return (bad(r, "pages=N frames=N"));
+	}
+	if (pages > XEN_MODEL_GFNS - FIRST_GFN || frames == 0 ||
+	    frames > XEN_MODEL_GRANT_FRAMES)
+		return (bad(r, "out of range"));
+	memset(&c, 0, sizeof(c));
+	c.domid = XEN_MODEL_ANY_DOMID;
+	c.grant_frames = c.max_grant_frames = (uint32_t)frames;
+	error = xen_domain_create(p->m, &c, &p->dom);
+	for (i = 0; error == 0 && i < pages; i++) {
+		error = xen_domain_populate(p->dom, FIRST_GFN + i);
+		if (error != 0) {
+			xen_domain_destroy(p->dom);
+			p->dom = NULL;
+		}
+	}
+	if (error != 0)
+		return (answer(r, "err ENOMEM new: Xen error %d", -error));
+	p->pages = (uint32_t)pages;
+	return (op_info(r));
+}
+
+static bool
+entry_arg(struct request *r, int i, grant_entry_v1_t **e)
+{
+	uint64_t ref;
+
+	if (!number(r, i, "ref", &ref) || ref > UINT32_MAX)
+		return (false);
+	*e = xen_domain_grant_entry(r->peer->dom, (uint32_t)ref);
+	return (*e != NULL);
+}
+
+static bool
+page_arg(struct request *r, int i, uint64_t *page)
+{
+
+	return (number(r, i, "page", page) && *page < r->peer->pages);
+}
+
+static int
+op_grant(struct request *r)
+{
+	grant_entry_v1_t *e;
+	uint64_t domid, flags, page;
+
+	domid = 0;
+	if (!entry_arg(r, 1, &e))
+		return (bad(r, "no such reference"));
+	if (!page_arg(r, 2, &page))
+		return (bad(r, "no such page"));
+	if (!number(r, 3, "flags", &flags) || flags > 0xffff)
+		return (bad(r, "flags"));
+	if (r->argc > 4 && (!number(r, 4, "domid", &domid) || domid > 0xffff))
+		return (bad(r, "domid"));
+	e->domid = (domid_t)domid;
+	e->frame = (uint32_t)(FIRST_GFN + page);
+	/* Last: they make the entry valid. */
+	__atomic_store_n(&e->flags, (uint16_t)flags, __ATOMIC_RELEASE);
+	return (answer(r, "ok"));
+}
+
+static int
+op_flags(struct request *r)
+{
+	grant_entry_v1_t *e;
+	uint64_t flags;
+
+	if (!entry_arg(r, 1, &e))
+		return (bad(r, "no such reference"));
+	if (!number(r, 2, "flags", &flags) || flags > 0xffff)
+		return (bad(r, "flags"));
+	__atomic_store_n(&e->flags, (uint16_t)flags, __ATOMIC_RELEASE);
+	return (answer(r, "ok"));
+}
+
+static int
+op_entry(struct request *r)
+{
+	grant_entry_v1_t *e;
+	uint32_t page;
+	uint16_t flags;
+
+	if (!entry_arg(r, 1, &e))
+		return (bad(r, "no such reference"));
+	flags = __atomic_load_n(&e->flags, __ATOMIC_ACQUIRE);
+	page = e->frame - FIRST_GFN;
+	return (answer(r, "ok flags=%#x domid=%u page=%d", flags, e->domid,
+	    page < r->peer->pages ? (int)page : -1));
+}
+
+static int
+op_read(struct request *r)
+{
+	const unsigned char *p;
+	uint64_t i, len, off, page;
+
+	if (!page_arg(r, 1, &page))
+		return (bad(r, "no such page"));
+	if (!number(r, 2, "off", &off) || !number(r, 3, "len", &len) ||
+	    off > XEN_MODEL_PAGE || len > XEN_MODEL_PAGE - off)
+		return (bad(r, "beyond the page"));
+	if (sizeof("ok data=") + 2 * len > r->replylen)
+		return (bad(r, "too long for the reply"));
+	p = xen_domain_page(r->peer->dom, FIRST_GFN + page);
+	strcpy(r->reply, "ok data=");
+	for (i = 0; i < len; i++)
+		sprintf(r->reply + 8 + 2 * i, "%02x", p[off + i]);
+	return (0);
+}
+
+static int
+nibble(char c)
+{
+	const char *hex, *at;
+
+	hex = "0123456789abcdef";
+	at = c == '\0' ? NULL : strchr(hex, c >= 'A' && c <= 'F' ? c + 32 : c);
+	return (at == NULL ? -1 : (int)(at - hex));
+}
+
+static int
+op_write(struct request *r)
+{
+	const char *hex;
+	unsigned char *p;
+	uint64_t i, len, off, page;
+
+	if (!page_arg(r, 1, &page))
+		return (bad(r, "no such page"));
+	hex = r->argv[3];
+	len = strlen(hex) / 2;
+	if (!number(r, 2, "off", &off) || off > XEN_MODEL_PAGE ||
+	    len > XEN_MODEL_PAGE - off)
+		return (bad(r, "beyond the page"));
+	for (i = 0; hex[i] != '\0'; i++)
+		if (nibble(hex[i]) < 0)
+			return (bad(r, "not hex"));
+	if (i % 2 != 0)
+		return (bad(r, "odd number of digits"));
+	p = xen_domain_page(r->peer->dom, FIRST_GFN + page);
+	for (i = 0; i < len; i++)
+		p[off + i] = (unsigned char)(nibble(hex[2 * i]) << 4 |
+		    nibble(hex[2 * i + 1]));
+	return (answer(r, "ok"));
+}
+
+static int
+op_clear(struct request *r)
+{
+	struct xen_peer *p;
+	grant_entry_v1_t *e;
+	uint32_t i, n;
+
+	p = r->peer;
+	n = xen_domain_grant_entries(p->dom);
+	for (i = 0; i < n; i++) {
+		e = xen_domain_grant_entry(p->dom, i);
+		if ((__atomic_load_n(&e->flags, __ATOMIC_ACQUIRE) &
+		    (GTF_reading | GTF_writing)) != 0)
+			return (answer(r, "err EBUSY clear: entry %u is in "
+			    "use", i));
+	}
+	for (i = 0; i < n; i++)
+		memset(xen_domain_grant_entry(p->dom, i), 0,
+		    sizeof(grant_entry_v1_t));
+	for (i = 0; i < p->pages; i++)
+		memset(xen_domain_page(p->dom, FIRST_GFN + i), 0,
+		    XEN_MODEL_PAGE);
+	return (answer(r, "ok"));
+}
+
+static int
+op_destroy(struct request *r)
+{
+
+	xen_domain_destroy(r->peer->dom);
+	r->peer->dom = NULL;
+	return (answer(r, "ok"));
+}
+
+static const struct peer_op {
+	const char	*name;
+	int		(*fn)(struct request *);
+	int		min, max;	/* arguments */
+} peer_ops[] = {
+	{ "new", op_new, 0, 2 },
+	{ "info", op_info, 0, 0 },
+	{ "grant", op_grant, 3, 4 },
+	{ "flags", op_flags, 2, 2 },
+	{ "entry", op_entry, 1, 1 },
+	{ "read", op_read, 3, 3 },
+	{ "write", op_write, 3, 3 },
+	{ "clear", op_clear, 0, 0 },
+	{ "destroy", op_destroy, 0, 0 },
+};
+
+static int
+dispatch(struct request *r)
+{
+	const struct peer_op *op;
+	size_t i;
+
+	if (r->argc == 0)
+		return (answer(r, "err EINVAL empty request"));
+	for (i = 0; i < sizeof(peer_ops) / sizeof(peer_ops[0]); i++) {
+		op = &peer_ops[i];
+		if (strcmp(op->name, r->argv[0]) != 0)
+			continue;
+		if (r->argc - 1 < op->min || r->argc - 1 > op->max)
+			return (bad(r, "wrong number of arguments"));
+		if (op->fn != op_new && r->peer->dom == NULL)
+			return (answer(r, "err ENOENT %s: no helper domain",
+			    op->name));
+		return (op->fn(r));
+	}
+	return (answer(r, "err EINVAL unknown operation %.40s", r->argv[0]));
+}
+
+int
+xen_peer_request(struct xen_peer *peer, const char *request, char *reply,
+    size_t replylen)
+{
+	struct request r;
+	char *copy, *save, *word;
+	int error;
+
+	copy = strdup(request);
+	if (copy == NULL)
+		return (-1);
+	memset(&r, 0, sizeof(r));
+	r.peer = peer;
+	r.reply = reply;
+	r.replylen = replylen;
+	save = NULL;
+	for (word = strtok_r(copy, " \t\r\n", &save);
+	    word != NULL && r.argc <= MAX_ARGS;
+	    word = strtok_r(NULL, " \t\r\n", &save))
+		r.argv[r.argc++] = word;
+	pthread_mutex_lock(&peer->lock);
+	error = dispatch(&r);
+	pthread_mutex_unlock(&peer->lock);
+	free(copy);
+	return (error);
+}
