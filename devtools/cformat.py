@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """clang-format for style(9): its verdict on lines and indents, ours on tabs inside a line.
 
-    python3 -m devtools.cformat [--write] FILE…
+Usage: python3 -m devtools.cformat [--write] FILE…
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def main() -> int:
             path.write_text(better)
         else:
             lines = (text.splitlines(True), better.splitlines(True))
-            sys.stdout.writelines(difflib.unified_diff(*lines, str(path), f"{path} (formatted)", n=1))
+            sys.stdout.writelines(
+                difflib.unified_diff(*lines, str(path), f"{path} (formatted)", n=1)
+            )
     return 1 if differ and not args.write else 0
 
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from devtools import environment
 from devtools.console import Console, DevError
@@ -140,7 +140,9 @@ def _format(console: Console) -> int:
     from devtools import lint
 
     c_files = [p for p in lint.tracked() if p.suffix in (".c", ".h")]
-    console.check("clang-format", [environment.tool("python3"), "-m", "devtools.cformat", "--write", *c_files])
+    console.check(
+        "clang-format", [environment.tool("python3"), "-m", "devtools.cformat", "--write", *c_files]
+    )
     console.check("ruff format", [environment.tool("ruff"), "format", "."])
     console.check("ruff fix", [environment.tool("ruff"), "check", "--fix", "--exit-zero", "."])
     return 0
@@ -155,7 +157,7 @@ def _clean(args: argparse.Namespace) -> int:
                 shutil.rmtree(path)
     shutil.rmtree(ROOT / "report", ignore_errors=True)
     if args.cache:
-        if os.path.realpath(cache_dir()) in ("/", os.path.expanduser("~")):
+        if cache_dir().resolve() in (Path("/"), Path.home()):
             raise DevError(f"refusing to remove {cache_dir()}")
         shutil.rmtree(cache_dir(), ignore_errors=True)
     return 0

@@ -30,7 +30,7 @@ def shown(path: Path) -> str:
 
 
 class Console:
-    """One line a step; on a terminal (with rich) the command's last output line beside a spinner."""
+    """One line a step; on a terminal (with rich) the command's last line and a spinner."""
 
     def __init__(self) -> None:
         self._rich: Any = None

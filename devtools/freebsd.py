@@ -74,8 +74,8 @@ def ensure(console: Console, clang: str, ar: str) -> None:
     todo = [r for r in RELEASES.values() if not stamp.fresh(_stamp(r), _key(r))]
     if not todo:
         return
-    console.say("  FreeBSD headers " + ", ".join(str(r.major) for r in todo)
-                + ": downloading " + ", ".join(r.wheel for r in todo) + " (95 MB each) …")  # fmt: skip
+    names = " and ".join(r.wheel for r in todo)
+    console.say(f"  FreeBSD headers: downloading {names} (95 MB each) …")
     with ThreadPoolExecutor(len(todo)) as pool:
         for release in pool.map(lambda r: _make(r, clang, ar), todo):
             console.say(f"  FreeBSD {release.major}: headers and sysroot are ready")
@@ -162,7 +162,7 @@ def _make_sysroot(release: Release, scratch: Path, root: Path, clang: str, ar: s
 
 
 def _zig_objects(release: Release, scratch: Path) -> list[Path]:
-    """Links an empty program twice (plain and PIE) and takes what zig made for that from its cache."""
+    """Links an empty program, plain and PIE, and takes what zig made for it from its cache."""
     zig = scratch / "ziglang/zig"
     zig.chmod(0o755)
     (scratch / "empty.c").write_text("int main(void) { return 0; }\n")
@@ -201,7 +201,7 @@ def _replace(new: Path, target: Path) -> None:
 
 
 def cross_file(release: Release, tools: dict[str, str], lld: str, xen_headers: Path) -> Path:
-    """Writes the meson cross file for user programs and returns it; unchanged text stays untouched."""
+    """Writes the meson cross file for user programs; unchanged text stays untouched."""
     root = sysroot_dir(release.major)
     # Where FreeBSD's xen-tools package puts Xen's public headers.
     local = root / "usr/local/include"

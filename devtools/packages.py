@@ -2,7 +2,8 @@
 """Debian packages: what is needed, for what, and how to see that it is there.
 
 A need is met by the file or program itself, wherever it came from; the package is only the way to
-get it.  So nothing depends on a Debian version, and a machine without apt works if it has the tools.
+get it.  So nothing depends on a Debian version, and a machine without apt serves if the tools are
+there.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def find_clang() -> Clang | None:
         for path in Path(directory or ".").glob("clang-[0-9]*"):
             if match := re.fullmatch(r"clang-(\d+)", path.name):
                 found.append(Clang(int(match[1]), f"-{match[1]}"))
-    if path := shutil.which("clang"):
-        said = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
+    if plain := shutil.which("clang"):
+        said = subprocess.run([plain, "--version"], capture_output=True, text=True).stdout
         if match := re.search(r"clang version (\d+)", said):
             found.append(Clang(int(match[1]), ""))
     usable = [c for c in found if c.major >= CLANG_OLDEST and _complete(c)]

@@ -15,8 +15,8 @@ LIBRARY = "libxengnttab-freebsd/libxengnttab.so.1.2"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("xengnt")
     group.addoption("--build", type=Path, default=NATIVE, help="meson build directory to test")
-    group.addoption("--library", type=Path, action="append", default=[],
-                    help="built libxengnttab to look at (repeat for more; default: that of --build)")  # fmt: skip
+    named = "built libxengnttab to look at (repeat for more; default: that of --build)"
+    group.addoption("--library", type=Path, action="append", default=[], help=named)
 
 
 @pytest.fixture(scope="session")

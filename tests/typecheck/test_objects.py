@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
 
-sys.path.insert(0, str(Path(__file__).parent))
-from toolchain import KERNEL, VARIANTS, Compiler, driver_sources
-
 from devtools import environment, freebsd
+from tests.typecheck.toolchain import KERNEL, VARIANTS, Compiler, driver_sources
 
 PROBE = """
 #include <sys/param.h>
@@ -65,10 +62,10 @@ device_method_t probe_methods[] = { DEVMETHOD(device_attach, probe_attach), DEVM
 """
 # A wrong type in each table of callbacks, as a slip of the pen would make it.
 SLIPS = {
-    "cdevsw": ("probe_open(struct cdev *dev __unused, int flags", "probe_open(struct cdev *dev __unused, long flags"),
+    "cdevsw": ("int flags __unused", "long flags __unused"),
     "pager": ("vm_ooffset_t offset", "u_int offset"),
     "method": ("probe_attach(device_t dev", "probe_attach(driver_t *dev"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module", params=sorted(freebsd.RELEASES))
