@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""./dev: what it prints, how it counts, and the one line it ends with where it cannot go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devtools import checks, cli, environment, freebsd, lint, packages, stamp
+from devtools.cformat import keep_defines, keep_tabs
+from devtools.console import Console, DevError
+from devtools.paths import ROOT
+
+
+class Recorder(Console):
+    """Runs nothing; remembers what would have run."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__()
+        self.commands: list[list[str]] = []
+        self.status = status
+
+    def say(self, text: str) -> None:
+        pass
+
+    def run(self, what: str, argv: Sequence[str | Path], **kwargs: Any) -> tuple[int, Path]:
+        self.commands.append([str(arg) for arg in argv])
+        return self.status, Path(os.devnull)
+
+
+def need(package: str, present: bool) -> packages.Need:
+    return packages.Need(package, "a test", lambda: present)
+
+
+def dev(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "dev"), *args],
+        capture_output=True, text=True, env={**os.environ, **env}, check=False,
+    )  # fmt: skip
+
+
+# Packages
+
+
+def test_nothing_missing_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "_lists", lambda: True)
+    console = Recorder()
+    packages.ensure(console, [need("gcc", True)], clang=False)
+    assert console.commands == []
+
+
+def test_not_root_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    console = Recorder()
+    wanted = [need("gcc", True), need("cpio", False), need("mandoc", False)]
+    with pytest.raises(DevError) as caught:
+        packages.ensure(console, wanted, clang=False)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.endswith("apt-get install --no-install-recommends cpio mandoc")
+    assert console.commands == []
+
+
+def test_root_installs_exactly_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
+    there = {"gcc": True, "cpio": False}
+
+    class Installing(Recorder):
+        def run(self, what: str, argv: Sequence[str | Path], **kwargs: Any) -> tuple[int, Path]:
+            if "install" in argv:
+                there["cpio"] = True
+            return super().run(what, argv, **kwargs)
+
+    console = Installing()
+    needs = [packages.Need(name, "", lambda name=name: there[name]) for name in there]  # type: ignore[misc]
+    packages.ensure(console, needs, clang=False)
+    assert [command[2] for command in console.commands] == ["update", "-y"]
+    assert console.commands[1][-1:] == ["cpio"]
+    assert "gcc" not in console.commands[1]
+
+
+def test_apt_that_cannot_install_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
+    with pytest.raises(DevError, match=r"could not install: apt-get install .* cpio$"):
+        packages.ensure(Recorder(status=100), [need("cpio", False)], clang=False)
+
+
+def test_every_need_says_why() -> None:
+    needs = (*packages.FIRST, *packages.NEEDS)
+    assert all(n.reason for n in needs)
+    names = [n.package for n in needs]
+    assert len(names) == len(set(names))
+
+
+def fake_tools(where: Path, *names: str) -> None:
+    where.mkdir(exist_ok=True)
+    for name in names:
+        (where / name).write_text("#!/bin/sh\n")
+        (where / name).chmod(0o755)
+
+
+def test_newest_complete_clang_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = ("clang", "ld.lld", "llvm-ar", "llvm-objcopy")
+    fake_tools(tmp_path, *(f"{p}-17" for p in parts), *(f"{p}-19" for p in parts), "clang-21")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = packages.find_clang()
+    assert found == packages.Clang(19, "-19")
+    assert found.tool("clang") == str(tmp_path / "clang-19")
+
+
+def test_old_clang_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tools(tmp_path, "clang-14", "ld.lld-14", "llvm-ar-14", "llvm-objcopy-14")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert packages.find_clang() is None
+
+
+def test_clang_packages_without_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert packages.clang_packages() == ["clang-19", "lld-19", "llvm-19"]
+
+
+# Command line
+
+
+@pytest.mark.parametrize("command", ["", "test", "lint", "format", "build", "clean"])
+def test_help(command: str) -> None:
+    done = dev(*filter(None, [command]), "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: ./dev")
+
+
+def test_parity_help_without_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(environment, "VENV", tmp_path / "none")
+    assert cli.main(["parity", "--help"]) == 0
+    assert "--targets" in capsys.readouterr().out
+
+
+def test_unknown_command_is_wrong_usage() -> None:
+    done = dev("frobnicate")
+    assert done.returncode == 2
+    assert "frobnicate" in done.stderr
+
+
+def test_unknown_step_is_named() -> None:
+    with pytest.raises(DevError, match="no step 'nonsense'"):
+        checks.run_all(Recorder(), checks.Options(), ["nonsense"])
+
+
+def test_foreign_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "FreeBSD")
+    with pytest.raises(DevError, match="this is FreeBSD"):
+        environment.check_machine()
+
+
+# Counting
+
+
+def test_junit_counts(tmp_path: Path) -> None:
+    report = tmp_path / "r.xml"
+    report.write_text(
+        "<testsuites><testsuite><testcase name='a'/><testcase name='b'><failure/></testcase>"
+        "<testcase name='c'><error/></testcase><testcase name='d'><skipped/></testcase>"
+        "</testsuite></testsuites>"
+    )
+    tally = checks.junit(report)
+    assert (tally.passed, tally.failed, tally.skipped) == (1, 2, 1)
+
+
+def test_parity_cells_count() -> None:
+    cells = {
+        "linux-pvh": {"status": "pass"}, "linux-pv": {"status": "diff K7"},
+        "host": {"status": "crash"}, "freebsd": {"status": "skip"},
+    }  # fmt: skip
+    tally = checks.count_parity({"schema": 1, "cases": [{"id": "map-one", "results": cells}]})
+    assert (tally.passed, tally.failed, tally.skipped) == (2, 1, 1)
+    assert tally.failures == ["map-one on host: crash"]
+
+
+def test_unknown_parity_status_is_a_failure() -> None:
+    cells = {"host": {"status": "splendid"}}
+    tally = checks.count_parity({"cases": [{"id": "x", "results": cells}]})
+    assert (tally.passed, tally.failed) == (0, 1)
+
+
+def run_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *tallies: checks.Tally
+) -> tuple[int, str]:
+    steps = tuple(
+        checks.Step(f"s{i}", "", lambda c, o, t=t: t)  # type: ignore[misc]
+        for i, t in enumerate(tallies)
+    )
+    monkeypatch.setattr(checks, "STEPS", steps)
+    status = checks.run_all(Recorder(), checks.Options(), [])
+    return status, capsys.readouterr().out
+
+
+def test_last_line_sums_all_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out = run_steps(monkeypatch, capsys, checks.Tally(2, 0), checks.Tally(3, 0, 4))
+    assert status == 0
+    assert out.splitlines()[-1] == "5 passed, 0 failed, 4 skipped"
+
+
+def test_one_failure_fails_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = checks.Tally(1, 1, failures=["that one"])
+    status, out = run_steps(monkeypatch, capsys, checks.Tally(7), bad)
+    assert status == 1
+    assert out.splitlines()[-1] == "8 passed, 1 failed"
+    assert "that one" in out
+
+
+def test_pytest_that_collects_nothing_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(checks, "RESULTS", tmp_path)
+    tally = checks.pytest(Recorder(status=5), "nothing", [])
+    assert (tally.passed, tally.failed) == (0, 1)
+
+
+def test_parity_without_report_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(checks, "RESULTS", tmp_path)
+    monkeypatch.setattr(checks, "run_parity", lambda args: 0)
+    assert checks.parity(Recorder(), checks.Options()).failed == 1
+
+
+def test_parity_status_is_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All cells green, but the suite says no."""
+    monkeypatch.setattr(checks, "RESULTS", tmp_path)
+
+    def fake(args: Sequence[str]) -> int:
+        target = Path(args[args.index("--json") + 1])
+        cells = {"host": {"status": "pass"}}
+        target.write_text(json.dumps({"cases": [{"id": "x", "results": cells}]}))
+        return 1
+
+    monkeypatch.setattr(checks, "run_parity", fake)
+    tally = checks.parity(Recorder(), checks.Options(quick=True))
+    assert (tally.passed, tally.failed) == (1, 1)
+
+
+# Stamps, formats
+
+
+def test_stamp_follows_content(tmp_path: Path) -> None:
+    mark = tmp_path / "deep/stamp"
+    key = stamp.digest("a", "b")
+    assert not stamp.fresh(mark, key)
+    stamp.write(mark, key)
+    assert stamp.fresh(mark, key)
+    assert not stamp.fresh(mark, stamp.digest("ab"))
+
+
+def test_licence_line(tmp_path: Path) -> None:
+    good, shebang, bad = (tmp_path / n for n in ("a.c", "b.py", "c.h"))
+    good.write_text(f"/* {lint.SPDX} */\n")
+    shebang.write_text(f"#!/bin/sh\n# {lint.SPDX}\n")
+    bad.write_text(f"int x;\n/* {lint.SPDX} */\n")
+    assert lint.missing_spdx([good, shebang, bad]) == [bad]
+
+
+def test_format_keeps_tabs_and_defines() -> None:
+    before = "#define\tA\t\t1\nint\ta;\nif(x)\n"
+    after = "#define A 1\nint a;\nif (x)\n"
+    kept = keep_tabs(before, keep_defines(before, after))
+    assert kept == "#define\tA\t\t1\nint\ta;\nif (x)\n"
+
+
+# FreeBSD
+
+
+@pytest.mark.parametrize("major", sorted(freebsd.RELEASES))
+def test_headers_and_sysroot(major: int) -> None:
+    headers = freebsd.headers_dir() / str(major)
+    assert (headers / "generic-freebsd/sys/tree.h").is_file()
+    assert (headers / "x86_64-freebsd-none/machine/pmap.h").is_file()
+    root = freebsd.sysroot_dir(major)
+    assert (root / "usr/lib/libpthread.so").resolve().name == "libthr.so.3"
+    assert (root / "usr/include/machine/endian.h").is_file()
+
+
+@pytest.mark.parametrize("major", sorted(freebsd.RELEASES))
+@pytest.mark.parametrize("pie", [["-fno-pie"], ["-fPIE", "-pie"]], ids=["plain", "pie"])
+def test_sysroot_links_programs(tmp_path: Path, major: int, pie: list[str]) -> None:
+    clang = environment.require_clang()
+    source = tmp_path / "a.c"
+    source.write_text(
+        "#include <pthread.h>\n#include <stdio.h>\nstatic pthread_mutex_t m;\n"
+        'int main(void) { return pthread_mutex_lock(&m) + puts(""); }\n'
+    )
+    release = freebsd.RELEASES[major]
+    done = subprocess.run(
+        [clang.tool("clang"), f"--target={release.triple}", *pie, "-Wall", "-Werror",
+         f"--sysroot={freebsd.sysroot_dir(major)}", f"--ld-path={clang.tool('ld.lld')}",
+         "-Wl,--fatal-warnings", "-o", str(tmp_path / "a"), str(source), "-lpthread"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
