@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ties to Xen's tool libraries, built with tools_xen.c and tools_none.c:
+ * messages name the cause and keep errno, the restriction takes the device
+ * away from a listed handle (REFERENCE 4.4, 4.7).
+ */
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "fake.h"
+#include "private.h"
+
+#ifdef WITH_XEN_TOOLS
+#include <xentoolcore.h>
+#endif
+
+static void
+message_names_the_cause_and_keeps_errno(void **state)
+{
+	struct xengntdev_handle h = { .name = "gnttab", .fd = -1 };
+	char text[256];
+	ssize_t len;
+	int ends[2], saved;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	saved = dup(STDERR_FILENO);
+	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	assert_int_equal(tools_log_open(&h), 0);
+	errno = ENOSPC;
+	log_errno(&h, "cannot grant %d pages", 9);
+	assert_int_equal(errno, ENOSPC);
+	tools_log_close(&h);
+	(void)fflush(stderr);
+	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	(void)close(saved);
+	(void)close(ends[1]);
+	len = read(ends[0], text, sizeof(text) - 1);
+	(void)close(ends[0]);
+	assert_true(len > 0);
+	text[len] = '\0';
+	assert_non_null(strstr(text, "gnttab"));
+	assert_non_null(strstr(text, "cannot grant 9 pages"));
+	assert_non_null(strstr(text, strerror(ENOSPC)));
+	assert_null(h.own_logger);
+}
+
+static void
+closing_without_opening_is_harmless(void **state)
+{
+	struct xengntdev_handle h = { .name = "gnttab", .fd = -1 };
+
+	(void)state;
+	tools_deregister(&h);
+	tools_log_close(&h);
+}
+
+#ifdef WITH_XEN_TOOLS
+static void
+restriction_takes_the_device_away(void **state)
+{
+	struct xengntdev_handle listed = { .name = "gnttab" };
+	struct xengntdev_handle closed = { .name = "gnttab" };
+	struct stat null_device, now;
+
+	(void)state;
+	listed.fd = open("/dev/zero", O_RDWR);
+	closed.fd = open("/dev/zero", O_RDWR);
+	assert_true(listed.fd != -1 && closed.fd != -1);
+	tools_register(&listed);
+	tools_register(&closed);
+	tools_deregister(&closed);
+	assert_int_equal(xentoolcore_restrict_all(1), 0);
+	assert_int_equal(stat("/dev/null", &null_device), 0);
+	assert_int_equal(fstat(listed.fd, &now), 0);
+	assert_int_equal(now.st_rdev, null_device.st_rdev);
+	assert_int_equal(fstat(closed.fd, &now), 0);
+	assert_int_not_equal(now.st_rdev, null_device.st_rdev);
+	tools_deregister(&listed);
+	(void)close(listed.fd);
+	(void)close(closed.fd);
+}
+#endif
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(message_names_the_cause_and_keeps_errno),
+		cmocka_unit_test(closing_without_opening_is_harmless),
+#ifdef WITH_XEN_TOOLS
+		cmocka_unit_test(restriction_takes_the_device_away),
+#endif
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
