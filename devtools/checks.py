@@ -17,6 +17,7 @@ from devtools import environment, freebsd, lint
 from devtools.console import Console, DevError, shown
 from devtools.paths import ASAN, NATIVE, RESULTS, ROOT, cache_dir, freebsd_build
 
+CROSS_TESTS = ["tests/lib/test_symbols.py", "tests/lib/test_freebsd_elf.py"]
 PARITY = ROOT / "compat-tests/parity.py"
 # Cell states of the parity report that are neither a pass nor a failure.
 PARITY_SKIPS = {"skip", "n/a"}
@@ -143,14 +144,13 @@ def typecheck(console: Console, options: Options) -> Tally:
 def cross(console: Console, options: Options) -> Tally:
     """The library for FreeBSD, and what its ELF files promise to the linker."""
     tally = Tally()
-    libraries: list[str] = []
-    for release in freebsd.RELEASES.values():
-        where = freebsd_build(release.major)
-        tally.merge(build(console, where.name, where))
-        libraries += ["--library", str(where / "libxengnttab-freebsd/libxengnttab.so.1.2")]
-    libraries += ["--library", str(NATIVE / "libxengnttab-freebsd/libxengnttab.so.1.2")]
+    where = [freebsd_build(major) for major in freebsd.RELEASES]
+    for directory in where:
+        tally.merge(build(console, directory.name, directory))
     if not tally.failed:
-        tally.merge(pytest(console, "symbols", ["tests/lib/test_symbols.py", *libraries]))
+        built = [str(w / "libxengnttab-freebsd/libxengnttab.so.1.2") for w in where]
+        named = [f"--library={path}" for path in built]
+        tally.merge(pytest(console, "symbols", [*CROSS_TESTS, *named]))
     return tally
 
 
@@ -167,7 +167,7 @@ def lints(console: Console, options: Options) -> Tally:
 
 def unit(console: Console, options: Options) -> Tally:
     """Everything pytest finds, but for what the other steps run."""
-    elsewhere = ["--ignore=tests/typecheck", "--ignore=tests/lib/test_symbols.py"]
+    elsewhere = ["--ignore=tests/typecheck", "--ignore=tests/lib/test_freebsd_elf.py"]
     return pytest(console, "unit", options.pytest or elsewhere)
 
 
