@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The agent: a thin proxy from text lines to system calls.
+ *
+ * The supervisor (supervisor.c) owns the byte stream and starts one worker
+ * process a case; the worker (worker.c) performs the operations of ops_*.c.
+ * Between the two, and between a worker and the threads and children it
+ * makes, every line is one SOCK_SEQPACKET message, so several can answer on
+ * one socket without a lock.
+ */
+#ifndef AGENT_H
+#define	AGENT_H
+
+#include <sys/types.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define	AGENT_PROTO	1
+#define	LINE_BYTES	65536	/* longest line, newline included */
+#define	DATA_BYTES	30000	/* most bytes one line carries as hex */
+#define	MAX_ARGS	16
+#define	MAX_SUBS	64
+
+/*
+ * The worker's end of its socket lies high, so that at exit, when Linux
+ * closes descriptors in ascending order, it goes last: end of file then says
+ * that the files before it are released.
+ */
+#define	WORKER_FD	900
+
+/* Results of an operation besides 0 and errno values. */
+enum {
+	R_PROTO = -1,		/* malformed request, text in reply */
+	R_FAULT = -2,		/* SIGSEGV or SIGBUS, number in reply->fault */
+	R_NONE = -3,		/* answered already, or no answer is due */
+};
+
+struct reply {
+	char	*buf;		/* LINE_BYTES of room */
+	size_t	 len;
+	int	 fault;
+};
+
+struct sub;
+
+/* One line of control: the worker's main thread, a thread or a child. */
+struct agent {
+	int		 in;	/* requests */
+	int		 out;	/* replies, shared by all of one worker */
+	bool		 thread;
+	bool		 done;
+	int		 passed; /* descriptor that came with a request or -1 */
+	const char	*seq;	/* of the request under way */
+	struct sub	*subs;
+	int		 nextsub;
+	const char	*self;	/* os_self() */
+};
+
+typedef int op_fn(struct agent *, int, char **, struct reply *);
+
+struct op {
+	const char	*name;
+	int		 min, max;	/* arguments after the name */
+	op_fn		*fn;
+	const char	*usage;
+};
+
+extern const struct op ops_file[], ops_mem[], ops_proc[];
+
+/* proto.c */
+int	parse_u64(const char *, uint64_t *);
+int	parse_int(const char *, int *);
+int	unhex(const char *, uint8_t *, size_t, size_t *);
+void	put(struct reply *, const char *, ...)
+	    __attribute__((format(printf, 2, 3)));
+void	put_hex(struct reply *, const char *, const uint8_t *, size_t);
+int	bad(struct reply *, const char *, ...)
+	    __attribute__((format(printf, 2, 3)));
+void	answer(int, const char *, int, const struct reply *);
+int	send_line(int, const char *, size_t, int);
+ssize_t	recv_line(int, char *, size_t, int *);
+int	seqpair(int [2]);
+int	split(char *, char **, int);
+bool	clean_line(const char *, size_t);
+
+/* names.c */
+const char *errno_name(int, char [16]);
+const char *signal_name(int, char [16]);
+int	signal_number(const char *);
+int	ioctl_word(const char *, unsigned long *);
+void	device_path(const char *, const char *);
+const char *device_of(const char *);
+
+/* guard.c */
+extern _Thread_local sigjmp_buf guard_jmp;
+extern _Thread_local volatile sig_atomic_t guard_on;
+void	guard_init(void);
+/*
+ * 0 on the first return; the signal's number when the statement after it
+ * touched memory that is not there.  Ends with guard_off().
+ */
+#define	guard()		(guard_on = 1, sigsetjmp(guard_jmp, 1))
+#define	guard_off()	((void)(guard_on = 0))
+
+/* worker.c */
+int	worker_main(int, const char *, const char *);
+void	agent_loop(struct agent *);
+
+/* ops_proc.c */
+void	subs_forget(struct agent *);
+void	subs_end(struct agent *);
+int	sub_forward(struct agent *, const char *, char *, struct reply *);
+
+/* supervisor.c */
+struct options {
+	const char	*serial;
+	const char	*peer;
+	const char	*self;
+	bool		 poweroff;
+	int		 argc;
+	char		**argv;
+};
+int	supervise(const struct options *);
+
+/*
+ * The host harness's preload library defines these; elsewhere they are NULL.
+ * hosted() tells which.
+ */
+extern int xengnt_host_peer(const char *, char *, size_t)
+    __attribute__((weak));
+extern int xengnt_host_sysctl(const char *, const unsigned *, unsigned *)
+    __attribute__((weak));
+bool	hosted(void);
+
+#endif /* !AGENT_H */

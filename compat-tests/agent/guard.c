@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Turns SIGSEGV and SIGBUS of a guarded access into a return value.  Any
+ * other one kills the process as if the handler were not there: a worker
+ * that dies is a result, not something to hide.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "agent.h"
+
+_Thread_local sigjmp_buf guard_jmp;
+_Thread_local volatile sig_atomic_t guard_on;
+
+static struct sigaction earlier_segv, earlier_bus;
+
+static void
+caught(int sig, siginfo_t *info, void *context)
+{
+	const struct sigaction *earlier;
+
+	if (guard_on) {
+		guard_on = 0;
+		siglongjmp(guard_jmp, sig);
+	}
+	/* Not ours: the harness's own handler, or the default action. */
+	earlier = sig == SIGSEGV ? &earlier_segv : &earlier_bus;
+	if ((earlier->sa_flags & SA_SIGINFO) != 0)
+		earlier->sa_sigaction(sig, info, context);
+	else {
+		/* Back to the access that faulted; one by kill() never recurs. */
+		sigaction(sig, earlier, NULL);
+		if (info->si_code <= 0)
+			raise(sig);
+	}
+}
+
+void
+guard_init(void)
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_sigaction = caught;
+	sa.sa_flags = SA_SIGINFO;
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGSEGV, &sa, &earlier_segv);
+	sigaction(SIGBUS, &sa, &earlier_bus);
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Operations on the address space. */
+#include <sys/mman.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xen/gntdev.h>
+
+#include "agent.h"
+#include "os.h"
+
+static int
+get_u64s(char **argv, int n, uint64_t *out, struct reply *r)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (parse_u64(argv[i], &out[i]) != 0)
+			return (bad(r, "number: %.40s", argv[i]));
+	return (0);
+}
+
+/* Names joined by '+' or ',': "r+w", "shared+fixed". */
+static int
+get_prot(const char *s, int *prot, struct reply *r)
+{
+	const char *p;
+
+	*prot = PROT_NONE;
+	if (strcmp(s, "none") == 0)
+		return (0);
+	for (p = s; *p != '\0'; p++)
+		switch (*p) {
+		case 'r':
+			*prot |= PROT_READ;
+			break;
+		case 'w':
+			*prot |= PROT_WRITE;
+			break;
+		case 'x':
+			*prot |= PROT_EXEC;
+			break;
+		case '+':
+			break;
+		default:
+			return (bad(r, "protection: %.40s", s));
+		}
+	return (0);
+}
+
+static int
+get_flags(const char *s, int *flags, struct reply *r)
+{
+	char word[24];
+	size_t len;
+	int flag;
+
+	*flags = 0;
+	if (strcmp(s, "none") == 0)
+		return (0);
+	for (;; s += len + 1) {
+		len = strcspn(s, "+");
+		if (len >= sizeof(word))
+			return (bad(r, "flag: %.40s", s));
+		memcpy(word, s, len);
+		word[len] = '\0';
+		if (strcmp(word, "shared") == 0)
+			flag = MAP_SHARED;
+		else if (strcmp(word, "private") == 0)
+			flag = MAP_PRIVATE;
+		else if (strcmp(word, "fixed") == 0)
+			flag = MAP_FIXED;
+		else if (strcmp(word, "anon") == 0)
+			flag = MAP_ANON;
+		else if ((flag = os_mmap_flag(word)) == 0)
+			return (bad(r, "flag: %.40s", word));
+		*flags |= flag;
+		if (s[len] == '\0')
+			return (0);
+	}
+}
+
+static int
+op_alloc(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t len;
+	void *p;
+	int flags, prot, rc;
+
+	(void)a;
+	prot = PROT_READ | PROT_WRITE;
+	flags = MAP_PRIVATE;
+	if ((rc = get_u64s(argv + 1, 1, &len, r)) != 0)
+		return (rc);
+	if (argc > 2 && (rc = get_prot(argv[2], &prot, r)) != 0)
+		return (rc);
+	if (argc > 3 && (rc = get_flags(argv[3], &flags, r)) != 0)
+		return (rc);
+	p = mmap(NULL, len, prot, flags | MAP_ANON, -1, 0);
+	if (p == MAP_FAILED)
+		return (errno);
+	put(r, " addr=0x%lx", (unsigned long)(uintptr_t)p);
+	return (0);
+}
+
+static int
+op_mmap(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t al[2], off;
+	void *p;
+	int fd, flags, prot, rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0 ||
+	    (rc = get_prot(argv[3], &prot, r)) != 0 ||
+	    (rc = get_flags(argv[4], &flags, r)) != 0 ||
+	    (rc = get_u64s(argv + 6, 1, &off, r)) != 0)
+		return (rc);
+	if (parse_int(argv[5], &fd) != 0)
+		return (bad(r, "descriptor: %.40s", argv[5]));
+	p = mmap((void *)(uintptr_t)al[0], al[1], prot, flags, fd, (off_t)off);
+	if (p == MAP_FAILED)
+		return (errno);
+	put(r, " addr=0x%lx", (unsigned long)(uintptr_t)p);
+	return (0);
+}
+
+static int
+op_munmap(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t al[2];
+	int rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
+		return (rc);
+	return (munmap((void *)(uintptr_t)al[0], al[1]) == 0 ? 0 : errno);
+}
+
+static int
+op_mprotect(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t al[2];
+	int prot, rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0 ||
+	    (rc = get_prot(argv[3], &prot, r)) != 0)
+		return (rc);
+	return (mprotect((void *)(uintptr_t)al[0], al[1], prot) == 0 ? 0 :
+	    errno);
+}
+
+static int
+op_mremap(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t aln[3], to;
+	uintptr_t out;
+	bool fixed, maymove;
+	int rc;
+
+	(void)a;
+	fixed = maymove = false;
+	to = 0;
+	if ((rc = get_u64s(argv + 1, 3, aln, r)) != 0)
+		return (rc);
+	if (argc > 4) {
+		if (strcmp(argv[4], "maymove") == 0)
+			maymove = true;
+		else if (strcmp(argv[4], "fixed") == 0 && argc > 5)
+			fixed = true;
+		else
+			return (bad(r, "mremap flag: %.40s", argv[4]));
+	}
+	if (fixed && (rc = get_u64s(argv + 5, 1, &to, r)) != 0)
+		return (rc);
+	rc = os_mremap(aln[0], aln[1], aln[2], maymove, fixed, to, &out);
+	if (rc == 0)
+		put(r, " addr=0x%lx", (unsigned long)out);
+	return (rc);
+}
+
+static int
+op_madvise(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t al[2];
+	int advice, rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
+		return (rc);
+	advice = strcmp(argv[3], "dontneed") == 0 ? MADV_DONTNEED :
+	    os_madvise(argv[3]);
+	if (advice < 0)
+		return (bad(r, "advice: %.40s", argv[3]));
+	return (madvise((void *)(uintptr_t)al[0], al[1], advice) == 0 ? 0 :
+	    errno);
+}
+
+/*
+ * Plain loads and stores of 8 or 1 bytes: a page that Xen emulates (a store
+ * to a read-only grant, row V4) should meet no vector instruction.
+ */
+static void
+copy_in(uint8_t *dst, uintptr_t src, size_t len)
+{
+	uint64_t v;
+
+	for (; len >= 8 && (src & 7) == 0; dst += 8, src += 8, len -= 8) {
+		v = *(volatile uint64_t *)src;
+		memcpy(dst, &v, 8);
+	}
+	for (; len > 0; len--)
+		*dst++ = *(volatile uint8_t *)src++;
+}
+
+static void
+copy_out(uintptr_t dst, const uint8_t *src, size_t len)
+{
+	uint64_t v;
+
+	for (; len >= 8 && (dst & 7) == 0; dst += 8, src += 8, len -= 8) {
+		memcpy(&v, src, 8);
+		*(volatile uint64_t *)dst = v;
+	}
+	for (; len > 0; len--)
+		*(volatile uint8_t *)dst++ = *src++;
+}
+
+static int
+op_peek(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t al[2];
+	uint8_t *buf;
+	int rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
+		return (rc);
+	if (al[1] > DATA_BYTES)
+		return (bad(r, "length: %.40s", argv[2]));
+	buf = malloc(DATA_BYTES);
+	if (buf == NULL)
+		return (ENOMEM);
+	r->fault = guard();
+	if (r->fault == 0) {
+		copy_in(buf, (uintptr_t)al[0], al[1]);
+		guard_off();
+		put_hex(r, "data", buf, al[1]);
+	} else
+		rc = R_FAULT;
+	free(buf);
+	return (rc);
+}
+
+static int
+op_poke(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t addr;
+	uint8_t *buf;
+	size_t len;
+	int rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 1, &addr, r)) != 0)
+		return (rc);
+	buf = malloc(DATA_BYTES);
+	if (buf == NULL)
+		return (ENOMEM);
+	if (unhex(argv[2], buf, DATA_BYTES, &len) != 0)
+		rc = bad(r, "data is not hex or too long");
+	else if ((r->fault = guard()) == 0) {
+		copy_out((uintptr_t)addr, buf, len);
+		guard_off();
+	} else
+		rc = R_FAULT;
+	free(buf);
+	return (rc);
+}
+
+static int
+op_fill(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t alv[3], i;
+	int rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 3, alv, r)) != 0)
+		return (rc);
+	if (alv[2] > 255)
+		return (bad(r, "byte: %.40s", argv[3]));
+	if ((r->fault = guard()) != 0)
+		return (R_FAULT);
+	for (i = 0; i < alv[1]; i++)
+		*(volatile uint8_t *)(uintptr_t)(alv[0] + i) = (uint8_t)alv[2];
+	guard_off();
+	return (0);
+}
+
+/* Whether every byte has one value, or where the first other one lies. */
+static int
+op_check(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t alv[3];
+	volatile uint64_t i;
+	int rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 3, alv, r)) != 0)
+		return (rc);
+	if ((r->fault = guard()) != 0)
+		return (R_FAULT);
+	for (i = 0; i < alv[1]; i++)
+		if (*(volatile uint8_t *)(uintptr_t)(alv[0] + i) !=
+		    (uint8_t)alv[2])
+			break;
+	guard_off();
+	if (i == alv[1])
+		put(r, " same=1");
+	else
+		put(r, " same=0 at=%llu", (unsigned long long)i);
+	return (0);
+}
+
+/*
+ * Writes count grant references {domid, first + i * step} from an address
+ * on, so that a request of 65537 of them needs no megabyte on the line.
+ */
+static int
+op_refs(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	struct ioctl_gntdev_grant_ref ref;
+	uint64_t v[5], i;
+	int rc;
+
+	(void)a;
+	(void)argc;
+	/* address, count, domid, first, step */
+	if ((rc = get_u64s(argv + 1, 5, v, r)) != 0)
+		return (rc);
+	if (v[1] > UINT64_C(1) << 32)
+		return (bad(r, "count: %.40s", argv[2]));
+	if ((r->fault = guard()) != 0)
+		return (R_FAULT);
+	for (i = 0; i < v[1]; i++) {
+		ref.domid = (uint32_t)v[2];
+		ref.ref = (uint32_t)(v[3] + i * v[4]);
+		copy_out((uintptr_t)(v[0] + i * sizeof(ref)),
+		    (const uint8_t *)&ref, sizeof(ref));
+	}
+	guard_off();
+	return (0);
+}
+
+const struct op ops_mem[] = {
+	{ "alloc", 1, 3, op_alloc, "LENGTH [PROT [FLAGS]]" },
+	{ "mmap", 6, 6, op_mmap, "ADDRESS LENGTH PROT FLAGS FD OFFSET" },
+	{ "munmap", 2, 2, op_munmap, "ADDRESS LENGTH" },
+	{ "mprotect", 3, 3, op_mprotect, "ADDRESS LENGTH PROT" },
+	{ "mremap", 3, 5, op_mremap, "ADDRESS OLD NEW [maymove|fixed TO]" },
+	{ "madvise", 3, 3, op_madvise, "ADDRESS LENGTH ADVICE" },
+	{ "peek", 2, 2, op_peek, "ADDRESS LENGTH" },
+	{ "poke", 2, 2, op_poke, "ADDRESS HEX" },
+	{ "fill", 3, 3, op_fill, "ADDRESS LENGTH BYTE" },
+	{ "check", 3, 3, op_check, "ADDRESS LENGTH BYTE" },
+	{ "refs", 5, 5, op_refs, "ADDRESS COUNT DOMID FIRST STEP" },
+	{ NULL, 0, 0, NULL, NULL },
+};

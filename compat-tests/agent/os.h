@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Everything the agent asks of one operating system only.  One file per
+ * system implements it (os_linux.c); the rest is POSIX plus MAP_ANON.
+ */
+#ifndef AGENT_OS_H
+#define	AGENT_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Path by which the agent can execute itself again. */
+const char *os_self(const char *argv0);
+
+/* Adds " k=v" facts (guest=, xen=, ...) to buf, always terminated. */
+void os_facts(char *buf, size_t len);
+
+/* Writes one line to the kernel's log.  0 or an errno value. */
+int os_mark(const char *text);
+
+/* 0 or an errno value; a module in use is EBUSY whatever the system says. */
+int os_unload(const char *module);
+int os_load(const char *path);
+int os_poweroff(void);
+
+/* Reads, and with set also writes, the page limit of a grant device. */
+int os_limit(const char *dev, bool set, unsigned value, unsigned *old);
+
+/* mremap(2) where it exists, else ENOSYS.  to is used with move. */
+int os_mremap(uintptr_t addr, size_t old, size_t len, bool maymove,
+    bool fixed, uintptr_t to, uintptr_t *out);
+
+/* Flag names that only this system has; 0 when it has none of that name. */
+int os_open_flag(const char *name);
+int os_mmap_flag(const char *name);
+int os_madvise(const char *name);
+
+/* Has forked children and orphans die with the worker (best effort). */
+void os_reap_orphans(void);
+
+#endif /* !AGENT_OS_H */

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Linux's part of os.h. */
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/syscall.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define	MAP_FIXED_NOREPLACE	0x100000
+#endif
+
+const char *
+os_self(const char *argv0)
+{
+	return (access("/proc/self/exe", X_OK) == 0 ? "/proc/self/exe" :
+	    argv0);
+}
+
+/* One word of a small file, blanks turned into underscores. */
+static bool
+slurp(const char *path, char *buf, size_t len)
+{
+	ssize_t n;
+	size_t i;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return (false);
+	n = read(fd, buf, len - 1);
+	close(fd);
+	if (n <= 0)
+		return (false);
+	buf[n] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	for (i = 0; buf[i] != '\0'; i++)
+		if (buf[i] <= ' ' || buf[i] > '~')
+			buf[i] = '_';
+	return (buf[0] != '\0');
+}
+
+static void
+fact(char *buf, size_t len, const char *key, const char *path)
+{
+	char word[128];
+	size_t at;
+
+	if (!slurp(path, word, sizeof(word)))
+		return;
+	at = strlen(buf);
+	snprintf(buf + at, len - at, " %s=%s", key, word);
+}
+
+void
+os_facts(char *buf, size_t len)
+{
+	char major[32], minor[32];
+	size_t at;
+
+	buf[0] = '\0';
+	fact(buf, len, "hypervisor", "/sys/hypervisor/type");
+	fact(buf, len, "guest", "/sys/hypervisor/guest_type");
+	if (slurp("/sys/hypervisor/version/major", major, sizeof(major)) &&
+	    slurp("/sys/hypervisor/version/minor", minor, sizeof(minor))) {
+		at = strlen(buf);
+		snprintf(buf + at, len - at, " xen=%s.%s", major, minor);
+	}
+	fact(buf, len, "gntdev_limit",
+	    "/sys/module/xen_gntdev/parameters/limit");
+	fact(buf, len, "gntalloc_limit",
+	    "/sys/module/xen_gntalloc/parameters/limit");
+}
+
+int
+os_mark(const char *text)
+{
+	char line[300];
+	int fd, n, error;
+
+	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return (errno);
+	/* Level 3 reaches the console of a kernel booted with "quiet". */
+	n = snprintf(line, sizeof(line), "<3>xengnt-agent: %.240s\n", text);
+	error = write(fd, line, (size_t)n) == n ? 0 : errno;
+	close(fd);
+	return (error);
+}
+
+int
+os_unload(const char *module)
+{
+	if (syscall(SYS_delete_module, module, O_NONBLOCK) == 0)
+		return (0);
+	return (errno == EWOULDBLOCK ? EBUSY : errno);
+}
+
+int
+os_load(const char *path)
+{
+	int fd, error;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return (errno);
+	error = syscall(SYS_finit_module, fd, "", 0) == 0 ? 0 : errno;
+	close(fd);
+	return (error);
+}
+
+int
+os_poweroff(void)
+{
+	sync();
+	return (reboot(RB_POWER_OFF) == 0 ? 0 : errno);
+}
+
+int
+os_limit(const char *dev, bool set, unsigned value, unsigned *old)
+{
+	char path[128], text[32];
+	int fd, n, error;
+
+	snprintf(path, sizeof(path), "/sys/module/xen_%.32s/parameters/limit",
+	    dev);
+	if (!slurp(path, text, sizeof(text)))
+		return (ENOENT);
+	if (sscanf(text, "%u", old) != 1)
+		return (EIO);
+	if (!set)
+		return (0);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return (errno);
+	n = snprintf(text, sizeof(text), "%u", value);
+	error = write(fd, text, (size_t)n) == n ? 0 : errno;
+	close(fd);
+	return (error);
+}
+
+int
+os_mremap(uintptr_t addr, size_t old, size_t len, bool maymove, bool fixed,
+    uintptr_t to, uintptr_t *out)
+{
+	void *p;
+	int flags;
+
+	flags = (maymove || fixed ? MREMAP_MAYMOVE : 0) |
+	    (fixed ? MREMAP_FIXED : 0);
+	p = mremap((void *)addr, old, len, flags, (void *)to);
+	if (p == MAP_FAILED)
+		return (errno);
+	*out = (uintptr_t)p;
+	return (0);
+}
+
+int
+os_open_flag(const char *name)
+{
+	return (strcmp(name, "path") == 0 ? O_PATH : 0);
+}
+
+int
+os_mmap_flag(const char *name)
+{
+	static const struct {
+		const char	*name;
+		int		 flag;
+	} flags[] = {
+		{ "populate", MAP_POPULATE },
+		{ "locked", MAP_LOCKED },
+		{ "noreserve", MAP_NORESERVE },
+		{ "noreplace", MAP_FIXED_NOREPLACE },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (strcmp(flags[i].name, name) == 0)
+			return (flags[i].flag);
+	return (0);
+}
+
+int
+os_madvise(const char *name)
+{
+	if (strcmp(name, "dontfork") == 0)
+		return (MADV_DONTFORK);
+	return (-1);
+}
+
+void
+os_reap_orphans(void)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}

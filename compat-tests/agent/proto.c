@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Parsing of requests, making of replies, sending of both. */
+#include <sys/socket.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+int
+parse_u64(const char *s, uint64_t *out)
+{
+	unsigned long long v;
+	char *end;
+	int base;
+
+	/* strtoull() would take blanks, signs and octal. */
+	base = s[0] == '0' && (s[1] == 'x' || s[1] == 'X') ? 16 : 10;
+	if (base == 16)
+		s += 2;
+	if (strspn(s, base == 16 ? "0123456789abcdefABCDEF" : "0123456789") !=
+	    strlen(s) || *s == '\0')
+		return (-1);
+	errno = 0;
+	v = strtoull(s, &end, base);
+	if (errno != 0 || *end != '\0')
+		return (-1);
+	*out = v;
+	return (0);
+}
+
+int
+parse_int(const char *s, int *out)
+{
+	uint64_t v;
+	bool minus;
+
+	minus = *s == '-';
+	if (parse_u64(s + minus, &v) != 0 || v > 0x7fffffff)
+		return (-1);
+	*out = minus ? -(int)v : (int)v;
+	return (0);
+}
+
+static int
+nibble(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (c - '0');
+	if (c >= 'a' && c <= 'f')
+		return (c - 'a' + 10);
+	if (c >= 'A' && c <= 'F')
+		return (c - 'A' + 10);
+	return (-1);
+}
+
+int
+unhex(const char *s, uint8_t *buf, size_t room, size_t *len)
+{
+	size_t n;
+	int hi, lo;
+
+	for (n = 0; *s != '\0'; s += 2, n++) {
+		hi = nibble(s[0]);
+		lo = hi < 0 ? -1 : nibble(s[1]);
+		if (lo < 0 || n >= room)
+			return (-1);
+		buf[n] = (uint8_t)(hi << 4 | lo);
+	}
+	*len = n;
+	return (0);
+}
+
+void
+put(struct reply *r, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(r->buf + r->len, LINE_BYTES - r->len, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	r->len += (size_t)n;
+	if (r->len >= LINE_BYTES)
+		r->len = LINE_BYTES - 1;
+}
+
+void
+put_hex(struct reply *r, const char *key, const uint8_t *data, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i;
+
+	put(r, " %s=", key);
+	for (i = 0; i < len && r->len + 2 < LINE_BYTES; i++) {
+		r->buf[r->len++] = digits[data[i] >> 4];
+		r->buf[r->len++] = digits[data[i] & 15];
+	}
+	r->buf[r->len] = '\0';
+}
+
+int
+bad(struct reply *r, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(r->buf, LINE_BYTES, fmt, ap);
+	va_end(ap);
+	r->len = n < 0 ? 0 : (size_t)n < LINE_BYTES ? (size_t)n :
+	    LINE_BYTES - 1;
+	return (R_PROTO);
+}
+
+/* Sends one reply; rc is what the operation returned. */
+void
+answer(int fd, const char *seq, int rc, const struct reply *r)
+{
+	char name[16], *line;
+	size_t room;
+	int n;
+
+	if (rc == R_NONE)
+		return;
+	room = LINE_BYTES + 128;
+	line = malloc(room);
+	if (line == NULL)
+		abort();
+	if (rc == 0)
+		n = snprintf(line, room, "%s ok%s", seq, r->buf);
+	else if (rc == R_FAULT)
+		n = snprintf(line, room, "%s fault %s", seq,
+		    signal_name(r->fault, name));
+	else if (rc == R_PROTO)
+		n = snprintf(line, room, "%s err EPROTO %s", seq, r->buf);
+	else
+		n = snprintf(line, room, "%s err %s%s", seq,
+		    errno_name(rc, name), r->buf);
+	if (n > LINE_BYTES - 1)
+		n = LINE_BYTES - 1;
+	send_line(fd, line, (size_t)n, -1);
+	free(line);
+}
+
+/* One message, with a descriptor when pass is not -1.  0 or errno. */
+int
+send_line(int fd, const char *line, size_t len, int pass)
+{
+	union {
+		struct cmsghdr	hdr;
+		char		space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct cmsghdr *c;
+	struct msghdr m;
+	struct iovec iov;
+
+	memset(&m, 0, sizeof(m));
+	iov.iov_base = (void *)(uintptr_t)line;
+	iov.iov_len = len;
+	m.msg_iov = &iov;
+	m.msg_iovlen = 1;
+	if (pass >= 0) {
+		memset(&control, 0, sizeof(control));
+		m.msg_control = control.space;
+		m.msg_controllen = sizeof(control.space);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &pass, sizeof(int));
+	}
+	while (sendmsg(fd, &m, MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			return (errno);
+	return (0);
+}
+
+/*
+ * One message of at most room - 1 bytes, terminated.  0 is end of file,
+ * -1 an error.  *passed gets the descriptor that came along or -1.
+ */
+ssize_t
+recv_line(int fd, char *buf, size_t room, int *passed)
+{
+	union {
+		struct cmsghdr	hdr;
+		char		space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct cmsghdr *c;
+	struct msghdr m;
+	struct iovec iov;
+	ssize_t n;
+
+	memset(&m, 0, sizeof(m));
+	iov.iov_base = buf;
+	iov.iov_len = room - 1;
+	m.msg_iov = &iov;
+	m.msg_iovlen = 1;
+	if (passed != NULL) {
+		*passed = -1;
+		m.msg_control = control.space;
+		m.msg_controllen = sizeof(control.space);
+	}
+	do
+		n = recvmsg(fd, &m, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return (-1);
+	buf[n] = '\0';
+	if (passed != NULL)
+		for (c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c))
+			if (c->cmsg_level == SOL_SOCKET &&
+			    c->cmsg_type == SCM_RIGHTS)
+				memcpy(passed, CMSG_DATA(c), sizeof(int));
+	return (n);
+}
+
+int
+seqpair(int sv[2])
+{
+	int i, size;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) != 0)
+		return (errno);
+	/* A whole line must fit into one message; FreeBSD's default is 8 KiB. */
+	size = 4 * LINE_BYTES;
+	for (i = 0; i < 2; i++) {
+		setsockopt(sv[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		setsockopt(sv[i], SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	}
+	return (0);
+}
+
+/* Splits at blanks in place; -1 when there are more than max words. */
+int
+split(char *s, char **argv, int max)
+{
+	int n;
+
+	for (n = 0;; n++) {
+		while (*s == ' ')
+			s++;
+		if (*s == '\0')
+			return (n);
+		if (n == max)
+			return (-1);
+		argv[n] = s;
+		while (*s != ' ' && *s != '\0')
+			s++;
+		if (*s == ' ')
+			*s++ = '\0';
+	}
+}
+
+/* Printable ASCII only: anything else is line noise. */
+bool
+clean_line(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (s[i] < ' ' || s[i] > '~')
+			return (false);
+	return (true);
+}
