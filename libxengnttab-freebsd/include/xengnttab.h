@@ -85,8 +85,7 @@ void *xengnttab_map_grant_ref_notify(xengnttab_handle *xgt, uint32_t domid,
  * Unmaps an area that one of the functions above returned, as a whole: count
  * is the number of its pages.
  */
-int xengnttab_unmap(xengnttab_handle *xgt, void *start_address,
-    uint32_t count);
+int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count);
 
 /*
  * Announces how many grants will be mapped at once.  Only advice: kernels

@@ -74,16 +74,15 @@ osdep_gntshr_share(xengntshr_handle *xgs, const struct share_request *req)
 	extra = req->count > 1 ? (size_t)req->count - 1 : 0;
 	arg = calloc(1, sizeof(*arg) + extra * sizeof(arg->gref_ids[0]));
 	if (arg == NULL) {
-		log_errno(xgs, "no memory for %d grant references",
-		    req->count);
+		log_errno(xgs, "no memory for %d grant references", req->count);
 		goto out;
 	}
 	arg->domid = (uint16_t)req->domid;
 	arg->flags = req->writable ? GNTALLOC_FLAG_WRITABLE : 0;
 	arg->count = (uint32_t)req->count;
 	if (ioctl(xgs->fd, IOCTL_GNTALLOC_ALLOC_GREF, arg) != 0) {
-		log_errno(xgs, "cannot grant %d pages to domain %u",
-		    req->count, req->domid);
+		log_errno(xgs, "cannot grant %d pages to domain %u", req->count,
+		    req->domid);
 		goto out;
 	}
 	listed = true;

@@ -33,8 +33,7 @@ osdep_gnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants)
 }
 
 static int
-arm_notify(xengnttab_handle *xgt, const struct map_request *req,
-    uint64_t index)
+arm_notify(xengnttab_handle *xgt, const struct map_request *req, uint64_t index)
 {
 	struct ioctl_gntdev_unmap_notify arg = { .index = index };
 
@@ -83,8 +82,7 @@ osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req)
 	extra = req->count > 1 ? req->count - 1 : 0;
 	arg = malloc(sizeof(*arg) + extra * sizeof(arg->refs[0]));
 	if (arg == NULL) {
-		log_errno(xgt, "no memory for %u grant references",
-		    req->count);
+		log_errno(xgt, "no memory for %u grant references", req->count);
 		goto out;
 	}
 	arg->count = req->count;
@@ -101,15 +99,17 @@ osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req)
 	}
 	listed = true;
 
-	/* EAGAIN: a frame of the peer is paged out, Xen is fetching it. */
-	while ((area = mmap(NULL, GRANT_PAGE_SIZE * req->count, req->prot,
-	    MAP_SHARED, xgt->fd, (off_t)arg->index)) == MAP_FAILED &&
-	    errno == EAGAIN)
+	for (;;) {
+		area = mmap(NULL, GRANT_PAGE_SIZE * req->count, req->prot,
+		    MAP_SHARED, xgt->fd, (off_t)arg->index);
+		if (area != MAP_FAILED || errno != EAGAIN)
+			break;
+		/* A frame of the peer is paged out, Xen is fetching it. */
 		usleep(1000);
+	}
 	if (area == MAP_FAILED) {
-		log_errno(xgt, "cannot map %u grants, the first is "
-		    "reference %u of domain %u", req->count,
-		    arg->refs[0].ref, arg->refs[0].domid);
+		log_errno(xgt, "cannot map %u grants from %u of domain %u on",
+		    req->count, arg->refs[0].ref, arg->refs[0].domid);
 		goto out;
 	}
 	if (arm_notify(xgt, req, arg->index) != 0) {
@@ -171,8 +171,9 @@ SAME_PLACE(dest.foreign.domid);
 SAME_PLACE(len);
 SAME_PLACE(flags);
 SAME_PLACE(status);
-_Static_assert(sizeof(struct xengnttab_grant_copy_segment) ==
-    sizeof(struct gntdev_grant_copy_segment), "segment size");
+_Static_assert(sizeof(xengnttab_grant_copy_segment_t) ==
+	sizeof(struct gntdev_grant_copy_segment),
+    "segment size");
 
 int
 osdep_gnttab_copy(xengnttab_handle *xgt, uint32_t count,

@@ -31,8 +31,8 @@ void *
 xengnttab_map_grant_ref(xengnttab_handle *xgt, uint32_t domid, uint32_t ref,
     int prot)
 {
-	return (xengnttab_map_grant_ref_notify(xgt, domid, ref, prot,
-	    NO_OFFSET, NO_PORT));
+	return (xengnttab_map_grant_ref_notify(xgt, domid, ref, prot, NO_OFFSET,
+	    NO_PORT));
 }
 
 void *
@@ -101,8 +101,7 @@ int
 xengnttab_dmabuf_exp_from_refs(xengnttab_handle *xgt, uint32_t domid,
     uint32_t flags, uint32_t count, const uint32_t *refs, uint32_t *fd)
 {
-	return (osdep_dmabuf_exp_from_refs(xgt, domid, flags, count, refs,
-	    fd));
+	return (osdep_dmabuf_exp_from_refs(xgt, domid, flags, count, refs, fd));
 }
 
 int
@@ -113,8 +112,8 @@ xengnttab_dmabuf_exp_wait_released(xengnttab_handle *xgt, uint32_t fd,
 }
 
 int
-xengnttab_dmabuf_imp_to_refs(xengnttab_handle *xgt, uint32_t domid,
-    uint32_t fd, uint32_t count, uint32_t *refs)
+xengnttab_dmabuf_imp_to_refs(xengnttab_handle *xgt, uint32_t domid, uint32_t fd,
+    uint32_t count, uint32_t *refs)
 {
 	return (osdep_dmabuf_imp_to_refs(xgt, domid, fd, count, refs));
 }

@@ -85,8 +85,8 @@ int osdep_dmabuf_exp_from_refs(xengnttab_handle *xgt, uint32_t domid,
     uint32_t flags, uint32_t count, const uint32_t *refs, uint32_t *fd);
 int osdep_dmabuf_exp_wait_released(xengnttab_handle *xgt, uint32_t fd,
     uint32_t wait_to_ms);
-int osdep_dmabuf_imp_to_refs(xengnttab_handle *xgt, uint32_t domid,
-    uint32_t fd, uint32_t count, uint32_t *refs);
+int osdep_dmabuf_imp_to_refs(xengnttab_handle *xgt, uint32_t domid, uint32_t fd,
+    uint32_t count, uint32_t *refs);
 int osdep_dmabuf_imp_release(xengnttab_handle *xgt, uint32_t fd);
 void *osdep_gntshr_share(xengntshr_handle *xgs,
     const struct share_request *req);

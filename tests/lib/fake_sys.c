@@ -109,11 +109,18 @@ fails(const char *name)
 	return (false);
 }
 
+static const char *
+place(const void *addr)
+{
+	if (addr == FAKE_AREA)
+		return ("area");
+	return (addr == NULL ? "null" : "elsewhere");
+}
+
 int
 fake_open(const char *path, int flags, ...)
 {
-	note("open(%s%s%s)", path,
-	    (flags & O_ACCMODE) == O_RDWR ? ",rdwr" : "",
+	note("open(%s%s%s)", path, (flags & O_ACCMODE) == O_RDWR ? ",rdwr" : "",
 	    (flags & O_CLOEXEC) != 0 ? ",cloexec" : "");
 	return (fails(path) ? -1 : FAKE_FD);
 }
@@ -151,7 +158,7 @@ fake_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 int
 fake_munmap(void *addr, size_t len)
 {
-	note("munmap(%s,%zu)", addr == FAKE_AREA ? "area" : "?", len);
+	note("munmap(%s,%zu)", place(addr), len);
 	return (fails("munmap") ? -1 : 0);
 }
 
@@ -221,8 +228,8 @@ fake_ioctl(int fd, unsigned long cmd, ...)
 		    arg.unmap->count);
 		return (fails("UNMAP") ? -1 : 0);
 	case IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR:
-		note("OFFSET(%s)", arg.where->vaddr == (uintptr_t)FAKE_AREA ?
-		    "area" : "?");
+		note("OFFSET(%s)",
+		    place((const void *)(uintptr_t)arg.where->vaddr));
 		if (fails("OFFSET"))
 			return (-1);
 		arg.where->offset = fake.offset;
@@ -237,16 +244,13 @@ fake_ioctl(int fd, unsigned long cmd, ...)
 		    arg.notify->event_channel_port);
 		return (fails("NOTIFY") ? -1 : 0);
 	case IOCTL_GNTDEV_GRANT_COPY:
-		note("COPY(%u,%s)", arg.copy->count,
-		    (void *)arg.copy->segments == FAKE_AREA ? "area" :
-		    arg.copy->segments == NULL ? "null" : "?");
+		note("COPY(%u,%s)", arg.copy->count, place(arg.copy->segments));
 		return (fails("COPY") ? -1 : 0);
 	case IOCTL_GNTALLOC_ALLOC_GREF:
 		return (alloc_gref(arg.alloc));
 	case IOCTL_GNTALLOC_DEALLOC_GREF:
 		note("DEALLOC(0x%llx,%u)",
-		    (unsigned long long)arg.dealloc->index,
-		    arg.dealloc->count);
+		    (unsigned long long)arg.dealloc->index, arg.dealloc->count);
 		return (fails("DEALLOC") ? -1 : 0);
 	case IOCTL_GNTDEV_DMABUF_EXP_FROM_REFS:
 		note("EXP(%u,%u,%u,%u)", arg.exp->flags, arg.exp->domid,

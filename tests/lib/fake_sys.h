@@ -16,8 +16,7 @@
 int fake_open(const char *path, int flags, ...);
 int fake_close(int fd);
 int fake_ioctl(int fd, unsigned long cmd, ...);
-void *fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
-    off_t off);
+void *fake_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 int fake_munmap(void *addr, size_t len);
 int fake_usleep(useconds_t us);
 

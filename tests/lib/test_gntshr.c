@@ -15,7 +15,7 @@ pages_live_by_their_mapping_alone(void **state)
 	assert_ptr_equal(xengntshr_share_pages(&handle, 4, 3, refs, 0),
 	    FAKE_AREA);
 	assert_calls("ALLOC(4,0,3) mmap(12288,rw,shared,0x5000) "
-	    "DEALLOC(0x5000,3)");
+		     "DEALLOC(0x5000,3)");
 	assert_int_equal(refs[0], 100);
 	assert_int_equal(refs[2], 102);
 	assert_int_equal(fake_messages(), 0);
@@ -31,7 +31,7 @@ writable_is_about_the_peer(void **state)
 	assert_ptr_equal(xengntshr_share_pages(&handle, 4, 1, &ref, 6),
 	    FAKE_AREA);
 	assert_calls("ALLOC(4,1,1) mmap(4096,rw,shared,0x5000) "
-	    "DEALLOC(0x5000,1)");
+		     "DEALLOC(0x5000,1)");
 }
 
 static void
@@ -74,7 +74,7 @@ failed_mmap_gives_the_pages_back(void **state)
 	assert_errno(xengntshr_share_pages(&handle, 4, 1, &ref, 0), NULL,
 	    ENOMEM);
 	assert_calls("ALLOC(4,0,1) mmap(4096,rw,shared,0x5000) "
-	    "DEALLOC(0x5000,1)");
+		     "DEALLOC(0x5000,1)");
 	assert_int_equal(ref, 7);
 	fake_fail("mmap", ENOMEM, 1);
 	fake_fail("DEALLOC", EINVAL, 1);
@@ -89,17 +89,20 @@ notify_is_armed_before_the_pages_leave_the_file(void **state)
 
 	(void)state;
 	assert_ptr_equal(xengntshr_share_page_notify(&handle, 4, &ref, 1, 12,
-	    9), FAKE_AREA);
+			     9),
+	    FAKE_AREA);
 	assert_calls("ALLOC(4,1,1) mmap(4096,rw,shared,0x5000) "
-	    "NOTIFY(0x500c,3,9) DEALLOC(0x5000,1)");
+		     "NOTIFY(0x500c,3,9) DEALLOC(0x5000,1)");
 	assert_ptr_equal(xengntshr_share_page_notify(&handle, 4, &ref, 1,
-	    (uint32_t)-1, 9), FAKE_AREA);
+			     (uint32_t)-1, 9),
+	    FAKE_AREA);
 	assert_calls("ALLOC(4,1,1) mmap(4096,rw,shared,0x5000) "
-	    "NOTIFY(0x5000,2,9) DEALLOC(0x5000,1)");
+		     "NOTIFY(0x5000,2,9) DEALLOC(0x5000,1)");
 	assert_ptr_equal(xengntshr_share_page_notify(&handle, 4, &ref, 1, 4095,
-	    (evtchn_port_t)-1), FAKE_AREA);
+			     (evtchn_port_t)-1),
+	    FAKE_AREA);
 	assert_calls("ALLOC(4,1,1) mmap(4096,rw,shared,0x5000) "
-	    "NOTIFY(0x5fff,1,0) DEALLOC(0x5000,1)");
+		     "NOTIFY(0x5fff,1,0) DEALLOC(0x5000,1)");
 }
 
 static void
@@ -112,7 +115,7 @@ failed_notify_undoes_but_tells_the_reference(void **state)
 	assert_errno(xengntshr_share_page_notify(&handle, 4, &ref, 1, 12, 9),
 	    NULL, EINVAL);
 	assert_calls("ALLOC(4,1,1) mmap(4096,rw,shared,0x5000) "
-	    "NOTIFY(0x500c,3,9) munmap(area,4096) DEALLOC(0x5000,1)");
+		     "NOTIFY(0x500c,3,9) munmap(area,4096) DEALLOC(0x5000,1)");
 	assert_int_equal(ref, 100);
 	assert_int_equal(fake_messages(), 1);
 }

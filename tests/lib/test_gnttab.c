@@ -27,7 +27,8 @@ grants_of_several_domains(void **state)
 
 	(void)state;
 	assert_ptr_equal(xengnttab_map_grant_refs(&handle, 3, domids, refs,
-	    PROT_READ | PROT_WRITE), FAKE_AREA);
+			     PROT_READ | PROT_WRITE),
+	    FAKE_AREA);
 	assert_calls("MAP(3,1:9,2:8,1:7) mmap(12288,rw,shared,0x5000)");
 }
 
@@ -38,7 +39,8 @@ grants_of_one_domain(void **state)
 
 	(void)state;
 	assert_ptr_equal(xengnttab_map_domain_grant_refs(&handle, 2, 5, refs,
-	    PROT_WRITE), FAKE_AREA);
+			     PROT_WRITE),
+	    FAKE_AREA);
 	assert_calls("MAP(2,5:9,5:8) mmap(8192,w,shared,0x5000)");
 }
 
@@ -47,7 +49,8 @@ count_0_is_the_kernels_to_refuse(void **state)
 {
 	(void)state;
 	assert_errno(xengnttab_map_grant_refs(&handle, 0, NULL, NULL,
-	    PROT_READ), NULL, EINVAL);
+			 PROT_READ),
+	    NULL, EINVAL);
 	assert_calls("MAP(0)");
 	assert_int_equal(fake_messages(), 1);
 }
@@ -71,7 +74,7 @@ failed_mmap_takes_the_request_back(void **state)
 	assert_errno(xengnttab_map_grant_ref(&handle, 3, 17, PROT_READ), NULL,
 	    EINVAL);
 	assert_calls("MAP(1,3:17) mmap(4096,r,shared,0x5000) "
-	    "UNMAP(0x5000,1)");
+		     "UNMAP(0x5000,1)");
 	assert_int_equal(fake_messages(), 1);
 	assert_int_equal(fake_message_errno(), EINVAL);
 }
@@ -96,10 +99,10 @@ eagain_is_retried_until_it_ends(void **state)
 	assert_ptr_equal(xengnttab_map_grant_ref(&handle, 3, 17, PROT_READ),
 	    FAKE_AREA);
 	assert_calls("MAP(1,3:17) "
-	    "mmap(4096,r,shared,0x5000) usleep(1000) "
-	    "mmap(4096,r,shared,0x5000) usleep(1000) "
-	    "mmap(4096,r,shared,0x5000) usleep(1000) "
-	    "mmap(4096,r,shared,0x5000)");
+		     "mmap(4096,r,shared,0x5000) usleep(1000) "
+		     "mmap(4096,r,shared,0x5000) usleep(1000) "
+		     "mmap(4096,r,shared,0x5000) usleep(1000) "
+		     "mmap(4096,r,shared,0x5000)");
 	assert_int_equal(fake_messages(), 0);
 }
 
@@ -112,7 +115,7 @@ eagain_then_another_error(void **state)
 	assert_errno(xengnttab_map_grant_ref(&handle, 3, 17, PROT_READ), NULL,
 	    EPERM);
 	assert_calls("MAP(1,3:17) mmap(4096,r,shared,0x5000) usleep(1000) "
-	    "mmap(4096,r,shared,0x5000) UNMAP(0x5000,1)");
+		     "mmap(4096,r,shared,0x5000) UNMAP(0x5000,1)");
 }
 
 static void
@@ -121,7 +124,8 @@ map_notify(uint32_t offset, evtchn_port_t port, const char *expected)
 	char calls[128];
 
 	assert_ptr_equal(xengnttab_map_grant_ref_notify(&handle, 3, 17,
-	    PROT_READ | PROT_WRITE, offset, port), FAKE_AREA);
+			     PROT_READ | PROT_WRITE, offset, port),
+	    FAKE_AREA);
 	snprintf(calls, sizeof(calls),
 	    "MAP(1,3:17) mmap(4096,rw,shared,0x5000)%s%s",
 	    *expected != '\0' ? " " : "", expected);
@@ -147,9 +151,10 @@ failed_notify_undoes_the_mapping(void **state)
 	(void)state;
 	fake_fail("NOTIFY", ENOENT, 1);
 	assert_errno(xengnttab_map_grant_ref_notify(&handle, 3, 17, PROT_READ,
-	    8, 6), NULL, ENOENT);
+			 8, 6),
+	    NULL, ENOENT);
 	assert_calls("MAP(1,3:17) mmap(4096,r,shared,0x5000) "
-	    "NOTIFY(0x5008,3,6) munmap(area,4096) UNMAP(0x5000,1)");
+		     "NOTIFY(0x5008,3,6) munmap(area,4096) UNMAP(0x5000,1)");
 	assert_int_equal(fake_messages(), 1);
 	assert_int_equal(fake_message_errno(), ENOENT);
 }
@@ -228,27 +233,28 @@ dmabuf_export(void **state)
 
 	(void)state;
 	assert_errno(xengnttab_dmabuf_exp_from_refs(&handle, 3, 0, 0, refs,
-	    &fd), -1, EINVAL);
+			 &fd),
+	    -1, EINVAL);
 	assert_calls("");
 	assert_int_equal(xengnttab_dmabuf_exp_from_refs(&handle, 3,
-	    GNTDEV_DMA_FLAG_COHERENT, 2, refs, &fd), 0);
+			     GNTDEV_DMA_FLAG_COHERENT, 2, refs, &fd),
+	    0);
 	assert_calls("EXP(2,3,2,6)");
 	assert_int_equal(fd, 7);
 	fake_fail("EXP", ENOTTY, 1);
 	fd = 1;
 	assert_errno(xengnttab_dmabuf_exp_from_refs(&handle, 3, 0, 2, refs,
-	    &fd), -1, ENOTTY);
+			 &fd),
+	    -1, ENOTTY);
 	assert_int_equal(fd, 1);
 	(void)fake_log();
 
-	assert_int_equal(xengnttab_dmabuf_exp_wait_released(&handle, 7, 50),
-	    0);
+	assert_int_equal(xengnttab_dmabuf_exp_wait_released(&handle, 7, 50), 0);
 	assert_calls("WAIT(7,50)");
 	/* unknown to the kernel means already released */
 	fake_fail("WAIT", ENOENT, 1);
 	errno = EIO;
-	assert_int_equal(xengnttab_dmabuf_exp_wait_released(&handle, 7, 50),
-	    0);
+	assert_int_equal(xengnttab_dmabuf_exp_wait_released(&handle, 7, 50), 0);
 	assert_int_equal(errno, 0);
 	fake_fail("WAIT", ETIMEDOUT, 1);
 	assert_errno(xengnttab_dmabuf_exp_wait_released(&handle, 7, 50), -1,

@@ -70,7 +70,7 @@ open_failure_keeps_errno_and_undoes(void **state)
 	assert_int_equal(fake_messages(), 1);
 	assert_int_equal(fake_message_errno(), EACCES);
 	assert_calls("register log open(" GNTDEV_PATH ",rdwr,cloexec) "
-	    "deregister unlog");
+		     "deregister unlog");
 
 	fake_fail("/dev/xen/gntalloc", ENOENT, 1);
 	assert_errno(xengntshr_open(NULL, 0), NULL, ENOENT);
@@ -121,7 +121,7 @@ second_node_only_when_the_first_is_missing(void **state)
 	h = xengnttab_open(NULL, 0);
 	assert_non_null(h);
 	assert_calls("register log open(" GNTDEV_PATH ",rdwr,cloexec) "
-	    "open(" GNTDEV_PATH_2 ",rdwr,cloexec)");
+		     "open(" GNTDEV_PATH_2 ",rdwr,cloexec)");
 	assert_int_equal(xengnttab_close(h), 0);
 
 	fake_fail(GNTDEV_PATH, ENOENT, 1);
