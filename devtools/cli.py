@@ -89,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DevError as error:
         print(f"./dev: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"./dev: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("./dev: interrupted", file=sys.stderr)
         return 130

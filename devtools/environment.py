@@ -51,7 +51,10 @@ def check_machine() -> None:
 
 
 def ensure_venv(console: Console) -> None:
-    """Makes build/venv and continues in it; returns only there."""
+    """Installs packages, makes build/venv and continues in it; returns only there."""
+    if not in_venv():
+        # All that is missing in one go: a person without root reads the whole list at once.
+        packages.ensure(console, packages.NEEDS)
     requirements = REQUIREMENTS.read_bytes()
     key = stamp.digest(str(VENV), requirements)
     mark = VENV / ".stamp"
@@ -63,11 +66,13 @@ def ensure_venv(console: Console) -> None:
     if not in_venv():
         python = str(tool("python3"))
         sys.stdout.flush()
-        os.execv(python, [python, str(ROOT / "dev"), *sys.argv[1:]])
+        try:
+            os.execv(python, [python, str(ROOT / "dev"), *sys.argv[1:]])
+        except OSError as error:
+            raise DevError(f"cannot run {python}: {error.strerror}") from error
 
 
 def _make_venv(console: Console) -> None:
-    packages.ensure(console, packages.FIRST, clang=False)
     if not in_venv():
         if VENV.exists():
             shutil.rmtree(VENV)
@@ -82,7 +87,6 @@ def _make_venv(console: Console) -> None:
 def set_up(console: Console, *, cross: bool) -> None:
     """Everything a build needs; cross: FreeBSD's compiler, too."""
     with exclusive(console):
-        packages.ensure(console, packages.NEEDS, clang=True)
         clang = require_clang()
         freebsd.ensure(console, clang.tool("clang"), clang.tool("llvm-ar"))
         headers = f"-Dfreebsd_headers={freebsd.headers_dir()}"

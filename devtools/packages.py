@@ -106,10 +106,8 @@ def _gcc_library(name: str) -> bool:
     return "/" in said.stdout
 
 
-# Without these no environment can be made at all.
-FIRST = (Need("python3-venv", "the Python environment in build/venv", venv_module),)
-
 NEEDS = (
+    Need("python3-venv", "the Python environment in build/venv", venv_module),
     Need("gcc", "native builds, AddressSanitizer and UBSan", program("gcc", "ar")),
     Need("libc6-dev", "C library headers and libc.a for the static agent",
          file("/usr/include/stdio.h", "/usr/lib/*/libc.a")),
@@ -145,7 +143,7 @@ def install_line(packages: Iterable[str]) -> str:
     return "apt-get install --no-install-recommends " + " ".join(packages)
 
 
-def ensure(console: Console, needs: Iterable[Need], *, clang: bool) -> None:
+def ensure(console: Console, needs: Iterable[Need], *, clang: bool = True) -> None:
     """Installs what is missing as root; else ends with the one line that tells what to install."""
     wanted = missing(needs)
     want_clang = clang and find_clang() is None
@@ -182,7 +180,7 @@ def _lists() -> bool:
 
 def main() -> None:
     """Prints the table and what is there."""
-    for need in (*FIRST, *NEEDS):
+    for need in NEEDS:
         print(f"{need.package:<18} {'yes' if need.present() else 'MISSING':<8} {need.reason}")
     print(f"{'clang, lld, llvm':<18} {'yes' if find_clang() else 'MISSING':<8} FreeBSD objects")
 
