@@ -67,8 +67,12 @@ def find_clang() -> Clang | None:
     """The newest complete clang and lld on PATH."""
     found = []
     for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        for path in Path(directory or ".").glob("clang-[0-9]*"):
-            if match := re.fullmatch(r"clang-(\d+)", path.name):
+        try:
+            names = os.listdir(directory or ".")
+        except OSError:
+            continue  # PATH may name what is absent or not ours to read
+        for name in names:
+            if match := re.fullmatch(r"clang-(\d+)", name):
                 found.append(Clang(int(match[1]), f"-{match[1]}"))
     if plain := shutil.which("clang"):
         said = subprocess.run([plain, "--version"], capture_output=True, text=True).stdout

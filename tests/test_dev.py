@@ -112,7 +112,7 @@ def fake_tools(where: Path, *names: str) -> None:
 def test_newest_complete_clang_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = ("clang", "ld.lld", "llvm-ar", "llvm-objcopy")
     fake_tools(tmp_path, *(f"{p}-17" for p in parts), *(f"{p}-19" for p in parts), "clang-21")
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'absent'}:{tmp_path}")
     found = packages.find_clang()
     assert found == packages.Clang(19, "-19")
     assert found.tool("clang") == str(tmp_path / "clang-19")
