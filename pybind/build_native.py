@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Writes the C source of xengnttab._native: build_native.py PREPROCESSED OUTPUT.
+
+The declarations for cffi are those of xengnttab.h as the preprocessor leaves it (native.c), so
+that none is copied by hand; the C compiler then checks them against the header.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from cffi import FFI
+
+MARK = "BEGIN_XENGNTTAB_H"
+SOURCE = """
+#include <sys/mman.h>
+#include <xengnttab.h>
+#include "native.h"
+"""
+OWN = """
+#define PROT_READ ...
+#define PROT_WRITE ...
+struct xentoollog_logger *quiet_logger(void);
+"""
+
+
+def main() -> None:
+    preprocessed, output = map(Path, sys.argv[1:])
+    before, mark, header = preprocessed.read_text().partition(MARK)
+    port = re.search(r"typedef \w+ evtchn_port_t;", before)
+    if not mark or port is None:
+        sys.exit(f"build_native.py: {preprocessed} is not native.c after the preprocessor")
+    # Line markers, should the compiler have left them in.
+    header = re.sub(r"^#.*$", "", header, flags=re.MULTILINE)
+    ffi = FFI()
+    ffi.cdef(port[0] + header + OWN)
+    ffi.set_source("xengnttab._native", SOURCE)
+    ffi.emit_c_code(str(output))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Consecutive pages of memory that belong to an open device."""
+
+from __future__ import annotations
+
+import weakref
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from xengnttab._area import Area
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from xengnttab._handle import Handle
+
+PAGE_SIZE = 4096
+
+
+class Pages(Area):
+    """Memory shared with another domain: a context manager and a buffer.
+
+    `memoryview(pages)` shows the memory itself.  The pages cannot be closed while such a view
+    exists (BufferError); a view released, or forgotten, no longer counts.  After close every use
+    raises ValueError.  Pages that nobody refers to any more are closed.
+
+    The other domain may change the memory at any time.
+    """
+
+    refs: tuple[int, ...]
+
+    def __new__(cls, handle: Handle, address: int, refs: tuple[int, ...], writable: bool) -> Self:
+        pages = super().__new__(cls, address, len(refs) * PAGE_SIZE, not writable)
+        pages.refs = refs
+        # The finalizer keeps the handle alive as long as it has pages.
+        pages._closer = weakref.finalize(pages, handle._unmap, address, len(refs))
+        pages._closer.atexit = False
+        handle._pages.add(pages)
+        return pages
+
+    _closer: weakref.finalize[[int, int], Pages]
+
+    def close(self) -> None:
+        """Ends the mapping or the sharing.  Does nothing the second time."""
+        self._release()
+        self._closer()
+
+    def view(self) -> memoryview:
+        """The memory; `with pages.view() as view:` releases it at a known point."""
+        return memoryview(self)
+
+    def read(self, size: int = -1, offset: int = 0) -> bytes:
+        """A copy of `size` bytes from `offset` on, by default of all that follow."""
+        self._check(offset, max(size, 0))
+        with memoryview(self) as view:
+            return bytes(view[offset:] if size < 0 else view[offset : offset + size])
+
+    def write(self, data: Buffer, offset: int = 0) -> int:
+        """Puts bytes at `offset`, all of them or none; TypeError on read-only pages."""
+        with memoryview(data).cast("B") as source, memoryview(self) as view:
+            self._check(offset, len(source))
+            view[offset : offset + len(source)] = source
+            return len(source)
+
+    def _check(self, offset: int, size: int) -> None:
+        if offset < 0 or offset + size > len(self):
+            raise ValueError(f"{size} bytes at {offset} do not lie in {len(self)} bytes")
+
+    def __enter__(self) -> Self:
+        len(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "read-only" if self.readonly else "writable"
+        return f"<{type(self).__name__} of {len(self.refs)} pages, {state}>"

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command xengnttab: share pages, or map them, and hold on until told to let go.
+
+With one process in each of two domains any order of sharing, mapping and letting go can be tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from xengnttab import __version__
+from xengnttab._pages import PAGE_SIZE, Pages
+from xengnttab.errors import DeviceError, GrantError
+from xengnttab.hexdump import hexdump, text
+from xengnttab.share import GrantShare
+from xengnttab.table import MAX_DOMID, MAX_REF, GrantTable
+
+OK, FAILED, USAGE, NO_DEVICE = 0, 1, 2, 3
+EPILOG = """\
+exit status: 0 done; 1 refused by the kernel or by Xen; 2 wrong usage;
+3 no grant device, or not permitted to open it
+"""
+
+
+def number(what: str, smallest: int, largest: int) -> Callable[[str], int]:
+    """An argparse type: an integer, decimal or 0x…"""
+
+    def parse(value: str) -> int:
+        try:
+            parsed = int(value, 0)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{what} '{value}' is no number") from None
+        if not smallest <= parsed <= largest:
+            raise argparse.ArgumentTypeError(
+                f"{what} {parsed} is not between {smallest} and {largest}"
+            )
+        return parsed
+
+    return parse
+
+
+def seconds(value: str) -> float:
+    try:
+        parsed = float(value)
+    except ValueError:
+        parsed = -1.0
+    if not 0 <= parsed < 1e9:
+        raise argparse.ArgumentTypeError(f"'{value}' is no number of seconds")
+    return parsed
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="xengnttab",
+        description="Shares pages of memory with another Xen domain, or maps pages of one.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"xengnttab {__version__}")
+
+    common = argparse.ArgumentParser(add_help=False)
+    content = common.add_mutually_exclusive_group()
+    content.add_argument("--write", metavar="TEXT", help="write TEXT to the start of the pages")
+    content.add_argument(
+        "--file", metavar="FILE", help="write what FILE holds, - for standard input"
+    )
+    output = common.add_mutually_exclusive_group()
+    output.add_argument("--read", action="store_true", help="print the pages as a hexdump")
+    output.add_argument(
+        "--text", action="store_true", help="print the text in the pages up to the first zero byte"
+    )
+    common.add_argument(
+        "--hold",
+        type=seconds,
+        metavar="SECONDS",
+        help="let go after this time; 0: at once (default: after Enter, the end of standard input,"
+        " or a signal)",
+    )
+    common.add_argument(
+        "--json", action="store_true", help="print one JSON object a line instead of text"
+    )
+
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    share = commands.add_parser(
+        "share",
+        parents=[common],
+        help="share pages with a domain",
+        description="Makes zeroed pages, grants them to a domain and prints the grant references."
+        " --read and --text show what the domain left in them, when the sharing ends.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    share.add_argument(
+        "--domid",
+        type=number("domain", 0, MAX_DOMID),
+        required=True,
+        help="the domain that may map the pages",
+    )
+    share.add_argument(
+        "--pages", type=number("count", 1, 1 << 20), default=1, help="how many (default: 1)"
+    )
+    share.add_argument("--writable", action="store_true", help="the domain may write to them too")
+    share.set_defaults(run=run_share)
+
+    mapped = commands.add_parser(
+        "map",
+        parents=[common],
+        help="map pages of a domain",
+        description="Maps pages that a domain granted to this one, for writing too if there is"
+        " something to write. --read and --text show them at once.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    mapped.add_argument(
+        "domid",
+        metavar="DOMID",
+        type=number("domain", 0, MAX_DOMID),
+        help="the domain that granted the pages",
+    )
+    mapped.add_argument(
+        "refs",
+        metavar="REF",
+        nargs="+",
+        type=number("grant reference", 0, MAX_REF),
+        help="grant references, as printed by share",
+    )
+    mapped.add_argument(
+        "--writable", action="store_true", help="map for writing even with nothing to write"
+    )
+    mapped.set_defaults(run=run_map)
+    return top
+
+
+class UsageError(Exception):
+    """Arguments that make no sense together, or content that cannot be had."""
+
+
+def content(args: argparse.Namespace, size: int) -> bytes | None:
+    """What is to be written to pages of this size, or None."""
+    if args.write is not None:
+        data = str(args.write).encode()
+    elif args.file == "-":
+        data = sys.stdin.buffer.read()
+    elif args.file is not None:
+        try:
+            data = Path(args.file).read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read {args.file}: {error.strerror}") from None
+    else:
+        return None
+    if len(data) > size:
+        raise UsageError(f"{len(data)} bytes do not fit into {size // PAGE_SIZE} pages")
+    return data
+
+
+def report(args: argparse.Namespace, human: str, **fields: Any) -> None:
+    """Says at once what was done: a reader at the other end of a pipe waits for it."""
+    print(json.dumps(fields) if args.json else human, flush=True)
+
+
+def show(args: argparse.Namespace, pages: Pages) -> None:
+    if not (args.read or args.text):
+        return
+    data = pages.read()
+    if args.json:
+        key = "text" if args.text else "data"
+        print(json.dumps({key: text(data) if args.text else data.hex()}), flush=True)
+    else:
+        print(text(data) if args.text else "\n".join(hexdump(data)), flush=True)
+
+
+@contextmanager
+def signals() -> Iterator[socket.socket]:
+    """A socket that becomes readable when SIGINT or SIGTERM came: neither cuts the clean-up."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        handlers = {
+            number: signal.signal(number, lambda *_: None)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield reader
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(before)
+
+
+def hold(args: argparse.Namespace, stop: socket.socket) -> None:
+    """Waits for what ends the sharing or the mapping."""
+    if args.hold == 0:
+        return
+    with selectors.DefaultSelector() as selector:
+        selector.register(stop, selectors.EVENT_READ)
+        deadline = None if args.hold is None else time.monotonic() + args.hold
+        if deadline is None and args.file != "-":
+            # A regular file (PermissionError) or a closed descriptor is as good as its end.
+            try:
+                selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+            except (OSError, ValueError, AttributeError):
+                return
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if (left is not None and left <= 0) or selector.select(left):
+                return
+
+
+def prompt(args: argparse.Namespace) -> None:
+    if args.hold is None and not args.json and sys.stdin is not None and sys.stdin.isatty():
+        print("Enter lets go of them.", file=sys.stderr, flush=True)
+
+
+def run_share(args: argparse.Namespace) -> None:
+    data = content(args, args.pages * PAGE_SIZE)
+    with (
+        signals() as stop,
+        GrantShare() as share,
+        share.share(args.domid, args.pages, writable=args.writable) as pages,
+    ):
+        if data is not None:
+            pages.write(data)
+        report(
+            args,
+            f"shared {args.pages} page{'s' * (args.pages > 1)} with domain {args.domid}"
+            f" {'for writing' if args.writable else 'read-only'}, grant references"
+            f" {' '.join(map(str, pages.refs))}",
+            command="share",
+            domid=args.domid,
+            pages=args.pages,
+            writable=args.writable,
+            refs=pages.refs,
+        )
+        prompt(args)
+        hold(args, stop)
+        show(args, pages)
+
+
+def run_map(args: argparse.Namespace) -> None:
+    data = content(args, len(args.refs) * PAGE_SIZE)
+    writable = args.writable or data is not None
+    with (
+        signals() as stop,
+        GrantTable() as table,
+        table.map(args.domid, args.refs, writable=writable) as mapping,
+    ):
+        if data is not None:
+            mapping.write(data)
+        report(
+            args,
+            f"mapped {len(args.refs)} page{'s' * (len(args.refs) > 1)} of domain {args.domid}"
+            f" {'for writing' if writable else 'read-only'}",
+            command="map",
+            domid=args.domid,
+            refs=args.refs,
+            writable=writable,
+        )
+        show(args, mapping)
+        prompt(args)
+        hold(args, stop)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(arguments)
+    try:
+        args.run(args)
+        return OK
+    except UsageError as error:
+        problem, status = str(error), USAGE
+    except DeviceError as error:
+        problem, status = str(error), NO_DEVICE
+    except GrantError as error:
+        problem, status = str(error), FAILED
+    except KeyboardInterrupt:
+        # Before there was anything to hold.
+        return FAILED
+    with suppress(OSError):
+        print(f"xengnttab: {problem}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Errors of the kernel as exceptions: an errno, its name, and what was being done."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+class GrantError(OSError):
+    """A grant operation that the kernel refused.
+
+    `errno` and `strerror` are as of any OSError, `action` says what was tried, `hint` what the
+    errno means here, if more is known than its general text.
+    """
+
+    def __init__(self, number: int, action: str, hint: str = "") -> None:
+        super().__init__(number, os.strerror(number))
+        self.action = action
+        self.hint = hint
+
+    @property
+    def name(self) -> str:
+        """The errno's name, as EINVAL."""
+        assert self.errno is not None
+        return errno.errorcode.get(self.errno, f"errno {self.errno}")
+
+    def __str__(self) -> str:
+        text = f"cannot {self.action}: {self.strerror} ({self.name})"
+        return f"{text}: {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.errno, self.action, self.hint)
+
+
+class DeviceError(GrantError):
+    """The grant device cannot be opened."""
+
+
+class DeviceMissingError(DeviceError, FileNotFoundError):
+    """There is no grant device: its module is not loaded, or this is no Xen domain."""
+
+
+class DevicePermissionError(DeviceError, PermissionError):
+    """The grant device is there, but not for this user."""
+
+
+class MapError(GrantError):
+    """Grants of another domain cannot be mapped."""
+
+
+class ShareError(GrantError):
+    """Pages cannot be granted to another domain."""
+
+
+class UnmapError(GrantError):
+    """The end of a mapping or of a sharing went wrong; the pages are closed all the same."""

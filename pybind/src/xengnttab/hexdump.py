@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bytes for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+WIDTH = 16
+
+
+def hexdump(data: bytes) -> Iterator[str]:
+    """Lines as of `hexdump -C`: a line like the one before it becomes one asterisk."""
+    before: bytes | None = None
+    starred = False
+    for offset in range(0, len(data), WIDTH):
+        line = data[offset : offset + WIDTH]
+        if line == before:
+            if not starred:
+                yield "*"
+            starred = True
+            continue
+        before, starred = line, False
+        pairs = [f"{byte:02x}" for byte in line]
+        halves = " ".join(pairs[:8]) + "  " + " ".join(pairs[8:])
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in line)
+        yield f"{offset:08x}  {halves:<49}|{text}|"
+    yield f"{len(data):08x}"
+
+
+def text(data: bytes) -> str:
+    """What stands before the first zero byte, as UTF-8; bytes that are none are escaped."""
+    return data.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
