@@ -167,6 +167,7 @@ def lints(console: Console, options: Options) -> Tally:
 
 def unit(console: Console, options: Options) -> Tally:
     """Everything pytest finds, but for what the other steps run."""
+    environment.install_package(console)
     elsewhere = ["--ignore=tests/typecheck", "--ignore=tests/lib/test_freebsd_elf.py"]
     return pytest(console, "unit", options.pytest or elsewhere)
 

@@ -110,6 +110,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
     match args.command:
         case "parity":
             environment.compile_(console, NATIVE)
+            environment.install_package(console)
             return checks.run_parity(rest)
         case "test":
             steps = args.step or (["unit"] if args.pytest else [])
@@ -123,6 +124,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
             return _format(console)
         case _:
             environment.compile_(console, NATIVE)
+            environment.install_package(console)
             if args.all:
                 for where in (ASAN, *(freebsd_build(m) for m in freebsd.RELEASES)):
                     environment.compile_(console, where)

@@ -134,3 +134,20 @@ def configure(console: Console, where: Path, options: list[str | Path]) -> None:
 
 def compile_(console: Console, where: Path) -> Path:
     return console.check(f"build {where.name}", [tool("ninja"), "-C", where], env=environment())
+
+
+def install_package(console: Console) -> None:
+    """The Python package, built against the library in build/native (its run path leads there)."""
+    sources = [ROOT / "pybind", ROOT / "kernel/include", ROOT / "libxengnttab-freebsd/include"]
+    files = sorted(p for s in sources for p in s.rglob("*") if p.is_file() and p.suffix != ".pyc")
+    key = stamp.digest(*(part for p in files for part in (str(p), p.read_bytes())))
+    mark = VENV / ".package"
+    if stamp.fresh(mark, key):
+        return
+    console.check(
+        "Python package xengnttab",
+        [tool("python3"), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps",
+         "--no-build-isolation", "--force-reinstall", ROOT / "pybind"],
+        env={**environment(), "PKG_CONFIG_PATH": str(NATIVE / "meson-uninstalled")},
+    )  # fmt: skip
+    stamp.write(mark, key)

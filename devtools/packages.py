@@ -113,6 +113,7 @@ def _gcc_library(name: str) -> bool:
 NEEDS = (
     Need("python3-venv", "the Python environment in build/venv", venv_module),
     Need("gcc", "native builds, AddressSanitizer and UBSan", program("gcc", "ar")),
+    Need("g++", "public headers must compile as C++", program("g++")),
     Need("libc6-dev", "C library headers and libc.a for the static agent",
          file("/usr/include/stdio.h", "/usr/lib/*/libc.a")),
     Need("python3-dev", "headers for the cffi extension module", lambda: _python_headers()),
