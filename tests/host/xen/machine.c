@@ -71,10 +71,23 @@ shared_init(struct shared *s)
 	__atomic_store_n(&s->magic, MAGIC, __ATOMIC_RELEASE);
 }
 
+/* Tells programs apart that one process runs after another. */
+static uint64_t
+this_image(void)
+{
+	static uint64_t image;
+
+	if (image == 0)
+		image = os_now();
+	return (image);
+}
+
 static bool
 process_alive(const struct domain *d)
 {
 
+	if (d->pid == os_getpid() && d->image != this_image())
+		return (false);
 	return (os_process_start(d->pid) == d->start);
 }
 
@@ -365,6 +378,7 @@ xen_domain_create(struct xen_machine *m, const struct xen_domain_config *c,
 	d->domid = domid;
 	d->pid = os_getpid();
 	d->start = os_process_start(d->pid);
+	d->image = this_image();
 	d->grant_frames = c->grant_frames;
 	d->max_grant_frames = c->max_grant_frames;
 	d->maptrack_limit = c->maptrack_frames * XEN_MODEL_MAPTRACK_PER_FRAME;
@@ -502,6 +516,8 @@ xen_domain_p2m(struct xen_domain *dom, uint64_t gfn, uint32_t *mfn)
 {
 	uint32_t entry;
 
+	if (mfn != NULL)
+		*mfn = NONE;
 	if (gfn >= XEN_MODEL_GFNS)
 		return (XEN_P2M_NONE);
 	entry = __atomic_load_n(&dom->d->p2m[gfn], __ATOMIC_ACQUIRE);
@@ -529,9 +545,13 @@ xen_domain_page_pins(struct xen_domain *dom, uint64_t gfn)
 {
 	uint32_t mfn;
 
-	if (xen_domain_page(dom, gfn) == NULL)
+	switch (xen_domain_p2m(dom, gfn, &mfn)) {
+	case XEN_P2M_NONE:
+	case XEN_P2M_FOREIGN:
 		return (0);
-	xen_domain_p2m(dom, gfn, &mfn);
+	default:
+		break;
+	}
 	return (__atomic_load_n(&dom->m->s->frames[mfn].refs,
 	    __ATOMIC_ACQUIRE));
 }

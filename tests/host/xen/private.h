@@ -68,6 +68,7 @@ struct domain {
 	uint16_t	domid;
 	int32_t		pid;		/* process that runs it */
 	uint64_t	start;		/* of that process */
+	uint64_t	image;		/* of its program: execve(2) ends it */
 	uint32_t	grant_frames;
 	uint32_t	max_grant_frames;
 	uint32_t	maptrack_limit;

@@ -18,14 +18,4 @@ counter_u64_add(counter_u64_t c, int64_t v)
 	__atomic_fetch_add(c, (uint64_t)v, __ATOMIC_RELAXED);
 }
 
-/* Counters that SYSINIT allocates: here, the harness at load. */
-struct kpi_counter {
-	counter_u64_t	*var;
-	struct kpi_counter *next;
-};
-void	kpi_counter_register(struct kpi_counter *);
-#define	COUNTER_U64_DEFINE_EARLY(c)					\
-	static uint64_t __CONCAT(kpi_counter_, c);			\
-	counter_u64_t __read_mostly c = &__CONCAT(kpi_counter_, c)
-
 #endif /* !_SYS_COUNTER_H_ */

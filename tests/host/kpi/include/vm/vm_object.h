@@ -19,6 +19,9 @@ enum obj_type {
 	OBJT_MGTDEVICE,
 };
 
+#define	OFF_TO_IDX(off)	((vm_pindex_t)(((vm_ooffset_t)(off)) >> PAGE_SHIFT))
+#define	IDX_TO_OFF(idx)	(((vm_ooffset_t)(idx)) << PAGE_SHIFT)
+
 struct cdev_pager_ops;
 RB_HEAD(vm_pages, vm_page);
 

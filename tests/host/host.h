@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The driver in user space: FreeBSD's system calls on its devices, for C
+ * programs of the host.  The preload library puts file descriptors on top.
+ *
+ * Functions that can fail return 0 or an errno with *FreeBSD's* number;
+ * those up to 34 but 11 are the host's too (os_errno_to_linux()).
+ */
+#ifndef _HOST_H_
+#define	_HOST_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct file;
+struct xen_domain;
+struct xen_machine;
+
+/* FreeBSD's numbers of what the calls below take. */
+#define	HOST_FREAD		0x0001
+#define	HOST_FWRITE		0x0002
+#define	HOST_PROT_READ		0x1
+#define	HOST_PROT_WRITE		0x2
+#define	HOST_PROT_EXEC		0x4
+#define	HOST_MAP_SHARED		0x0001
+#define	HOST_MAP_PRIVATE	0x0002
+#define	HOST_MAP_FIXED		0x0010
+#define	HOST_MAP_NOSYNC		0x0800
+#define	HOST_MAP_EXCL		0x4000
+#define	HOST_MAP_32BIT		0x80000
+
+/* An _IO() command word of FreeBSD. */
+#define	HOST_IO(group, nr)	(0x20000000ul | (unsigned long)(group) << 8 | \
+				    (unsigned long)(nr))
+
+/*
+ * Loads the module, as the first host_open() does by itself: opens the
+ * machine (XENGNT_HOST_MACHINE), creates the domain (XENGNT_HOST_DOMID),
+ * attaches the driver.
+ */
+int	host_load(void);
+bool	host_loaded(void);
+
+/*
+ * What the end of a process does, in FreeBSD's order: closes the files that
+ * are still open, unmaps, runs what was deferred, unloads, and says what is
+ * left over ("xengnt-host: leak: …"); the number of such lines.  With
+ * exiting, the process's own page tables stay as they are.
+ */
+unsigned host_teardown(bool exiting);
+
+/* name is relative to /dev.  ENOENT if the driver has no such node. */
+int	host_open(const char *name, int fflags, struct file **);
+void	host_hold(struct file *);
+void	host_close(struct file *);	/* one reference */
+bool	host_node_exists(const char *name);
+const char *host_file_name(const struct file *);
+
+/* ioctl(2) of a native program: cmd is a FreeBSD word, arg the raw slot. */
+int	host_ioctl(struct file *, unsigned long cmd, uintptr_t arg);
+int	host_read(struct file *, void *buf, size_t len, size_t *done);
+int	host_write(struct file *, const void *buf, size_t len, size_t *done);
+
+int	host_mmap(struct file *, void *hint, size_t len, int prot, int flags,
+	    int64_t pos, void **addr);
+/* Whole address space, as munmap(2): also what is not ours. */
+int	host_munmap(void *addr, size_t len);
+int	host_mprotect(void *addr, size_t len, int prot);
+/* Does any page of the range belong to a mapping of the driver? */
+bool	host_owns(const void *addr, size_t len);
+/* The range was mapped over by somebody else: forget ours. */
+void	host_mapped_over(void *addr, size_t len);
+
+/* "hw.xen.gntdev.limit"; newval may be NULL. */
+int	host_sysctl(const char *name, const unsigned *newval,
+	    unsigned *oldval);
+
+/* The helper domain (xen/peer.c); -1 if it cannot be had. */
+int	host_peer(const char *request, char *reply, size_t replylen);
+
+/* For tests: the machine, our domain, and what lives. */
+struct xen_machine *host_machine(void);
+struct xen_domain *host_domain(void);
+
+struct host_counts {
+	unsigned long	allocs;		/* malloc(9), all types */
+	unsigned	pages;		/* vm_page_alloc_noobj() */
+	unsigned	fakes;		/* vm_page_getfake() */
+	unsigned	objects;
+	unsigned	entries;	/* of the address space */
+	unsigned	resources;	/* xenmem_alloc() */
+	unsigned	grants;		/* own references in use */
+	unsigned	files;
+	unsigned	locks;		/* initialised, not destroyed */
+	unsigned	counters;
+	unsigned	pauses;		/* pause_sbt() calls so far */
+	unsigned long	paused_ms;	/* what they asked for, in all */
+};
+void	host_counts(struct host_counts *);
+
+/* Runs deferred work that is due at any time; how many tasks ran. */
+unsigned host_run_tasks(void);
+
+/*
+ * The one place where something can be made to fail: asked at each kind of
+ * resource, the hook answers.
+ */
+enum host_fail {
+	HOST_FAIL_MALLOC,	/* M_NOWAIT only */
+	HOST_FAIL_PAGE,
+	HOST_FAIL_PAGE_INSERT,
+	HOST_FAIL_PAGER,
+	HOST_FAIL_XENMEM,
+	HOST_FAIL_GRANT,
+	HOST_FAIL_HYPERCALL,
+	HOST_FAIL_COPYIN,
+	HOST_FAIL_COPYOUT,
+	HOST_FAIL_CDEVPRIV,
+};
+extern bool (*host_fail_hook)(enum host_fail);
+bool	xengnt_host_fail(enum host_fail);
+
+/*
+ * Around fork(2): no thread is inside the driver while the process is
+ * copied.  The child starts without devices of its own; the first open loads
+ * the driver anew, in a machine of its own.
+ */
+void	host_fork_prepare(void);
+void	host_fork_parent(void);
+void	host_fork_child(void);
+
+#endif /* !_HOST_H_ */

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Loading, unloading, the end of the process, fork. */
+
+#include <sys/param.h>
+#include <sys/systm.h>
+#include <sys/lock.h>
+
+#include "kpi.h"
+
+/*
+ * Whoever is inside the driver holds it for reading; fork(2) waits until
+ * nobody is.
+ */
+static struct {
+	volatile u_int	once;
+	bool		ready;
+	struct os_rwlock lock;
+	struct os_mutex	load;
+} gate;
+
+static bool loaded;
+static struct xen_peer *peer;
+static u_int locks_at_load;
+static u_int counters_at_load;
+
+static void
+gate_init(void)
+{
+
+	while (atomic_cmpset_int(&gate.once, 0, 1) == 0)
+		os_yield();
+	if (!gate.ready) {
+		os_rwlock_init(&gate.lock);
+		os_mutex_init(&gate.load);
+		gate.ready = true;
+	}
+	atomic_store_rel_int(&gate.once, 0);
+}
+
+void
+kpi_enter(void)
+{
+
+	gate_init();
+	os_rwlock_rdlock(&gate.lock);
+}
+
+/* Back to user mode: as userret() with INVARIANTS. */
+void
+kpi_leave(const char *what)
+{
+
+	kpi_no_locks(what);
+	os_rwlock_unlock(&gate.lock);
+}
+
+static int
+machine_open(void)
+{
+	const char *path;
+	int error;
+
+	if (kpi_machine != NULL)
+		return (0);
+	path = os_getenv("XENGNT_HOST_MACHINE");
+	if (path != NULL && *path == '\0')
+		path = NULL;
+	error = xen_machine_open(path, &kpi_machine);
+	if (error != 0) {
+		kpi_message("machine %s: host errno %d\n",
+		    path == NULL ? "(private)" : path, -error);
+		return (os_errno_to_freebsd(-error));
+	}
+	return (0);
+}
+
+static int
+load_locked(void)
+{
+	int error;
+
+	kpi_map_init();
+	error = machine_open();
+	if (error == 0)
+		error = kpi_xen_init();
+	if (error != 0)
+		return (error);
+	locks_at_load = kpi_locks_live();
+	counters_at_load = kpi_counters_live;
+	error = kpi_modules_load();
+	if (error != 0) {
+		kpi_message("the driver did not attach: error %d\n", error);
+		kpi_xen_fini();
+		return (error);
+	}
+	loaded = true;
+	return (0);
+}
+
+/* Sheds the driver's state that a forked child has from its parent. */
+static int
+disown(void)
+{
+	u_int i;
+	int error;
+
+	kpi_files_close_all();
+	kpi_map_remove(0, VM_MAXUSER_ADDRESS, KPI_UNMAP_NOTHING);
+	error = EBUSY;
+	for (i = 0; error == EBUSY && i < 4096; i++) {
+		error = kpi_modules_unload();
+		if (error == EBUSY && kpi_tasks_run() == 0)
+			break;
+	}
+	kpi_tasks_stop();
+	if (error != 0) {
+		kpi_message("a forked child cannot shed its parent's driver: "
+		    "error %d\n", error);
+		return (ENXIO);
+	}
+	kpi_xen_fini();
+	xen_machine_close(kpi_machine);
+	kpi_machine = NULL;
+	peer = NULL;
+	kpi_inherited = false;
+	loaded = false;
+	return (0);
+}
+
+int
+host_load(void)
+{
+	int error;
+
+	gate_init();
+	os_mutex_lock(&gate.load);
+	error = 0;
+	if (kpi_inherited)
+		error = disown();
+	if (error == 0 && !loaded)
+		error = load_locked();
+	os_mutex_unlock(&gate.load);
+	return (error);
+}
+
+bool
+host_loaded(void)
+{
+
+	return (loaded && !kpi_inherited);
+}
+
+/* Leaks. */
+
+static u_int
+leak(u_int n, const char *what)
+{
+
+	if (n == 0)
+		return (0);
+	kpi_message("leak: %u %s\n", n, what);
+	return (1);
+}
+
+static u_int
+leaks_report(void)
+{
+	struct xen_counters c;
+	u_int lines;
+
+	xen_domain_counters(kpi_domain, &c);
+	lines = leak(kpi_grants_live(), "grant reference(s) in use");
+	lines += leak(c.maps_live, "grant(s) still mapped");
+	lines += leak(kpi_objects_live(), "VM object(s)");
+	lines += leak(kpi_pages_live(), "page(s) allocated");
+	lines += leak(kpi_fakes_live(), "fictitious or held page(s)");
+	lines += leak(kpi_resources_live(), "xenmem range(s)");
+	lines += leak(kpi_nodes_live(), "device node(s)");
+	lines += leak(kpi_counters_live - counters_at_load, "counter(s)");
+	kpi_leaked_allocs(&lines);
+	if (kpi_locks_live() != locks_at_load) {
+		kpi_locks_report();
+		lines += leak(kpi_locks_live() - locks_at_load, "lock(s)");
+	}
+	return (lines);
+}
+
+/* Detaches, giving deferred work every chance; 0 or an errno. */
+static int
+unload(void)
+{
+	u_int before, rounds;
+	int error;
+
+	rounds = 0;
+	before = kpi_grants_live();
+	for (;;) {
+		error = kpi_modules_unload();
+		if (error != EBUSY || kpi_tasks_run() == 0)
+			return (error);
+		/* Progress, or one more turn of the whole list. */
+		if (kpi_grants_live() != before) {
+			before = kpi_grants_live();
+			rounds = 0;
+		} else if (++rounds > before / 10 + 8)
+			return (error);
+	}
+}
+
+unsigned
+host_teardown(bool exiting)
+{
+	u_int lines;
+	int error;
+
+	gate_init();
+	os_mutex_lock(&gate.load);
+	if (!loaded || kpi_inherited) {
+		os_mutex_unlock(&gate.load);
+		return (0);
+	}
+	lines = 0;
+	/* Descriptors were closed in their order; then the address space. */
+	kpi_files_close_all();
+	kpi_enter();
+	kpi_map_remove(0, VM_MAXUSER_ADDRESS, exiting ? KPI_UNMAP_NOTHING :
+	    KPI_UNMAP_OURS);
+	kpi_leave("exit");
+	error = unload();
+	kpi_tasks_stop();
+	if (error == EBUSY && kpi_grants_busy() != 0 &&
+	    kpi_grants_busy() == kpi_grants_live()) {
+		/* Peers in other processes hold the rest: nobody's fault. */
+		error = 0;
+	} else {
+		if (error != 0) {
+			kpi_message("leak: the module does not unload: error "
+			    "%d\n", error);
+			lines++;
+		}
+		lines += leaks_report();
+	}
+	kpi_xen_fini();
+	loaded = false;
+	os_mutex_unlock(&gate.load);
+	return (lines);
+}
+
+void
+host_counts(struct host_counts *c)
+{
+
+	memset(c, 0, sizeof(*c));
+	c->allocs = kpi_live_allocs();
+	c->pages = kpi_pages_live();
+	c->fakes = kpi_fakes_live();
+	c->objects = kpi_objects_live();
+	c->entries = kpi_entries_live();
+	c->resources = kpi_resources_live();
+	c->grants = kpi_grants_live();
+	c->files = kpi_files_live();
+	c->locks = kpi_locks_live();
+	c->counters = kpi_counters_live;
+	c->pauses = kpi_pauses;
+	c->paused_ms = kpi_paused_ms;
+}
+
+unsigned
+host_run_tasks(void)
+{
+
+	return (kpi_tasks_run());
+}
+
+struct xen_machine *
+host_machine(void)
+{
+
+	return (kpi_machine);
+}
+
+struct xen_domain *
+host_domain(void)
+{
+
+	return (kpi_domain);
+}
+
+int
+host_sysctl(const char *name, const unsigned *newval, unsigned *oldval)
+{
+
+	return (kpi_sysctl(name, newval, oldval));
+}
+
+int
+host_peer(const char *request, char *reply, size_t replylen)
+{
+	int error;
+
+	gate_init();
+	os_mutex_lock(&gate.load);
+	error = kpi_inherited ? disown() : 0;
+	if (error == 0)
+		error = machine_open();
+	if (error == 0 && peer == NULL) {
+		peer = xen_peer_new(kpi_machine);
+		if (peer == NULL)
+			error = ENOMEM;
+	}
+	os_mutex_unlock(&gate.load);
+	if (error != 0)
+		return (-1);
+	return (xen_peer_request(peer, request, reply, replylen));
+}
+
+/* fork(2). */
+
+void
+host_fork_prepare(void)
+{
+
+	gate_init();
+	os_mutex_lock(&gate.load);
+	os_rwlock_wrlock(&gate.lock);
+}
+
+void
+host_fork_parent(void)
+{
+
+	os_rwlock_unlock(&gate.lock);
+	os_mutex_unlock(&gate.load);
+}
+
+void
+host_fork_child(void)
+{
+
+	os_rwlock_init(&gate.lock);
+	os_mutex_init(&gate.load);
+	kpi_tasks_fork_child();
+	/*
+	 * A machine that only holds the helper domain goes on in the child;
+	 * the parent's driver does not.
+	 */
+	if (loaded)
+		kpi_inherited = true;
+}

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages, memory, user addresses, time, counters, sysctls. */
+
+#include <sys/param.h>
+#include <sys/systm.h>
+#include <sys/counter.h>
+#include <sys/kernel.h>
+#include <sys/malloc.h>
+#include <sys/proc.h>
+#include <sys/sysctl.h>
+#include <sys/sysent.h>
+#include <sys/syslog.h>
+#include <sys/ucred.h>
+
+#include "kpi.h"
+
+int hz = 1000;
+
+bool (*host_fail_hook)(enum host_fail);
+
+bool
+xengnt_host_fail(enum host_fail kind)
+{
+
+	return (host_fail_hook != NULL && host_fail_hook(kind));
+}
+
+/* Threads. */
+
+static struct sysentvec kpi_sysent = { .sv_flags = SV_LP64 };
+static struct ucred kpi_ucred = { .cr_ref = 1 };
+struct vmspace kpi_vmspace;
+static struct proc kpi_proc = {
+	.p_vmspace = &kpi_vmspace,
+	.p_sysent = &kpi_sysent,
+};
+static __thread struct thread kpi_thread;
+
+struct thread *
+kpi_curthread(void)
+{
+
+	if (kpi_thread.td_proc == NULL) {
+		kpi_thread.td_proc = &kpi_proc;
+		kpi_thread.td_ucred = &kpi_ucred;
+		kpi_proc.p_pid = os_getpid();
+	}
+	return (&kpi_thread);
+}
+
+/* Messages. */
+
+void
+panic(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	os_vmessage("xengnt-host: panic: ", fmt, ap);
+	va_end(ap);
+	os_message("aborting\n");
+	os_abort();
+}
+
+void
+kpi_message(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	os_vmessage("xengnt-host: ", fmt, ap);
+	va_end(ap);
+}
+
+int
+printf(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	os_vmessage("xengnt-host: kernel: ", fmt, ap);
+	va_end(ap);
+	return (0);
+}
+
+void
+log(int level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level > LOG_NOTICE)
+		return;
+	va_start(ap, fmt);
+	os_vmessage("xengnt-host: kernel: ", fmt, ap);
+	va_end(ap);
+}
+
+/* At most maxpps events a second, and count them. */
+int
+ppsratecheck(struct timeval *last, int *curpps, int maxpps)
+{
+	time_t now;
+
+	now = (time_t)(os_now() / 1000000000u);
+	if (last->tv_sec != now) {
+		last->tv_sec = now;
+		*curpps = 0;
+	}
+	(*curpps)++;
+	return (maxpps < 0 || *curpps <= maxpps);
+}
+
+int
+ratecheck(struct timeval *last, const struct timeval *min)
+{
+	uint64_t now, then;
+
+	now = os_now() / 1000;
+	then = (uint64_t)last->tv_sec * 1000000 + (uint64_t)last->tv_usec;
+	if (then != 0 && now - then < (uint64_t)min->tv_sec * 1000000 +
+	    (uint64_t)min->tv_usec)
+		return (0);
+	last->tv_sec = (time_t)(now / 1000000);
+	last->tv_usec = (long)(now % 1000000);
+	return (1);
+}
+
+/* malloc(9). */
+
+MALLOC_DEFINE(M_DEVBUF, "devbuf", "device driver memory");
+MALLOC_DEFINE(M_TEMP, "temp", "misc temporary data buffers");
+
+#define	ALLOC_MAGIC	0x6d616c6c6f632839u
+#define	ALLOC_FREED	0xfeedf7eed0000000u
+/* Beyond, kernel memory is taken to be exhausted. */
+#define	ALLOC_MAX	(1ul << 30)
+
+struct alloc {
+	uint64_t	magic;
+	size_t		size;
+	struct malloc_type *type;
+	uint64_t	pad;		/* keep 16-byte alignment */
+};
+
+static struct malloc_type *malloc_types;
+static volatile u_int malloc_types_lock;
+
+static void
+malloc_type_register(struct malloc_type *type)
+{
+
+	while (atomic_cmpset_int(&malloc_types_lock, 0, 1) == 0)
+		os_yield();
+	if (!type->ks_known) {
+		type->ks_known = true;
+		type->ks_next = malloc_types;
+		malloc_types = type;
+	}
+	atomic_store_rel_int(&malloc_types_lock, 0);
+}
+
+void *
+malloc(size_t size, struct malloc_type *type, int flags)
+{
+	struct alloc *a;
+
+	KASSERT(((flags & M_WAITOK) != 0) != ((flags & M_NOWAIT) != 0),
+	    ("malloc(%s): exactly one of M_WAITOK and M_NOWAIT",
+	    type->ks_shortdesc));
+	if ((flags & M_WAITOK) != 0)
+		kpi_no_sleep("malloc(M_WAITOK)");
+	else if (size > ALLOC_MAX || xengnt_host_fail(HOST_FAIL_MALLOC))
+		return (NULL);
+	a = size > ALLOC_MAX ? NULL : os_alloc(sizeof(*a) + size);
+	if (a == NULL) {
+		KASSERT((flags & M_WAITOK) == 0, ("malloc(%s, %zu, M_WAITOK) "
+		    "sleeps for ever", type->ks_shortdesc, size));
+		return (NULL);
+	}
+	malloc_type_register(type);
+	a->magic = ALLOC_MAGIC;
+	a->size = size;
+	a->type = type;
+	atomic_add_long(&type->ks_allocs, 1);
+	atomic_add_long(&type->ks_bytes, size);
+	atomic_add_long(&type->ks_requests, 1);
+	if ((flags & M_ZERO) == 0)
+		memset(a + 1, 0xa5, size);
+	return (a + 1);
+}
+
+void *
+mallocarray(size_t nmemb, size_t size, struct malloc_type *type, int flags)
+{
+
+	if (size != 0 && nmemb > ALLOC_MAX / size) {
+		KASSERT((flags & M_WAITOK) == 0, ("mallocarray(%s, %zu, %zu) "
+		    "is too large", type->ks_shortdesc, nmemb, size));
+		return (NULL);
+	}
+	return (malloc(nmemb * size, type, flags));
+}
+
+void
+free(void *addr, struct malloc_type *type)
+{
+	struct alloc *a;
+
+	if (addr == NULL)
+		return;
+	a = (struct alloc *)addr - 1;
+	KASSERT(a->magic != ALLOC_FREED, ("free(%s): freed twice",
+	    type->ks_shortdesc));
+	KASSERT(a->magic == ALLOC_MAGIC, ("free(%s): not from malloc",
+	    type->ks_shortdesc));
+	KASSERT(a->type == type, ("free: allocated as %s, freed as %s",
+	    a->type->ks_shortdesc, type->ks_shortdesc));
+	a->magic = ALLOC_FREED;
+	atomic_subtract_long(&type->ks_allocs, 1);
+	atomic_subtract_long(&type->ks_bytes, a->size);
+	memset(addr, 0xde, a->size);
+	os_free(a);
+}
+
+void
+zfree(void *addr, struct malloc_type *type)
+{
+
+	free(addr, type);
+}
+
+u_long
+kpi_live_allocs(void)
+{
+	struct malloc_type *type;
+	u_long n;
+
+	n = 0;
+	for (type = malloc_types; type != NULL; type = type->ks_next)
+		n += type->ks_allocs;
+	return (n);
+}
+
+u_int
+kpi_leaked_allocs(u_int *lines)
+{
+	struct malloc_type *type;
+	u_int n;
+
+	n = 0;
+	for (type = malloc_types; type != NULL; type = type->ks_next) {
+		if (type->ks_allocs == 0)
+			continue;
+		kpi_message("leak: malloc type %s: %lu allocation(s), %lu "
+		    "bytes\n", type->ks_shortdesc, type->ks_allocs,
+		    type->ks_bytes);
+		(*lines)++;
+		n += (u_int)type->ks_allocs;
+	}
+	return (n);
+}
+
+/* User addresses: these are the process's own. */
+
+static bool
+user_range(const void *uaddr, size_t len)
+{
+	uintptr_t start;
+
+	start = (uintptr_t)uaddr;
+	return (start + len >= start && start + len <= VM_MAXUSER_ADDRESS);
+}
+
+int
+copyin(const void *uaddr, void *kaddr, size_t len)
+{
+
+	kpi_no_sleep("copyin");
+	kpi_no_map_lock("copyin");
+	if (!user_range(uaddr, len) || xengnt_host_fail(HOST_FAIL_COPYIN) ||
+	    !os_copyin(uaddr, kaddr, len))
+		return (EFAULT);
+	return (0);
+}
+
+int
+copyout(const void *kaddr, void *uaddr, size_t len)
+{
+
+	kpi_no_sleep("copyout");
+	kpi_no_map_lock("copyout");
+	if (!user_range(uaddr, len) || xengnt_host_fail(HOST_FAIL_COPYOUT) ||
+	    !os_copyout(kaddr, uaddr, len))
+		return (EFAULT);
+	return (0);
+}
+
+int
+subyte(volatile void *uaddr, int byte)
+{
+	uint8_t value;
+
+	value = (uint8_t)byte;
+	return (copyout(&value, __DEVOLATILE(void *, uaddr), 1) == 0 ? 0 : -1);
+}
+
+int
+suword16(volatile void *uaddr, int word)
+{
+	uint16_t value;
+
+	value = (uint16_t)word;
+	return (copyout(&value, __DEVOLATILE(void *, uaddr), 2) == 0 ? 0 : -1);
+}
+
+int
+suword32(volatile void *uaddr, int32_t word)
+{
+
+	return (copyout(&word, __DEVOLATILE(void *, uaddr), 4) == 0 ? 0 : -1);
+}
+
+int
+suword64(volatile void *uaddr, int64_t word)
+{
+
+	return (copyout(&word, __DEVOLATILE(void *, uaddr), 8) == 0 ? 0 : -1);
+}
+
+int
+fueword32(volatile const void *uaddr, int32_t *val)
+{
+
+	return (copyin(__DEVOLATILE(void *, uaddr), val, 4) == 0 ? 0 : -1);
+}
+
+int
+fueword64(volatile const void *uaddr, int64_t *val)
+{
+
+	return (copyin(__DEVOLATILE(void *, uaddr), val, 8) == 0 ? 0 : -1);
+}
+
+/* Time.  Nobody waits for a retry: it is counted, and the peer gets a turn. */
+
+volatile u_int kpi_pauses;
+volatile u_long kpi_paused_ms;
+
+int
+pause_sbt(const char *wmesg, sbintime_t sbt, sbintime_t pr, int flags)
+{
+
+	kpi_no_sleep("pause_sbt");
+	atomic_add_int(&kpi_pauses, 1);
+	atomic_add_long(&kpi_paused_ms, (u_long)(sbt / SBT_1MS));
+	os_yield();
+	return (35);	/* EWOULDBLOCK: the time is over */
+}
+
+/* counter(9). */
+
+volatile u_int kpi_counters_live;
+
+counter_u64_t
+counter_u64_alloc(int flags)
+{
+	counter_u64_t c;
+
+	if ((flags & M_WAITOK) != 0)
+		kpi_no_sleep("counter_u64_alloc");
+	else if (xengnt_host_fail(HOST_FAIL_MALLOC))
+		return (NULL);
+	c = os_alloc(sizeof(*c));
+	KASSERT(c != NULL, ("no memory for a counter"));
+	atomic_add_int(&kpi_counters_live, 1);
+	return (c);
+}
+
+void
+counter_u64_free(counter_u64_t c)
+{
+
+	if (c == NULL)
+		return;
+	atomic_subtract_int(&kpi_counters_live, 1);
+	os_free(c);
+}
+
+void
+counter_u64_zero(counter_u64_t c)
+{
+
+	__atomic_store_n(c, 0, __ATOMIC_RELAXED);
+}
+
+uint64_t
+counter_u64_fetch(counter_u64_t c)
+{
+
+	return (__atomic_load_n(c, __ATOMIC_RELAXED));
+}
+
+/* sysctl(9): variables by name. */
+
+static struct kpi_sysctl *kpi_sysctls;
+
+void
+kpi_sysctl_register(struct kpi_sysctl *oid)
+{
+
+	oid->next = kpi_sysctls;
+	kpi_sysctls = oid;
+}
+
+static bool
+sysctl_is(const struct kpi_sysctl *oid, const char *name)
+{
+	const char *p;
+
+	p = oid->name;
+	if (*p == '_')
+		p++;
+	for (; *p != '\0' && *name != '\0'; p++, name++)
+		if (*p != *name && !(*p == '_' && *name == '.'))
+			return (false);
+	return (*p == *name);
+}
+
+int
+kpi_sysctl(const char *name, const u_int *newval, u_int *oldval)
+{
+	struct kpi_sysctl *oid;
+
+	for (oid = kpi_sysctls; oid != NULL; oid = oid->next)
+		if (sysctl_is(oid, name))
+			break;
+	if (oid == NULL)
+		return (ENOENT);
+	if (oid->type == CTLTYPE_U64) {
+		if (newval != NULL)
+			return (EPERM);
+		if (oldval != NULL)
+			*oldval = (u_int)counter_u64_fetch(
+			    *(counter_u64_t *)oid->ptr);
+		return (0);
+	}
+	if (oldval != NULL)
+		*oldval = atomic_load_int((volatile u_int *)oid->ptr);
+	if (newval != NULL) {
+		if ((oid->flags & CTLFLAG_WR) == 0)
+			return (EPERM);
+		atomic_store_int((volatile u_int *)oid->ptr, *newval);
+	}
+	return (0);
+}

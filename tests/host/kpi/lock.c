@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Locks that know their owner.  What a FreeBSD kernel with INVARIANTS and
+ * WITNESS would report, these turn into a panic at once.
+ */
+
+#include <sys/param.h>
+#include <sys/systm.h>
+#include <sys/lock.h>
+#include <sys/mutex.h>
+#include <sys/proc.h>
+#include <sys/rwlock.h>
+#include <sys/sx.h>
+
+#include "kpi.h"
+
+#define	LOCK_MAGIC	0x4c4f434bu
+#define	LOCK_DEAD	0xdeadc0deu
+
+enum { KIND_MTX = 1, KIND_SX, KIND_RW };
+
+static const char *const kind_names[] = { "lock", "mutex", "sx", "rwlock" };
+
+/* The live ones, to name what nobody destroys. */
+#define	LOCKS_MAX	4096
+static struct {
+	volatile u_int	spin;
+	u_int		n;
+	u_int		over;
+	struct lock_object *list[LOCKS_MAX];
+} locks;
+
+static void
+locks_enter(void)
+{
+
+	while (atomic_cmpset_int(&locks.spin, 0, 1) == 0)
+		os_yield();
+}
+
+static void
+locks_leave(void)
+{
+
+	atomic_store_rel_int(&locks.spin, 0);
+}
+
+static void
+lock_init(struct lock_object *lo, u_int kind, const char *name, u_int opts)
+{
+
+	KASSERT(lo->lo_magic != LOCK_MAGIC,
+	    ("%s \"%s\" initialised twice", kind_names[kind], name));
+	memset(lo, 0, sizeof(*lo));
+	lo->lo_magic = LOCK_MAGIC;
+	lo->lo_kind = kind;
+	lo->lo_name = name;
+	lo->lo_opts = opts;
+	locks_enter();
+	if (locks.n < LOCKS_MAX)
+		locks.list[locks.n++] = lo;
+	else
+		locks.over++;
+	locks_leave();
+}
+
+static void
+lock_check(const struct lock_object *lo, u_int kind, const char *what)
+{
+
+	KASSERT(lo->lo_magic != LOCK_DEAD, ("%s of destroyed %s \"%s\"", what,
+	    kind_names[kind], lo->lo_name));
+	KASSERT(lo->lo_magic == LOCK_MAGIC && lo->lo_kind == kind,
+	    ("%s of uninitialised %s %p", what, kind_names[kind], lo));
+}
+
+static void
+lock_destroy(struct lock_object *lo, u_int kind)
+{
+	u_int i;
+
+	lock_check(lo, kind, "destruction");
+	KASSERT(lo->lo_owner == NULL && lo->lo_shared == 0,
+	    ("destruction of held %s \"%s\"", kind_names[kind], lo->lo_name));
+	lo->lo_magic = LOCK_DEAD;
+	locks_enter();
+	for (i = 0; i < locks.n; i++)
+		if (locks.list[i] == lo)
+			break;
+	if (i < locks.n)
+		locks.list[i] = locks.list[--locks.n];
+	else
+		locks.over--;
+	locks_leave();
+}
+
+u_int
+kpi_locks_live(void)
+{
+
+	return (locks.n + locks.over);
+}
+
+void
+kpi_locks_report(void)
+{
+	u_int i;
+
+	for (i = 0; i < locks.n && i < 8; i++)
+		kpi_message("leak: %s \"%s\" never destroyed\n",
+		    kind_names[locks.list[i]->lo_kind], locks.list[i]->lo_name);
+}
+
+/* What the thread holds. */
+
+static bool
+held(const struct lock_object *lo)
+{
+	struct thread *td;
+	u_int i;
+
+	td = curthread;
+	for (i = 0; i < td->td_nheld; i++)
+		if (td->td_held[i] == lo)
+			return (true);
+	return (false);
+}
+
+static void
+held_push(struct lock_object *lo)
+{
+	struct thread *td;
+
+	td = curthread;
+	KASSERT(td->td_nheld < KPI_HELD_MAX, ("too many locks held"));
+	td->td_held[td->td_nheld++] = lo;
+	if (lo->lo_kind != KIND_SX)
+		td->td_nosleep++;
+}
+
+static void
+held_pop(struct lock_object *lo)
+{
+	struct thread *td;
+	u_int i;
+
+	td = curthread;
+	for (i = td->td_nheld; i-- > 0;)
+		if (td->td_held[i] == lo)
+			break;
+	KASSERT(i < td->td_nheld, ("unlock of %s \"%s\", not held by this "
+	    "thread", kind_names[lo->lo_kind], lo->lo_name));
+	for (td->td_nheld--; i < td->td_nheld; i++)
+		td->td_held[i] = td->td_held[i + 1];
+	if (lo->lo_kind != KIND_SX)
+		td->td_nosleep--;
+}
+
+void
+kpi_no_sleep(const char *what)
+{
+	struct thread *td;
+	u_int i;
+
+	td = curthread;
+	if (td->td_nosleep == 0)
+		return;
+	for (i = td->td_nheld; i-- > 0;)
+		if (td->td_held[i]->lo_kind != KIND_SX)
+			panic("%s with %s \"%s\" held", what,
+			    kind_names[td->td_held[i]->lo_kind],
+			    td->td_held[i]->lo_name);
+}
+
+void
+kpi_no_locks(const char *what)
+{
+	struct thread *td;
+
+	td = curthread;
+	if (td->td_nheld != 0)
+		panic("%s with %s \"%s\" held", what,
+		    kind_names[td->td_held[td->td_nheld - 1]->lo_kind],
+		    td->td_held[td->td_nheld - 1]->lo_name);
+}
+
+/* A page fault of copyin would take the lock again. */
+void
+kpi_no_map_lock(const char *what)
+{
+
+	if (held(&kpi_vmspace.vm_map.lock.lock_object))
+		panic("%s with the address space locked", what);
+}
+
+static void
+lock_acquired(struct lock_object *lo)
+{
+
+	lo->lo_owner = curthread;
+	held_push(lo);
+}
+
+static void
+check_unlock(struct lock_object *lo, u_int kind)
+{
+
+	lock_check(lo, kind, "unlock");
+	KASSERT(lo->lo_owner != NULL, ("unlock of %s \"%s\", not locked",
+	    kind_names[kind], lo->lo_name));
+	KASSERT(lo->lo_owner == curthread, ("unlock of %s \"%s\", held by "
+	    "another thread", kind_names[kind], lo->lo_name));
+}
+
+static void
+lock_assert(const struct lock_object *lo, int what, const char *file, int line)
+{
+	bool mine, shared;
+
+	mine = lo->lo_owner == curthread;
+	shared = !mine && held(lo);
+	if (what == LA_UNLOCKED)
+		KASSERT(!mine && !shared, ("%s \"%s\" held at %s:%d",
+		    kind_names[lo->lo_kind], lo->lo_name, file, line));
+	if ((what & LA_XLOCKED) != 0)
+		KASSERT(mine, ("%s \"%s\" not exclusively held at %s:%d",
+		    kind_names[lo->lo_kind], lo->lo_name, file, line));
+	if ((what & LA_SLOCKED) != 0)
+		KASSERT(shared, ("%s \"%s\" not held shared at %s:%d",
+		    kind_names[lo->lo_kind], lo->lo_name, file, line));
+	if ((what & LA_LOCKED) != 0)
+		KASSERT(mine || shared, ("%s \"%s\" not held at %s:%d",
+		    kind_names[lo->lo_kind], lo->lo_name, file, line));
+	if ((what & LA_NOTRECURSED) != 0)
+		KASSERT(lo->lo_recurse == 0, ("%s \"%s\" recursed at %s:%d",
+		    kind_names[lo->lo_kind], lo->lo_name, file, line));
+}
+
+/* mutex(9). */
+
+void
+mtx_init(struct mtx *m, const char *name, const char *type, int opts)
+{
+
+	KASSERT((opts & MTX_SPIN) == 0, ("spin mutex \"%s\"", name));
+	lock_init(&m->lock_object, KIND_MTX, name, (u_int)opts);
+	os_mutex_init((struct os_mutex *)m->mtx_host);
+}
+
+void
+mtx_destroy(struct mtx *m)
+{
+
+	/* As FreeBSD allows: by its owner. */
+	if (m->lock_object.lo_owner == curthread)
+		mtx_unlock(m);
+	lock_destroy(&m->lock_object, KIND_MTX);
+	os_mutex_destroy((struct os_mutex *)m->mtx_host);
+}
+
+static bool
+mtx_recurses(struct mtx *m)
+{
+
+	if (m->lock_object.lo_owner != curthread)
+		return (false);
+	KASSERT((m->lock_object.lo_opts & MTX_RECURSE) != 0,
+	    ("recursion on mutex \"%s\"", m->lock_object.lo_name));
+	m->lock_object.lo_recurse++;
+	return (true);
+}
+
+void
+mtx_lock(struct mtx *m)
+{
+
+	lock_check(&m->lock_object, KIND_MTX, "lock");
+	if (mtx_recurses(m))
+		return;
+	os_mutex_lock((struct os_mutex *)m->mtx_host);
+	lock_acquired(&m->lock_object);
+}
+
+int
+mtx_trylock(struct mtx *m)
+{
+
+	lock_check(&m->lock_object, KIND_MTX, "lock");
+	if (mtx_recurses(m))
+		return (1);
+	if (!os_mutex_trylock((struct os_mutex *)m->mtx_host))
+		return (0);
+	lock_acquired(&m->lock_object);
+	return (1);
+}
+
+void
+mtx_unlock(struct mtx *m)
+{
+
+	check_unlock(&m->lock_object, KIND_MTX);
+	if (m->lock_object.lo_recurse > 0) {
+		m->lock_object.lo_recurse--;
+		return;
+	}
+	held_pop(&m->lock_object);
+	m->lock_object.lo_owner = NULL;
+	os_mutex_unlock((struct os_mutex *)m->mtx_host);
+}
+
+void
+kpi_mtx_assert(const struct mtx *m, int what, const char *file, int line)
+{
+
+	lock_assert(&m->lock_object, what, file, line);
+}
+
+int
+mtx_owned(const struct mtx *m)
+{
+
+	return (m->lock_object.lo_owner == curthread);
+}
+
+int
+mtx_initialized(const struct mtx *m)
+{
+
+	return (m->lock_object.lo_magic == LOCK_MAGIC);
+}
+
+/* sx(9) and rwlock(9): the same but for sleeping. */
+
+_Static_assert(sizeof(struct os_rwlock) <= sizeof(((struct sx *)0)->sx_host) &&
+    sizeof(struct os_mutex) <= sizeof(((struct mtx *)0)->mtx_host),
+    "room for the host's locks");
+
+static void
+shared_init(struct lock_object *lo, uint64_t *host, u_int kind,
+    const char *name, u_int opts)
+{
+
+	lock_init(lo, kind, name, opts);
+	os_rwlock_init((struct os_rwlock *)host);
+}
+
+static void
+shared_destroy(struct lock_object *lo, uint64_t *host, u_int kind)
+{
+
+	lock_destroy(lo, kind);
+	os_rwlock_destroy((struct os_rwlock *)host);
+}
+
+static bool
+exclusive_lock(struct lock_object *lo, uint64_t *host, u_int kind, bool try)
+{
+
+	lock_check(lo, kind, "lock");
+	if (kind == KIND_SX && !try)
+		kpi_no_sleep("acquisition of an sx lock");
+	if (lo->lo_owner == curthread) {
+		KASSERT((lo->lo_opts & SX_RECURSE) != 0,
+		    ("recursion on %s \"%s\"", kind_names[kind], lo->lo_name));
+		lo->lo_recurse++;
+		return (true);
+	}
+	KASSERT(!held(lo), ("exclusive lock of %s \"%s\", held shared",
+	    kind_names[kind], lo->lo_name));
+	if (try) {
+		if (!os_rwlock_trywrlock((struct os_rwlock *)host))
+			return (false);
+	} else
+		os_rwlock_wrlock((struct os_rwlock *)host);
+	lock_acquired(lo);
+	return (true);
+}
+
+static void
+exclusive_unlock(struct lock_object *lo, uint64_t *host, u_int kind)
+{
+
+	check_unlock(lo, kind);
+	if (lo->lo_recurse > 0) {
+		lo->lo_recurse--;
+		return;
+	}
+	held_pop(lo);
+	lo->lo_owner = NULL;
+	os_rwlock_unlock((struct os_rwlock *)host);
+}
+
+static void
+shared_lock(struct lock_object *lo, uint64_t *host, u_int kind)
+{
+
+	lock_check(lo, kind, "lock");
+	if (kind == KIND_SX)
+		kpi_no_sleep("acquisition of an sx lock");
+	/* A writer that waits in between would make it a deadlock. */
+	KASSERT(lo->lo_owner != curthread && !held(lo),
+	    ("recursion on %s \"%s\"", kind_names[kind], lo->lo_name));
+	os_rwlock_rdlock((struct os_rwlock *)host);
+	atomic_add_int(&lo->lo_shared, 1);
+	held_push(lo);
+}
+
+static void
+shared_unlock(struct lock_object *lo, uint64_t *host, u_int kind)
+{
+
+	lock_check(lo, kind, "unlock");
+	KASSERT(lo->lo_owner == NULL, ("shared unlock of %s \"%s\", held "
+	    "exclusively", kind_names[kind], lo->lo_name));
+	held_pop(lo);
+	atomic_subtract_int(&lo->lo_shared, 1);
+	os_rwlock_unlock((struct os_rwlock *)host);
+}
+
+void
+sx_init_flags(struct sx *sx, const char *name, int opts)
+{
+
+	shared_init(&sx->lock_object, sx->sx_host, KIND_SX, name, (u_int)opts);
+}
+
+void
+sx_destroy(struct sx *sx)
+{
+
+	shared_destroy(&sx->lock_object, sx->sx_host, KIND_SX);
+}
+
+void
+sx_xlock(struct sx *sx)
+{
+
+	exclusive_lock(&sx->lock_object, sx->sx_host, KIND_SX, false);
+}
+
+int
+sx_try_xlock(struct sx *sx)
+{
+
+	return (exclusive_lock(&sx->lock_object, sx->sx_host, KIND_SX, true));
+}
+
+void
+sx_xunlock(struct sx *sx)
+{
+
+	exclusive_unlock(&sx->lock_object, sx->sx_host, KIND_SX);
+}
+
+void
+sx_slock(struct sx *sx)
+{
+
+	shared_lock(&sx->lock_object, sx->sx_host, KIND_SX);
+}
+
+void
+sx_sunlock(struct sx *sx)
+{
+
+	shared_unlock(&sx->lock_object, sx->sx_host, KIND_SX);
+}
+
+void
+sx_unlock(struct sx *sx)
+{
+
+	if (sx->lock_object.lo_owner == curthread)
+		sx_xunlock(sx);
+	else
+		sx_sunlock(sx);
+}
+
+void
+kpi_sx_assert(const struct sx *sx, int what, const char *file, int line)
+{
+
+	lock_assert(&sx->lock_object, what, file, line);
+}
+
+int
+sx_xlocked(const struct sx *sx)
+{
+
+	return (sx->lock_object.lo_owner == curthread);
+}
+
+void
+rw_init(struct rwlock *rw, const char *name)
+{
+
+	shared_init(&rw->lock_object, rw->rw_host, KIND_RW, name, 0);
+}
+
+void
+rw_destroy(struct rwlock *rw)
+{
+
+	shared_destroy(&rw->lock_object, rw->rw_host, KIND_RW);
+}
+
+void
+rw_wlock(struct rwlock *rw)
+{
+
+	exclusive_lock(&rw->lock_object, rw->rw_host, KIND_RW, false);
+}
+
+int
+rw_try_wlock(struct rwlock *rw)
+{
+
+	return (exclusive_lock(&rw->lock_object, rw->rw_host, KIND_RW, true));
+}
+
+void
+rw_wunlock(struct rwlock *rw)
+{
+
+	exclusive_unlock(&rw->lock_object, rw->rw_host, KIND_RW);
+}
+
+void
+rw_rlock(struct rwlock *rw)
+{
+
+	shared_lock(&rw->lock_object, rw->rw_host, KIND_RW);
+}
+
+void
+rw_runlock(struct rwlock *rw)
+{
+
+	shared_unlock(&rw->lock_object, rw->rw_host, KIND_RW);
+}
+
+void
+kpi_rw_assert(const struct rwlock *rw, int what, const char *file, int line)
+{
+
+	lock_assert(&rw->lock_object, what, file, line);
+}
+
+int
+rw_wowned(const struct rwlock *rw)
+{
+
+	return (rw->lock_object.lo_owner == curthread);
+}

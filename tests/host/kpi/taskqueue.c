@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * taskqueue(9): one queue, one thread, made when it is first needed.  Tests
+ * and the end of the process run what is queued without waiting for its time.
+ */
+
+#include <sys/param.h>
+#include <sys/systm.h>
+#include <sys/kernel.h>
+#include <sys/taskqueue.h>
+
+#include "kpi.h"
+
+struct taskqueue {
+	struct os_mutex	mutex;
+	struct os_cond	cond;
+	STAILQ_HEAD(, task) tasks;
+	struct task	*running;
+	bool		ready;		/* mutex and cond are made */
+	bool		started;
+	bool		stop;
+	os_thread_t	thread;
+};
+
+static struct taskqueue queue;
+struct taskqueue *taskqueue_thread = &queue;
+static volatile u_int queue_once;
+
+static void
+queue_lock(struct taskqueue *q)
+{
+
+	if (!q->ready) {
+		while (atomic_cmpset_int(&queue_once, 0, 1) == 0)
+			os_yield();
+		if (!q->ready) {
+			os_mutex_init(&q->mutex);
+			os_cond_init(&q->cond);
+			STAILQ_INIT(&q->tasks);
+			q->ready = true;
+		}
+		atomic_store_rel_int(&queue_once, 0);
+	}
+	os_mutex_lock(&q->mutex);
+}
+
+static void
+queue_unlock(struct taskqueue *q)
+{
+
+	os_mutex_unlock(&q->mutex);
+}
+
+/* The task that is due first. */
+static struct task *
+queue_first(struct taskqueue *q)
+{
+	struct task *first, *t;
+
+	first = NULL;
+	STAILQ_FOREACH(t, &q->tasks, ta_link)
+		if (first == NULL || t->ta_due < first->ta_due)
+			first = t;
+	return (first);
+}
+
+/* Called and returns with the queue locked. */
+static void
+task_run(struct taskqueue *q, struct task *t)
+{
+	int pending;
+
+	STAILQ_REMOVE(&q->tasks, t, task, ta_link);
+	t->ta_queued = false;
+	pending = t->ta_pending;
+	t->ta_pending = 0;
+	q->running = t;
+	queue_unlock(q);
+	kpi_enter();
+	t->ta_func(t->ta_context, pending);
+	kpi_leave("a task returned");
+	queue_lock(q);
+	q->running = NULL;
+	os_cond_broadcast(&q->cond);
+}
+
+static void
+queue_main(void *arg)
+{
+	struct taskqueue *q;
+	struct task *t;
+
+	q = arg;
+	queue_lock(q);
+	while (!q->stop) {
+		t = queue_first(q);
+		if (t == NULL)
+			os_cond_wait(&q->cond, &q->mutex);
+		else if (q->running != NULL || t->ta_due > os_now())
+			os_cond_timedwait(&q->cond, &q->mutex,
+			    MAX(t->ta_due, os_now() + 1000000));
+		else
+			task_run(q, t);
+	}
+	queue_unlock(q);
+}
+
+static int
+enqueue(struct taskqueue *q, struct task *t, uint64_t delay)
+{
+	int pending;
+
+	queue_lock(q);
+	pending = t->ta_pending;
+	if (t->ta_pending < UINT16_MAX)
+		t->ta_pending++;
+	t->ta_due = os_now() + delay;
+	if (!t->ta_queued) {
+		STAILQ_INSERT_TAIL(&q->tasks, t, ta_link);
+		t->ta_queued = true;
+	}
+	if (!q->started) {
+		q->started = true;
+		q->stop = false;
+		if (os_thread_start(&q->thread, queue_main, q) != 0)
+			panic("no thread for the task queue");
+	}
+	os_cond_broadcast(&q->cond);
+	queue_unlock(q);
+	return (pending);
+}
+
+static int
+cancel(struct taskqueue *q, struct task *t, u_int *pendp)
+{
+	int error;
+
+	queue_lock(q);
+	if (pendp != NULL)
+		*pendp = t->ta_pending;
+	t->ta_pending = 0;
+	if (t->ta_queued) {
+		STAILQ_REMOVE(&q->tasks, t, task, ta_link);
+		t->ta_queued = false;
+	}
+	error = q->running == t ? EBUSY : 0;
+	queue_unlock(q);
+	return (error);
+}
+
+static void
+drain(struct taskqueue *q, struct task *t, bool cancel_timer)
+{
+
+	kpi_no_sleep("taskqueue_drain");
+	if (cancel_timer)
+		cancel(q, t, NULL);
+	queue_lock(q);
+	while (q->running == t || t->ta_queued) {
+		if (t->ta_queued && q->running == NULL)
+			task_run(q, t);
+		else
+			os_cond_wait(&q->cond, &q->mutex);
+	}
+	queue_unlock(q);
+}
+
+int
+taskqueue_enqueue(struct taskqueue *q, struct task *t)
+{
+
+	enqueue(q, t, 0);
+	return (0);
+}
+
+int
+taskqueue_cancel(struct taskqueue *q, struct task *t, u_int *pendp)
+{
+
+	return (cancel(q, t, pendp));
+}
+
+void
+taskqueue_drain(struct taskqueue *q, struct task *t)
+{
+
+	drain(q, t, false);
+}
+
+int
+taskqueue_enqueue_timeout(struct taskqueue *q, struct timeout_task *tt,
+    int n)
+{
+
+	KASSERT(tt->q == q, ("timeout task of another queue"));
+	return (enqueue(q, &tt->t, n <= 0 ? 0 :
+	    (uint64_t)n * (1000000000u / (u_int)hz)));
+}
+
+int
+taskqueue_cancel_timeout(struct taskqueue *q, struct timeout_task *tt,
+    u_int *pendp)
+{
+
+	return (cancel(q, &tt->t, pendp));
+}
+
+void
+taskqueue_drain_timeout(struct taskqueue *q, struct timeout_task *tt)
+{
+
+	drain(q, &tt->t, true);
+}
+
+u_int
+kpi_tasks_run(void)
+{
+	struct taskqueue *q;
+	struct task *t;
+	u_int n, ran;
+
+	q = taskqueue_thread;
+	queue_lock(q);
+	/* Those queued now; what they queue again waits for the next call. */
+	n = 0;
+	STAILQ_FOREACH(t, &q->tasks, ta_link)
+		n++;
+	for (ran = 0; ran < n; ran++) {
+		while (q->running != NULL)
+			os_cond_wait(&q->cond, &q->mutex);
+		t = queue_first(q);
+		if (t == NULL)
+			break;
+		task_run(q, t);
+	}
+	queue_unlock(q);
+	return (ran);
+}
+
+void
+kpi_tasks_stop(void)
+{
+	struct taskqueue *q;
+	bool started;
+
+	q = taskqueue_thread;
+	queue_lock(q);
+	started = q->started;
+	q->stop = true;
+	os_cond_broadcast(&q->cond);
+	queue_unlock(q);
+	if (started)
+		os_thread_join(q->thread);
+	q->started = false;
+}
+
+/* The thread did not come along. */
+void
+kpi_tasks_fork_child(void)
+{
+	struct taskqueue *q;
+
+	q = taskqueue_thread;
+	if (!q->ready)
+		return;
+	os_mutex_init(&q->mutex);
+	os_cond_init(&q->cond);
+	q->started = false;
+	q->running = NULL;
+}
