@@ -115,6 +115,7 @@ class Console:
                 while (line := lines.get()) is not None:
                     seconds = time.monotonic() - start
                     status.update(f"{what}  {seconds:.0f} s  [dim]{_short(line, escape=True)}")
+            self.say(f"  {what}  {time.monotonic() - start:.0f} s")
 
 
 def _pump(
