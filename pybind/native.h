@@ -9,8 +9,8 @@
 struct quiet_logger {
 	void (*vmessage)(struct xentoollog_logger *, int, int, const char *,
 	    const char *, va_list);
-	void (*progress)(struct xentoollog_logger *, const char *,
-	    const char *, int, unsigned long, unsigned long);
+	void (*progress)(struct xentoollog_logger *, const char *, const char *,
+	    int, unsigned long, unsigned long);
 	void (*destroy)(struct xentoollog_logger *);
 };
 

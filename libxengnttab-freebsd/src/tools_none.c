@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Without Xen's tool libraries: stderr instead of a logger, and no list of
- * active handles, so xentoolcore_restrict_all() does not reach ours.
+ * Without Xen's tool libraries: stderr where the caller has no logger, and no
+ * list of active handles, so xentoolcore_restrict_all() does not reach ours.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -35,6 +35,17 @@ tools_log_close(struct xengntdev_handle *h)
 	(void)h;
 }
 
+/* As xentoollog.h has them, for a caller that brings a logger all the same. */
+#define XTL_ERROR	8
+struct xentoollog_logger {
+	void (*vmessage)(struct xentoollog_logger *, int level, int errnoval,
+	    const char *context, const char *format, va_list);
+	void (*progress)(struct xentoollog_logger *, const char *context,
+	    const char *doing, int percent, unsigned long done,
+	    unsigned long total);
+	void (*destroy)(struct xentoollog_logger *);
+};
+
 void
 log_errno(struct xengntdev_handle *h, const char *fmt, ...)
 {
@@ -44,8 +55,14 @@ log_errno(struct xengntdev_handle *h, const char *fmt, ...)
 
 	error = errno;
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	if (h->logger != NULL) {
+		h->logger->vmessage(h->logger, XTL_ERROR, error, h->name, fmt,
+		    ap);
+	} else {
+		(void)vsnprintf(text, sizeof(text), fmt, ap);
+		(void)fprintf(stderr, "%s: %s: %s\n", h->name, text,
+		    strerror(error));
+	}
 	va_end(ap);
-	(void)fprintf(stderr, "%s: %s: %s\n", h->name, text, strerror(error));
 	errno = error;
 }

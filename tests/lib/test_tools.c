@@ -47,6 +47,57 @@ message_names_the_cause_and_keeps_errno(void **state)
 	assert_null(h.own_logger);
 }
 
+/* Laid out as in xentoollog.h, which the build without Xen's tools lacks. */
+struct recorder {
+	void (*vmessage)(struct xentoollog_logger *, int, int, const char *,
+	    const char *, va_list);
+	void (*progress)(void);
+	void (*destroy)(struct xentoollog_logger *);
+	int level, error;
+	char text[128];
+};
+
+static void
+record(struct xentoollog_logger *logger, int level, int error,
+    const char *context, const char *fmt, va_list ap)
+{
+	struct recorder *r = (struct recorder *)logger;
+	size_t used;
+
+	r->level = level;
+	r->error = error;
+	used = (size_t)snprintf(r->text, sizeof(r->text), "%s: ", context);
+	(void)vsnprintf(r->text + used, sizeof(r->text) - used, fmt, ap);
+	errno = ERRNO_TRASH;
+}
+
+static void
+destroyed(struct xentoollog_logger *logger)
+{
+	(void)logger;
+	fail_msg("the caller's logger is not ours to destroy");
+}
+
+static void
+callers_logger_gets_the_message(void **state)
+{
+	struct recorder r = { .vmessage = record, .destroy = destroyed };
+	struct xengntdev_handle h = {
+		.name = "gntshr",
+		.logger = (struct xentoollog_logger *)&r,
+		.fd = -1,
+	};
+
+	(void)state;
+	errno = ENOSPC;
+	log_errno(&h, "cannot grant %d pages", 9);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(r.level, 8);
+	assert_int_equal(r.error, ENOSPC);
+	assert_string_equal(r.text, "gntshr: cannot grant 9 pages");
+	tools_log_close(&h);
+}
+
 static void
 closing_without_opening_is_harmless(void **state)
 {
@@ -89,6 +140,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(message_names_the_cause_and_keeps_errno),
+		cmocka_unit_test(callers_logger_gets_the_message),
 		cmocka_unit_test(closing_without_opening_is_harmless),
 #ifdef WITH_XEN_TOOLS
 		cmocka_unit_test(restriction_takes_the_device_away),

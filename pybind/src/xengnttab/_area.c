@@ -9,8 +9,7 @@
 #include <Python.h>
 
 typedef struct {
-	PyObject_HEAD
-	char *start;		/* NULL: released */
+	PyObject_HEAD char *start; /* NULL: released */
 	Py_ssize_t length;
 	Py_ssize_t views;
 	int readonly;
@@ -28,13 +27,14 @@ area_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	Area *area;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Onp:Area", names,
-	    &address, &length, &readonly))
+		&address, &length, &readonly))
 		return (NULL);
 	start = PyLong_AsVoidPtr(address);
 	if (start == NULL && PyErr_Occurred())
 		return (NULL);
 	if (start == NULL || length <= 0) {
-		PyErr_SetString(PyExc_ValueError, "an area needs an address "
+		PyErr_SetString(PyExc_ValueError,
+		    "an area needs an address "
 		    "and a length");
 		return (NULL);
 	}
@@ -79,7 +79,7 @@ area_getbuffer(PyObject *self, Py_buffer *view, int flags)
 		return (-1);
 	}
 	if (PyBuffer_FillInfo(view, self, area->start, area->length,
-	    area->readonly, flags) != 0)
+		area->readonly, flags) != 0)
 		return (-1);
 	area->views++;
 	return (0);
@@ -107,9 +107,11 @@ area_release(PyObject *self, PyObject *unused)
 
 	(void)unused;
 	if (area->views > 0) {
-		PyErr_Format(PyExc_BufferError, "cannot close pages that %zd "
-		    "exported view%s still show%s", area->views,
-		    area->views == 1 ? "" : "s", area->views == 1 ? "s" : "");
+		PyErr_Format(PyExc_BufferError,
+		    "cannot close pages that %zd "
+		    "exported view%s still show%s",
+		    area->views, area->views == 1 ? "" : "s",
+		    area->views == 1 ? "s" : "");
 		return (NULL);
 	}
 	area->start = NULL;
@@ -146,13 +148,11 @@ area_views(PyObject *self, void *unused)
 	return (PyLong_FromSsize_t(((Area *)self)->views));
 }
 
-static PyGetSetDef area_getset[] = {
-	{ "closed", area_closed, NULL, "True after the pages were closed." },
+static PyGetSetDef area_getset[] = { { "closed", area_closed, NULL,
+					 "True after the pages were closed." },
 	{ "readonly", area_readonly, NULL, "True when views cannot write." },
 	{ "address", area_address, NULL, "Address of the first byte." },
-	{ "views", area_views, NULL, "Number of exported views." },
-	{ NULL }
-};
+	{ "views", area_views, NULL, "Number of exported views." }, { NULL } };
 
 static PyMethodDef area_methods[] = {
 	{ "_release", area_release, METH_NOARGS,
@@ -162,14 +162,10 @@ static PyMethodDef area_methods[] = {
 
 static PyType_Slot area_slots[] = {
 	{ Py_tp_doc, "Area(address, length, readonly): memory as a buffer." },
-	{ Py_tp_new, area_new },
-	{ Py_tp_dealloc, area_dealloc },
-	{ Py_tp_getset, area_getset },
-	{ Py_tp_methods, area_methods },
-	{ Py_sq_length, area_length },
-	{ Py_bf_getbuffer, area_getbuffer },
-	{ Py_bf_releasebuffer, area_releasebuffer },
-	{ 0 }
+	{ Py_tp_new, area_new }, { Py_tp_dealloc, area_dealloc },
+	{ Py_tp_getset, area_getset }, { Py_tp_methods, area_methods },
+	{ Py_sq_length, area_length }, { Py_bf_getbuffer, area_getbuffer },
+	{ Py_bf_releasebuffer, area_releasebuffer }, { 0 }
 };
 
 static PyType_Spec area_spec = {
@@ -193,10 +189,8 @@ module_exec(PyObject *module)
 	return (rc);
 }
 
-static PyModuleDef_Slot module_slots[] = {
-	{ Py_mod_exec, module_exec },
-	{ 0 }
-};
+static PyModuleDef_Slot module_slots[] = { { Py_mod_exec, module_exec },
+	{ 0 } };
 
 static struct PyModuleDef module_def = {
 	PyModuleDef_HEAD_INIT,

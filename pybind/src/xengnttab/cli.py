@@ -95,8 +95,8 @@ def parser() -> argparse.ArgumentParser:
         "share",
         parents=[common],
         help="share pages with a domain",
-        description="Makes zeroed pages, grants them to a domain and prints the grant references."
-        " --read and --text show what the domain left in them, when the sharing ends.",
+        description="Makes zeroed pages, grants them to a domain and prints the grant references.\n"
+        "--read and --text show what the domain left in them, when the sharing ends.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -116,8 +116,8 @@ def parser() -> argparse.ArgumentParser:
         "map",
         parents=[common],
         help="map pages of a domain",
-        description="Maps pages that a domain granted to this one, for writing too if there is"
-        " something to write. --read and --text show them at once.",
+        description="Maps pages that a domain granted to this one, for writing too if there is\n"
+        "something to write. --read and --text show them at once.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

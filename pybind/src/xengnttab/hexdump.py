@@ -23,7 +23,7 @@ def hexdump(data: bytes) -> Iterator[str]:
         pairs = [f"{byte:02x}" for byte in line]
         halves = " ".join(pairs[:8]) + "  " + " ".join(pairs[8:])
         text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in line)
-        yield f"{offset:08x}  {halves:<49}|{text}|"
+        yield f"{offset:08x}  {halves:<48}  |{text}|"
     yield f"{len(data):08x}"
 
 

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures of the Python tests, which need the package as installed by ./dev build."""
+
+from __future__ import annotations
+
+import pytest
+
+import xengnttab._calls
+
+from tests.python.fake_library import FakeLibrary
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
+    library = FakeLibrary()
+    monkeypatch.setattr(xengnttab._calls, "lib", library)
+    return library

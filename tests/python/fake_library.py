@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A stand-in for libxengnttab under the package."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+from typing import Any
+
+from xengnttab._native import ffi
+
+
+class FakeLibrary:
+    """libxengnttab as the package sees it: writes down the calls, fails on request.
+
+    Memory is real, so that a use after unmap would be seen as one.
+    """
+
+    PROT_READ = mmap.PROT_READ
+    PROT_WRITE = mmap.PROT_WRITE
+
+    def __init__(self) -> None:
+        self.log: list[tuple[Any, ...]] = []
+        self.failures: dict[str, int] = {}
+        self.memory: dict[int, mmap.mmap] = {}
+
+    def _call(self, name: str, *args: Any) -> bool:
+        """True when the call is to fail, with errno set as by the library."""
+        self.log.append((name, *args))
+        number = self.failures.pop(name, 0)
+        ffi.errno = number or errno.EDOM
+        return number != 0
+
+    def names(self) -> list[str]:
+        return [name for name, *_ in self.log]
+
+    def _area(self, count: int) -> Any:
+        memory = mmap.mmap(-1, count * mmap.PAGESIZE)
+        pointer = ffi.from_buffer("char[]", memory)
+        address = int(ffi.cast("uintptr_t", pointer))
+        del pointer
+        self.memory[address] = memory
+        return ffi.cast("void *", address)
+
+    def _gone(self, address: Any) -> None:
+        del self.memory[int(ffi.cast("uintptr_t", address))]
+
+    def quiet_logger(self) -> Any:
+        return ffi.NULL
+
+    def _open(self, name: str) -> Any:
+        handle = "struct xengntdev_handle *"
+        return ffi.NULL if self._call(name) else ffi.cast(handle, 0x1000)
+
+    def xengnttab_open(self, _logger: Any, _flags: int) -> Any:
+        return self._open("xengnttab_open")
+
+    def xengntshr_open(self, _logger: Any, _flags: int) -> Any:
+        return self._open("xengntshr_open")
+
+    def xengnttab_close(self, _handle: Any) -> int:
+        return -self._call("xengnttab_close")
+
+    def xengntshr_close(self, _handle: Any) -> int:
+        return -self._call("xengntshr_close")
+
+    def xengnttab_fd(self, _handle: Any) -> int:
+        return 42
+
+    def xengntshr_fd(self, _handle: Any) -> int:
+        return 43
+
+    def xengnttab_set_max_grants(self, _handle: Any, count: int) -> int:
+        return -self._call("xengnttab_set_max_grants", count)
+
+    def xengnttab_map_grant_refs(
+        self, _handle: Any, count: int, domids: Any, refs: Any, prot: int
+    ) -> Any:
+        if self._call("xengnttab_map_grant_refs", list(domids), list(refs), prot):
+            return ffi.NULL
+        return self._area(count)
+
+    def xengnttab_unmap(self, _handle: Any, address: Any, count: int) -> int:
+        if self._call("xengnttab_unmap", count):
+            return -1
+        self._gone(address)
+        return 0
+
+    def xengntshr_share_pages(
+        self, _handle: Any, domid: int, count: int, refs: Any, writable: int
+    ) -> Any:
+        if self._call("xengntshr_share_pages", domid, count, writable):
+            return ffi.NULL
+        for number in range(count):
+            refs[number] = 100 + number
+        return self._area(count)
+
+    def xengntshr_unshare(self, _handle: Any, address: Any, count: int) -> int:
+        if self._call("xengntshr_unshare", count):
+            return -1
+        self._gone(address)
+        return 0
