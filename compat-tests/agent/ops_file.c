@@ -103,6 +103,23 @@ op_ioctl(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
+op_ioctl32(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t word, arg;
+	int fd, rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_fd(argv[1], &fd, r)) != 0)
+		return (rc);
+	if (parse_u64(argv[2], &word) != 0 || word > UINT32_MAX)
+		return (bad(r, "command: %.60s", argv[2]));
+	if (parse_u64(argv[3], &arg) != 0 || arg > UINT32_MAX)
+		return (bad(r, "argument: %.40s", argv[3]));
+	return (os_ioctl32(fd, (uint32_t)word, (uint32_t)arg));
+}
+
+static int
 op_read(struct agent *a, int argc, char **argv, struct reply *r)
 {
 	uint8_t *buf;
@@ -300,6 +317,7 @@ const struct op ops_file[] = {
 	{ "close", 1, 1, op_close, "FD" },
 	{ "dup", 1, 1, op_dup, "FD" },
 	{ "ioctl", 3, 3, op_ioctl, "FD COMMAND ADDRESS" },
+	{ "ioctl32", 3, 3, op_ioctl32, "FD 0xWORD ADDRESS" },
 	{ "read", 2, 2, op_read, "FD LENGTH" },
 	{ "write", 2, 2, op_write, "FD HEX" },
 	{ "lseek", 3, 3, op_lseek, "FD OFFSET set|cur|end" },

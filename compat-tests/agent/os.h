@@ -36,6 +36,9 @@ int os_open_flag(const char *name);
 int os_mmap_flag(const char *name);
 int os_madvise(const char *name);
 
+/* An ioctl(2) through the 32-bit system-call gate: 0 or errno, ENOSYS without. */
+int os_ioctl32(int fd, uint32_t word, uint32_t arg);
+
 /* Has forked children and orphans die with the worker (best effort). */
 void os_reap_orphans(void);
 

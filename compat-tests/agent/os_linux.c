@@ -200,3 +200,26 @@ os_reap_orphans(void)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
+
+/*
+ * int 0x80 enters the 32-bit system-call table from a 64-bit process too, so
+ * row O5 needs no 32-bit program.  54 is ioctl's number in that table.
+ */
+int
+os_ioctl32(int fd, uint32_t word, uint32_t arg)
+{
+#ifdef __x86_64__
+	long ret;
+
+	__asm__ volatile("int $0x80" : "=a" (ret) :
+	    "a" (54L), "b" ((long)fd), "c" ((unsigned long)word),
+	    "d" ((unsigned long)arg) :
+	    "memory", "cc", "r8", "r9", "r10", "r11");
+	return (ret < 0 ? (int)-ret : 0);
+#else
+	(void)fd;
+	(void)word;
+	(void)arg;
+	return (ENOSYS);
+#endif
+}

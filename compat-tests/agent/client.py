@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Client of the agent: typed system calls over any byte stream.
+
+The transport is anything with ``sendline(str)`` and ``readline(timeout) -> str``; what it raises
+when the other side hangs or dies passes through.  A call that the agent answers with an errno
+raises :class:`Errno`, one that faults raises :class:`Fault`.
+"""
+
+from __future__ import annotations
+
+import errno as errno_module
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+PAGE = 4096
+# A serial line's buffers are small; longer data goes in several requests.
+CHUNK = 1024
+
+
+class Transport(Protocol):
+    def sendline(self, line: str, /) -> None: ...
+
+    def readline(self, timeout: float, /) -> str: ...
+
+
+class AgentError(OSError):
+    """The rig broke: what the agent said makes no sense, or it cannot do what was asked."""
+
+
+class Outcome(OSError):
+    """How a call ended other than well; ``word`` is the result a case compares."""
+
+    def __init__(self, word: str, request: str, number: int | None = None) -> None:
+        super().__init__(number, f"{request}: {word}")
+        self.word = word
+        self.request = request
+
+
+class Errno(Outcome):
+    """A system call failed; ``word`` is the name of the errno, the same on every system."""
+
+    def __init__(self, word: str, request: str, detail: str = "") -> None:
+        super().__init__(word, request, getattr(errno_module, word, None))
+        self.detail = detail
+
+
+class Fault(Outcome):
+    """An access raised a signal; ``word`` is its name."""
+
+
+class WorkerDied(Outcome):
+    """The worker went away in the middle of a case; ``word`` is the signal or ``exit N``."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The ``k=v`` words of an ``ok`` reply."""
+
+    values: dict[str, str]
+
+    def int(self, key: str) -> int:
+        try:
+            return int(self.values[key], 0)
+        except (KeyError, ValueError):
+            raise AgentError(f"reply without a number {key!r}: {self.values}") from None
+
+    def bytes(self, key: str = "data") -> bytes:
+        try:
+            return bytes.fromhex(self.values[key])
+        except (KeyError, ValueError):
+            raise AgentError(f"reply without hex data {key!r}") from None
+
+    def text(self, key: str) -> str:
+        try:
+            return self.values[key]
+        except KeyError:
+            raise AgentError(f"reply without {key!r}: {self.values}") from None
+
+
+def parse_values(words: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise AgentError(f"not a k=v word: {word!r}")
+        values[key] = value
+    return values
+
+
+@dataclass
+class Pending:
+    """A request that was sent; ``result()`` waits for its answer."""
+
+    agent: Agent
+    seq: int
+    request: str
+
+    def result(self, timeout: float | None = None) -> Reply:
+        return self.agent.collect(self, timeout)
+
+
+@dataclass
+class Agent:
+    """The supervisor end: starts cases, talks to the peer, marks the log."""
+
+    transport: Transport
+    timeout: float = 60.0
+    _seq: int = 0
+    _answers: dict[int, list[str]] = field(default_factory=dict)
+    # Set by the supervisor's "! exit" or "! signal" line.
+    ended: str | None = None
+    transcript: list[str] = field(default_factory=list)
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        while self._readline(timeout) != "! ready":
+            pass
+
+    def _readline(self, timeout: float | None) -> str:
+        line = self.transport.readline(self.timeout if timeout is None else timeout).strip()
+        self.transcript.append(f"< {line}")
+        return line
+
+    def submit(self, request: str) -> Pending:
+        self._seq += 1
+        line = f"{self._seq} {request}"
+        self.transcript.append(f"> {line}")
+        self.transport.sendline(line)
+        return Pending(self, self._seq, request)
+
+    def _pump(self, request: str, timeout: float | None) -> None:
+        """Takes one line off the stream and files it."""
+        line = self._readline(timeout)
+        words = line.split()
+        if not words:
+            return
+        if words[0] == "!":
+            if words[1:2] == ["ready"]:
+                raise AgentError(f"the agent was restarted during {request!r}")
+            self.ended = " ".join(words[1:])
+        elif words[0] == "?":
+            raise AgentError(f"the agent could not read a request ({line}), after {request!r}")
+        elif words[0].isdigit() and len(words) > 1:
+            self._answers[int(words[0])] = words[1:]
+        else:
+            raise AgentError(f"not a reply: {line!r}")
+
+    def collect(self, pending: Pending, timeout: float | None = None) -> Reply:
+        while pending.seq not in self._answers:
+            if self.ended is not None:
+                raise WorkerDied(_ending(self.ended), pending.request)
+            self._pump(pending.request, timeout)
+        words = self._answers.pop(pending.seq)
+        if words[0] == "ok":
+            return Reply(parse_values(words[1:]))
+        if words[0] == "fault" and len(words) == 2:
+            raise Fault(words[1], pending.request)
+        if words[0] == "err" and len(words) > 1:
+            detail = " ".join(words[2:])
+            # EPROTO is the agent's own word for a request it does not understand.
+            if words[1] == "EPROTO":
+                raise AgentError(f"{pending.request}: {detail}")
+            raise Errno(words[1], pending.request, detail)
+        raise AgentError(f"not a reply to {pending.request!r}: {' '.join(words)}")
+
+    def call(self, request: str, timeout: float | None = None) -> Reply:
+        return self.submit(request).result(timeout)
+
+    def hello(self) -> dict[str, str]:
+        return self.call("hello").values
+
+    def mark(self, text: str) -> None:
+        self.call(f"mark {text}")
+
+    def peer(self, request: str) -> Reply:
+        return self.call(f"peer {request}")
+
+    def begin(self, name: str) -> Worker:
+        self._answers.clear()
+        self.ended = None
+        self.call(f"case {name}")
+        return Worker(self)
+
+    def finish(self) -> str:
+        """Ends the case if it still runs; how the worker ended: ``exit 0``, ``signal NAME``."""
+        if self.ended is None:
+            self.submit("end")
+        while self.ended is None:
+            self._pump("end", None)
+        ended, self.ended = self.ended, None
+        self._answers.clear()
+        return ended
+
+    def abort(self, timeout: float | None = None) -> str:
+        """Kills a worker that does not come back."""
+        if self.ended is None:
+            self.submit("abort")
+        while self.ended is None:
+            self._pump("abort", timeout)
+        ended, self.ended = self.ended, None
+        self._answers.clear()
+        return ended
+
+    @contextmanager
+    def case(self, name: str) -> Iterator[Worker]:
+        worker = self.begin(name)
+        try:
+            yield worker
+        finally:
+            self.finish()
+
+
+def _ending(ended: str) -> str:
+    kind, _, what = ended.partition(" ")
+    return what if kind == "signal" else ended
+
+
+@dataclass(frozen=True)
+class Stat:
+    type: str
+    mode: int
+    uid: int
+    gid: int
+
+
+class Worker:
+    """System calls in the worker process of a case, or in a thread or child of it."""
+
+    def __init__(self, agent: Agent, address: str = "", pid: int | None = None) -> None:
+        self.agent = agent
+        self.address = address
+        self.pid = pid
+
+    def submit(self, request: str) -> Pending:
+        return self.agent.submit(self.address + request)
+
+    def call(self, request: str, timeout: float | None = None) -> Reply:
+        return self.submit(request).result(timeout)
+
+    # Descriptors
+
+    def open(self, device: str, *flags: str) -> int:
+        return self.call(" ".join(("open", device, *flags))).int("fd")
+
+    def close(self, fd: int) -> None:
+        self.call(f"close {fd}")
+
+    def dup(self, fd: int) -> int:
+        return self.call(f"dup {fd}").int("fd")
+
+    def ioctl(self, fd: int, command: str | int, address: int) -> int:
+        word = command if isinstance(command, str) else f"0x{command:x}"
+        return self.call(f"ioctl {fd} {word} 0x{address:x}").int("ret")
+
+    def read(self, fd: int, length: int) -> bytes:
+        return self.call(f"read {fd} {length}").bytes()
+
+    def write(self, fd: int, data: bytes) -> int:
+        return self.call(f"write {fd} {data.hex()}").int("n")
+
+    def lseek(self, fd: int, offset: int, whence: str = "set") -> int:
+        return self.call(f"lseek {fd} {offset} {whence}").int("at")
+
+    def poll(self, fd: int, milliseconds: int = 0) -> set[str]:
+        events = self.call(f"poll {fd} {milliseconds}").text("events")
+        return set() if events == "none" else set(events.split("+"))
+
+    def stat(self, path: str) -> Stat:
+        return _stat(self.call(f"stat {path}"))
+
+    def fstat(self, fd: int) -> Stat:
+        return _stat(self.call(f"fstat {fd}"))
+
+    def readfile(self, path: str) -> str:
+        return self.call(f"readfile {path}").bytes().decode("utf-8", "replace")
+
+    # Memory
+
+    def alloc(self, length: int = PAGE, prot: str = "rw", flags: str = "private") -> int:
+        return self.call(f"alloc {length} {prot} {flags}").int("addr")
+
+    def mmap(
+        self,
+        fd: int,
+        length: int,
+        offset: int,
+        prot: str = "rw",
+        flags: str = "shared",
+        address: int = 0,
+    ) -> int:
+        request = f"mmap 0x{address:x} {length} {prot or 'none'} {flags} {fd} 0x{offset:x}"
+        return self.call(request).int("addr")
+
+    def munmap(self, address: int, length: int = PAGE) -> None:
+        self.call(f"munmap 0x{address:x} {length}")
+
+    def mprotect(self, address: int, length: int, prot: str) -> None:
+        self.call(f"mprotect 0x{address:x} {length} {prot}")
+
+    def mremap(self, address: int, old: int, new: int, *how: str) -> int:
+        return self.call(" ".join((f"mremap 0x{address:x} {old} {new}", *how))).int("addr")
+
+    def peek(self, address: int, length: int) -> bytes:
+        data = b""
+        for at in range(0, length, CHUNK):
+            part = min(CHUNK, length - at)
+            data += self.call(f"peek 0x{address + at:x} {part}").bytes()
+        return data
+
+    def poke(self, address: int, data: bytes) -> None:
+        for at in range(0, len(data), CHUNK):
+            self.call(f"poke 0x{address + at:x} {data[at : at + CHUNK].hex()}")
+
+    def fill(self, address: int, length: int, byte: int) -> None:
+        self.call(f"fill 0x{address:x} {length} {byte}")
+
+    def check(self, address: int, length: int, byte: int) -> bool:
+        """Whether every byte of a range has this value."""
+        return self.call(f"check 0x{address:x} {length} {byte}").int("same") == 1
+
+    def refs(self, address: int, count: int, domid: int, first: int, step: int = 1) -> None:
+        """Writes an array of struct ioctl_gntdev_grant_ref."""
+        self.call(f"refs 0x{address:x} {count} {domid} {first} {step}")
+
+    def u32(self, address: int) -> int:
+        return int(struct.unpack("<I", self.peek(address, 4))[0])
+
+    def u64(self, address: int) -> int:
+        return int(struct.unpack("<Q", self.peek(address, 8))[0])
+
+    # Threads and processes
+
+    def fork(self) -> Worker:
+        reply = self.call("fork")
+        return Worker(self.agent, f"{self.address}@{reply.int('sub')} ", reply.int("pid"))
+
+    def thread(self) -> Worker:
+        reply = self.call("thread")
+        return Worker(self.agent, f"{self.address}@{reply.int('sub')} ")
+
+    def _sub(self, child: Worker) -> str:
+        prefix, own = child.address[: len(self.address)], child.address[len(self.address) :]
+        if prefix != self.address or own.count("@") != 1:
+            raise AgentError(f"{child.address!r} is not a direct child of {self.address!r}")
+        return own.strip().removeprefix("@")
+
+    def wait(self, child: Worker) -> str:
+        """Waits for a child's or thread's end: ``exit N`` or the signal's name."""
+        reply = self.call(f"wait {self._sub(child)}")
+        if "signal" in reply.values:
+            return reply.text("signal")
+        return f"exit {reply.int('exit')}"
+
+    def kill(self, child: Worker, signal: str = "SIGKILL") -> None:
+        self.call(f"kill {self._sub(child)} {signal}")
+
+    def exit(self, code: int = 0) -> None:
+        self.call(f"exit {code}")
+
+    def exec(self) -> None:
+        """Executes the agent anew in the same process."""
+        self.call("exec")
+
+    def send_fd(self, child: Worker, fd: int) -> int:
+        """Passes a descriptor over a socket; its number at the receiver."""
+        return self.call(f"sendfd {self._sub(child)} {fd}").int("fd")
+
+    def sleep(self, milliseconds: int) -> None:
+        self.call(f"sleep {milliseconds}")
+
+    # The system
+
+    def limit(self, device: str, value: int | None = None) -> int:
+        """The device's page limit; with a value, sets it and returns the earlier one."""
+        return self.call(f"limit {device}" + ("" if value is None else f" {value}")).int("value")
+
+    def unload(self, module: str) -> bool:
+        """Unloads a grant module; False when it was in use."""
+        return self.call(f"unload {module}").int("busy") == 0
+
+    def load(self, path: str) -> None:
+        self.call(f"load {path}")
+
+
+def _stat(reply: Reply) -> Stat:
+    return Stat(reply.text("type"), int(reply.text("mode"), 8), reply.int("uid"), reply.int("gid"))
+
+
+class PipeTransport:
+    """Two descriptors of this machine: a subprocess' pipes or a socket."""
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self.read_fd = read_fd
+        self.write_fd = write_fd
+        self._buffer = b""
+
+    def sendline(self, line: str) -> None:
+        data = line.encode("ascii") + b"\n"
+        while data:
+            data = data[os.write(self.write_fd, data) :]
+
+    def readline(self, timeout: float) -> str:
+        import select
+
+        while b"\n" not in self._buffer:
+            readable, _, _ = select.select([self.read_fd], [], [], timeout)
+            if not readable:
+                raise TimeoutError(f"the agent was silent for {timeout:.0f} s")
+            data = os.read(self.read_fd, 65536)
+            if not data:
+                raise EOFError("the agent closed its stream")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode("ascii", "replace")

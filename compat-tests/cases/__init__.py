@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The cases of the parity suite, one module a section of REFERENCE."""
+
+from __future__ import annotations
+
+from .framework import Case, registered
+
+
+def load() -> list[Case]:
+    """All cases, in the order of the sections."""
+    from . import (  # noqa: F401
+        s21_files,
+        s22_map,
+        s23_mmap,
+        s24_unmap,
+        s25_offset,
+        s210_alloc,
+        s211_dealloc,
+        s213_gntalloc_mmap,
+    )
+
+    return registered()

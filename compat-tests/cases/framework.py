@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a case is, what it may use, and how its expectations become a result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from agent.client import PAGE, Errno, Outcome, Worker
+
+from . import abi
+
+T = TypeVar("T")
+
+
+class Status(StrEnum):
+    """Result set of the suite; the most severe of several wins (habit H8)."""
+
+    PASS = "pass"
+    NA = "n/a"
+    SKIP = "skip"
+    DIFF = "diff"
+    FAIL = "fail"
+    ERROR = "error"
+    CRASH = "crash"
+
+    @property
+    def red(self) -> bool:
+        return self in (Status.FAIL, Status.ERROR, Status.CRASH)
+
+
+@dataclass(frozen=True)
+class Case:
+    id: str
+    rows: tuple[str, ...]
+    title: str
+    section: str
+    run: Callable[[Context], None]
+    needs: tuple[str, ...] = ()
+    # Log lines that this case provokes on purpose.
+    allow: tuple[re.Pattern[str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation: what was looked at, what was seen, what was wanted."""
+
+    what: str
+    observed: str
+    expected: str
+    # The K row that explains a value other than Linux's, when the target documents it.
+    k: str | None = None
+    # Either value is right; a target that differs from the reference needs this K row.
+    free: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.observed == self.expected
+
+
+class NotApplicable(Exception):
+    """The target cannot show the behaviour at all."""
+
+
+class Skip(Exception):
+    """Something the case needs is missing on this machine."""
+
+
+class Broken(Exception):
+    """The rig failed, not the subject."""
+
+
+class Stop(Exception):
+    """A failed expectation after which the rest means nothing; already recorded."""
+
+
+class Host(Protocol):
+    """What a case may ask of its target."""
+
+    @property
+    def facts(self) -> Mapping[str, str]: ...
+
+    @property
+    def differences(self) -> frozenset[str]:
+        """K rows in force."""
+        ...
+
+    def reason_against(self, capability: str) -> str | None:
+        """Why the target lacks a capability; None when it has it."""
+        ...
+
+
+_registry: dict[str, Case] = {}
+_section = ""
+
+
+def section(title: str) -> None:
+    """Names the section of REFERENCE that the following cases of a module belong to."""
+    global _section
+    _section = title
+
+
+def case(
+    name: str,
+    rows: Sequence[str],
+    title: str,
+    needs: Sequence[str] = (),
+    allow: Sequence[str] = (),
+) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
+    """Registers a function as the case ``name``; rows are those of REFERENCE."""
+
+    def register(run: Callable[[Context], None]) -> Callable[[Context], None]:
+        if name in _registry:
+            raise ValueError(f"two cases are called {name!r}")
+        if not rows:
+            raise ValueError(f"case {name!r} names no row of REFERENCE")
+        if not (run.__doc__ or "").strip():
+            raise ValueError(f"case {name!r} does not say what a wrong kernel would do")
+        patterns = tuple(re.compile(pattern) for pattern in allow)
+        _registry[name] = Case(name, tuple(rows), title, _section, run, tuple(needs), patterns)
+        return run
+
+    return register
+
+
+def registered() -> list[Case]:
+    return list(_registry.values())
+
+
+class Peer:
+    """The helper domain: grants pages to the domain under test and shows what becomes of them."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        try:
+            reply = worker.agent.peer("info")
+        except Errno as error:
+            if error.word != "ENOENT":
+                raise Broken(f"helper domain: {error} {error.detail}") from error
+            try:
+                reply = worker.agent.peer("new")
+            except Errno as why:
+                raise Broken(f"cannot make the helper domain: {why} {why.detail}") from why
+        self.domid = reply.int("domid")
+        self.pages = reply.int("pages")
+        self.entries = reply.int("entries")
+        self._next = 8
+
+    def _ask(self, request: str) -> Mapping[str, str]:
+        try:
+            return self._worker.agent.peer(request).values
+        except Errno as error:
+            raise Broken(f"helper domain: {error} {error.detail}") from error
+
+    def grant(self, page: int, flags: int = abi.GTF_PERMIT, domid: int = 0) -> int:
+        """Grants a page to a domain; a grant reference not used before in this case."""
+        ref = self._next
+        self._next += 1
+        self._ask(f"grant {ref} {page} 0x{flags:x} domid={domid}")
+        return ref
+
+    def grants(self, count: int, flags: int = abi.GTF_PERMIT) -> list[int]:
+        """Grants the first ``count`` pages, each its own reference."""
+        return [self.grant(page, flags) for page in range(count)]
+
+    def unused_ref(self) -> int:
+        ref = self._next
+        self._next += 1
+        return ref
+
+    def set_flags(self, ref: int, flags: int) -> None:
+        self._ask(f"flags {ref} 0x{flags:x}")
+
+    def state(self, ref: int) -> str:
+        """``mapped rw``, ``mapped ro`` or ``not mapped``: what Xen has noted in the entry."""
+        flags = int(self._ask(f"entry {ref}")["flags"], 0)
+        reading, writing = flags & abi.GTF_READING, flags & abi.GTF_WRITING
+        if reading and writing:
+            return "mapped rw"
+        if reading:
+            return "mapped ro"
+        return f"only writing (0x{flags:x})" if writing else "not mapped"
+
+    def read(self, page: int, offset: int, length: int) -> bytes:
+        return bytes.fromhex(self._ask(f"read {page} {offset} {length}")["data"])
+
+    def write(self, page: int, offset: int, data: bytes) -> None:
+        self._ask(f"write {page} {offset} {data.hex()}")
+
+    def destroy(self) -> None:
+        self._ask("destroy")
+
+
+@dataclass
+class Context:
+    """What a case works with: a worker, its target's facts, and the expectations made so far."""
+
+    worker: Worker
+    target: Host
+    checks: list[Check] = field(default_factory=list)
+    _peer: Peer | None = None
+    _args: dict[str, int] = field(default_factory=dict)
+    # Limits to put back, whatever becomes of the case.
+    _limits: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def peer(self) -> Peer:
+        if self._peer is None:
+            self.need("peer")
+            self._peer = Peer(self.worker)
+        return self._peer
+
+    @property
+    def used_peer(self) -> bool:
+        return self._peer is not None
+
+    def need(self, capability: str) -> None:
+        reason = self.target.reason_against(capability)
+        if reason is not None:
+            raise NotApplicable(reason)
+
+    # Expectations
+
+    def expect(
+        self,
+        observed: object,
+        wanted: object,
+        what: str,
+        diff: Mapping[str, object] | None = None,
+    ) -> bool:
+        """Compares with Linux's value, or with another one where a K row in force says so."""
+        expected, k = str(wanted), None
+        for row, other in (diff or {}).items():
+            if row in self.target.differences:
+                expected, k = str(other), row
+        if k is not None and expected == str(wanted):
+            k = None
+        self.checks.append(Check(what, str(observed), expected, k))
+        return str(observed) == expected
+
+    def expect_either(self, observed: object, wanted: Iterable[object], what: str, k: str) -> None:
+        """Several values are right; a K row explains why targets may differ."""
+        values = [str(value) for value in wanted]
+        seen = str(observed)
+        expected = seen if seen in values else " or ".join(values)
+        self.checks.append(Check(what, seen, expected, None, k))
+
+    def attempt(self, call: Callable[..., object], *args: object, **kwargs: object) -> str:
+        """``ok``, or the name of the errno or signal that the call ended with."""
+        try:
+            call(*args, **kwargs)
+        except Outcome as outcome:
+            return outcome.word
+        return "ok"
+
+    def refused(
+        self,
+        word: str,
+        what: str,
+        call: Callable[..., object],
+        *args: object,
+        diff: Mapping[str, object] | None = None,
+        **kwargs: object,
+    ) -> bool:
+        """The call must end with this errno or signal."""
+        return self.expect(self.attempt(call, *args, **kwargs), word, what, diff)
+
+    def accepted(self, what: str, call: Callable[..., T], *args: object, **kwargs: object) -> T:
+        """The call must succeed; the case ends here if it does not."""
+        try:
+            value = call(*args, **kwargs)
+        except Outcome as outcome:
+            self.expect(outcome.word, "ok", what)
+            raise Stop from outcome
+        self.expect("ok", "ok", what)
+        return value
+
+    # Things
+
+    def forget_memory(self) -> None:
+        """After an exec the worker's memory is a new one."""
+        self._args.clear()
+
+    def gntdev(self, *flags: str) -> Gntdev:
+        return Gntdev(self, self.worker, self.worker.open("gntdev", *flags))
+
+    def gntalloc(self, *flags: str) -> Gntalloc:
+        return Gntalloc(self, self.worker, self.worker.open("gntalloc", *flags))
+
+    def argument(self, worker: Worker, data: bytes) -> int:
+        """Puts an ioctl argument into the worker's memory."""
+        if len(data) > PAGE:
+            address = worker.alloc(len(data))
+        elif worker.address in self._args:
+            address = self._args[worker.address]
+        else:
+            address = self._args[worker.address] = worker.alloc(PAGE)
+        worker.poke(address, data)
+        return address
+
+    def page_end(self, data: bytes) -> int:
+        """Data that ends where accessible memory ends."""
+        base = self.worker.alloc(2 * PAGE)
+        self.worker.mprotect(base + PAGE, PAGE, "none")
+        address = base + PAGE - len(data)
+        self.worker.poke(address, data)
+        return address
+
+    def read_only(self, data: bytes) -> int:
+        """Data in a page that cannot be written."""
+        address = self.worker.alloc(PAGE)
+        self.worker.poke(address, data)
+        self.worker.mprotect(address, PAGE, "r")
+        return address
+
+    def set_limit(self, device: str, value: int) -> int:
+        """Sets a page limit for the rest of the case; returns the one before."""
+        self.need("limit")
+        earlier = self.worker.limit(device, value)
+        self._limits.setdefault(device, earlier)
+        return earlier
+
+    def restore(self) -> None:
+        for device, value in self._limits.items():
+            self.worker.limit(device, value)
+        self._limits.clear()
+
+    def mapped(
+        self, count: int = 1, prot: str = "rw", dev: Gntdev | None = None
+    ) -> tuple[Gntdev, int, int, list[int]]:
+        """Maps ``count`` granted pages: device, index, address, references."""
+        dev = dev or self.gntdev()
+        refs = self.peer.grants(count)
+        index = dev.map(refs)
+        return dev, index, dev.mmap(count, index, prot), refs
+
+
+class _Device:
+    def __init__(self, context: Context, worker: Worker, fd: int) -> None:
+        self.context = context
+        self.worker = worker
+        self.fd = fd
+
+    def close(self) -> None:
+        self.worker.close(self.fd)
+
+    def ioctl(self, command: str | int, argument: bytes | int) -> int:
+        """Performs a command on raw bytes or on an address; returns the argument's address."""
+        if isinstance(argument, bytes):
+            argument = self.context.argument(self.worker, argument)
+        self.worker.ioctl(self.fd, command, argument)
+        return argument
+
+    def mmap(
+        self,
+        pages: int,
+        index: int,
+        prot: str = "rw",
+        flags: str = "shared",
+        address: int = 0,
+    ) -> int:
+        return self.worker.mmap(self.fd, pages * PAGE, index, prot, flags, address)
+
+
+class Gntdev(_Device):
+    def via(self, worker: Worker, fd: int | None = None) -> Gntdev:
+        """The same open file used by a child or a thread."""
+        return Gntdev(self.context, worker, self.fd if fd is None else fd)
+
+    def map(self, refs: Sequence[int], domid: int | None = None) -> int:
+        """MAP_GRANT_REF of references of the helper domain (or another); the index."""
+        domid = self.context.peer.domid if domid is None else domid
+        return self.map_grants([(domid, ref) for ref in refs])
+
+    def map_grants(self, grants: Sequence[tuple[int, int]]) -> int:
+        return self.worker.u64(self.ioctl(abi.MAP_GRANT_REF, abi.pack_map(grants)) + 8)
+
+    def map_any(self, count: int = 1) -> int:
+        """A request that is never mmapped: nobody looks at its references (row M7)."""
+        return self.map_grants([(1, 8)] * count)
+
+    def unmap(self, index: int, count: int) -> None:
+        self.ioctl(abi.UNMAP_GRANT_REF, abi.UNMAP.pack(index, count, 0))
+
+    def offset(self, address: int) -> tuple[int, int]:
+        """GET_OFFSET_FOR_VADDR: offset and count."""
+        at = self.ioctl(abi.GET_OFFSET_FOR_VADDR, abi.OFFSET.pack(address, 0, 0, 0))
+        return self.worker.u64(at + 8), self.worker.u32(at + 16)
+
+    def notify(self, index: int, action: int = abi.CLEAR_BYTE, port: int = 0) -> None:
+        self.ioctl(abi.SET_UNMAP_NOTIFY, abi.NOTIFY.pack(index, action, port))
+
+    def copy(self, *segments: abi.Segment) -> list[int]:
+        """GRANT_COPY; the status of each segment."""
+        data = b"".join(segment.pack() for segment in segments)
+        array = self.worker.alloc(max(len(data), PAGE))
+        self.worker.poke(array, data)
+        self.ioctl(abi.GRANT_COPY, abi.COPY.pack(len(segments), array))
+        return [
+            int.from_bytes(
+                self.worker.peek(array + n * abi.SEGMENT_SIZE + abi.SEGMENT_STATUS, 2),
+                "little",
+                signed=True,
+            )
+            for n in range(len(segments))
+        ]
+
+
+class Gntalloc(_Device):
+    def via(self, worker: Worker, fd: int | None = None) -> Gntalloc:
+        return Gntalloc(self.context, worker, self.fd if fd is None else fd)
+
+    def alloc(
+        self, count: int = 1, domid: int = 0, flags: int = abi.WRITABLE
+    ) -> tuple[int, list[int]]:
+        """ALLOC_GREF: index and grant references."""
+        data = abi.ALLOC.pack(domid, flags, count, 0, 0).ljust(abi.ALLOC_IDS + 4 * count, b"\0")
+        at = self.ioctl(abi.ALLOC_GREF, data)
+        ids = self.worker.peek(at + abi.ALLOC_IDS, 4 * count) if count else b""
+        refs = [int.from_bytes(ids[n : n + 4], "little") for n in range(0, len(ids), 4)]
+        return self.worker.u64(at + 8), refs
+
+    def dealloc(self, index: int, count: int) -> None:
+        self.ioctl(abi.DEALLOC_GREF, abi.DEALLOC.pack(index, count))
+
+    def notify(self, index: int, action: int = abi.CLEAR_BYTE, port: int = 0) -> None:
+        self.ioctl(abi.GNTALLOC_SET_UNMAP_NOTIFY, abi.NOTIFY.pack(index, action, port))
+
+
+class Loop:
+    """Grant copies on references of the own domain (row C17): shows whether a grant is in force.
+
+    Never a mapping: a PVH domain that maps its own grant loses the page (REFERENCE 3.11).
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.dev = context.gntdev()
+        self.buffer = context.worker.alloc(PAGE)
+        self.worker = context.worker
+
+    def status_from(self, ref: int) -> int:
+        """Status of a copy out of the granted page."""
+        return self.dev.copy(abi.Segment(abi.Foreign(ref), self.buffer, 64))[0]
+
+    def status_into(self, ref: int, data: bytes = b"written by a grant copy") -> int:
+        """Status of a copy into the granted page."""
+        self.worker.poke(self.buffer, data)
+        return self.dev.copy(abi.Segment(self.buffer, abi.Foreign(ref), len(data)))[0]
+
+    def read(self, ref: int, length: int) -> bytes:
+        self.dev.copy(abi.Segment(abi.Foreign(ref), self.buffer, length))
+        return self.worker.peek(self.buffer, length)
+
+    def granted(self, ref: int) -> str:
+        """``granted`` while the page can be read through its reference, else ``ended``."""
+        status = self.status_from(ref)
+        # An entry that is no longer in force: -1 (not permitted) or -3 (free entry, row C18).
+        return {0: "granted", -1: "ended", -3: "ended"}.get(status, f"status {status}")
