@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-
 import xengnttab._calls
 
 from tests.python.fake_library import FakeLibrary

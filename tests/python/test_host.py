@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Package, library and driver together on the host harness: each process is a domain.
+
+`xengnttab share` in one and `xengnttab map` in another pass pages through the machine memory that
+both have mapped.  What runs is the real library and the FreeBSD driver on a model of Xen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from xengnttab import PAGE_SIZE
+
+# a hanging process is killed long before the test's own limit
+PATIENCE = 120
+
+
+class Machine:
+    """Starts the command in domains that share one memory, and ends what a test forgot."""
+
+    def __init__(self, preload: Path, memory: Path) -> None:
+        self.preload = preload
+        self.memory = memory
+        self.running: list[subprocess.Popen[str]] = []
+
+    def start(self, domid: int, *arguments: str, program: str = "") -> subprocess.Popen[str]:
+        code = ["-c", program] if program else ["-m", "xengnttab"]
+        process = subprocess.Popen(
+            [sys.executable, *code, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "LD_PRELOAD": str(self.preload),
+                "XENGNT_HOST_MACHINE": str(self.memory),
+                "XENGNT_HOST_DOMID": str(domid),
+            },
+        )
+        self.running.append(process)
+        return process
+
+    def run(self, domid: int, *arguments: str, program: str = "") -> tuple[int, str, str]:
+        process = self.start(domid, *arguments, program=program)
+        out, err = process.communicate(timeout=PATIENCE)
+        return process.returncode, out, err
+
+    def share(self, domid: int, *arguments: str) -> tuple[subprocess.Popen[str], list[str]]:
+        """A process that holds shared pages, and their references."""
+        process = self.start(domid, "share", "--json", *arguments)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            pytest.fail(f"xengnttab share ended: {process.communicate()[1]}")
+        return process, [str(ref) for ref in json.loads(line)["refs"]]
+
+    def stop(self) -> None:
+        for process in self.running:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def machine(build: Path, tmp_path: Path) -> Iterator[Machine]:
+    preload = build / "tests/host/libxengnt-host.so"
+    if not preload.exists():
+        pytest.skip(f"{preload} is not built (needs -Dfreebsd_headers, as ./dev build gives it)")
+    machine = Machine(preload, tmp_path / "machine")
+    try:
+        yield machine
+    finally:
+        machine.stop()
+
+
+def let_go(process: subprocess.Popen[str]) -> str:
+    """Presses Enter; what the process still printed."""
+    out, err = process.communicate("\n", timeout=PATIENCE)
+    assert (process.returncode, err) == (0, "")
+    return out
+
+
+def test_a_page_of_text_from_domain_to_domain(machine: Machine, tmp_path: Path) -> None:
+    page = "".join(f"line {number:3}\n" for number in range(500))[:PAGE_SIZE]
+    (tmp_path / "page").write_text(page)
+    sharer, refs = machine.share(0, "--domid", "1", "--file", str(tmp_path / "page"))
+    status, out, err = machine.run(1, "map", "0", *refs, "--text", "--hold", "0")
+    assert (status, err) == (0, "")
+    first, _, rest = out.partition("\n")
+    assert first == "mapped 1 page of domain 0 read-only"
+    assert rest == page + "\n"
+    assert let_go(sharer) == ""
+
+
+def test_the_sharer_sees_what_the_mapper_wrote(machine: Machine) -> None:
+    sharer, refs = machine.share(0, "--domid", "1", "--writable", "--write", "question", "--text")
+    status, out, err = machine.run(
+        1, "map", "0", *refs, "--write", "answer!!", "--text", "--hold", "0", "--json"
+    )
+    assert (status, err) == (0, "")
+    assert json.loads(out.splitlines()[1]) == {"text": "answer!!"}
+    assert json.loads(let_go(sharer)) == {"text": "answer!!"}
+
+
+def test_pages_come_in_the_order_of_the_references(machine: Machine, tmp_path: Path) -> None:
+    pages = [bytes([number]) * PAGE_SIZE for number in (1, 2, 3)]
+    (tmp_path / "pages").write_bytes(b"".join(pages))
+    arguments = ("--domid", "1", "--pages", "3", "--file", str(tmp_path / "pages"))
+    sharer, refs = machine.share(0, *arguments)
+    assert len(set(refs)) == 3
+    status, out, err = machine.run(
+        1, "map", "0", *reversed(refs), "--read", "--hold", "0", "--json"
+    )
+    assert (status, err) == (0, "")
+    data = bytes.fromhex(json.loads(out.splitlines()[1])["data"])
+    assert data == b"".join(reversed(pages))
+    let_go(sharer)
+
+
+@pytest.mark.parametrize(
+    ("granted_to", "arguments"),
+    [
+        pytest.param("1", ["--write", "x"], id="read-only grant for writing"),
+        pytest.param("2", [], id="grant to another domain"),
+        pytest.param("1", ["999"], id="a reference nobody granted"),
+    ],
+)
+def test_what_was_not_granted_is_refused(
+    machine: Machine, granted_to: str, arguments: list[str]
+) -> None:
+    sharer, refs = machine.share(0, "--domid", granted_to)
+    status, out, err = machine.run(1, "map", "--hold", "0", "0", *refs, *arguments)
+    assert (status, out) == (1, "")
+    assert "(EINVAL)" in err and err.count("\n") == 1
+    let_go(sharer)
+
+
+def test_a_refused_map_leaves_no_trace(machine: Machine) -> None:
+    """The same process can map the good reference after a request with a bad one failed."""
+    sharer, (ref,) = machine.share(0, "--domid", "1", "--write", "still here")
+    program = f"""
+from xengnttab import GrantTable, MapError
+with GrantTable() as table:
+    for refs in ([999, {ref}], [{ref}, 999], [999]):
+        try:
+            table.map(0, refs)
+        except MapError as error:
+            print(error.name)
+    with table.map(0, {ref}) as mapping:
+        print(mapping.read(10).decode())
+"""
+    assert machine.run(1, program=program) == (0, "EINVAL\n" * 3 + "still here\n", "")
+    let_go(sharer)
+
+
+def test_shared_memory_is_one_memory(machine: Machine) -> None:
+    """Neither side has a copy: a view of one sees the other's later stores."""
+    sharer = machine.start(
+        0,
+        program="""
+import sys
+from xengnttab import GrantShare
+with GrantShare() as share, share.share(1, writable=True) as pages, pages.view() as view:
+    print(pages.refs[0], flush=True)
+    sys.stdin.readline()
+    print(bytes(view[:6]).decode(), flush=True)
+    view[0:6] = b"second"
+    print("stored", flush=True)
+    sys.stdin.readline()
+""",
+    )
+    assert sharer.stdin is not None and sharer.stdout is not None
+    ref = int(sharer.stdout.readline())
+    mapper = machine.start(
+        1,
+        program=f"""
+import sys
+from xengnttab import GrantTable
+with GrantTable() as table, table.map(0, {ref}, writable=True) as mapping:
+    with mapping.view() as view:
+        view[0:6] = b"first!"
+        print("stored", flush=True)
+        sys.stdin.readline()
+        print(bytes(view[:6]).decode(), flush=True)
+""",
+    )
+    assert mapper.stdout is not None
+    assert mapper.stdout.readline() == "stored\n"
+    sharer.stdin.write("\n")
+    sharer.stdin.flush()
+    assert sharer.stdout.readline() == "first!\n"
+    assert sharer.stdout.readline() == "stored\n"
+    assert let_go(mapper) == "second\n"
+    assert let_go(sharer) == ""
+
+
+def test_library_and_objects_agree(machine: Machine) -> None:
+    """Closing, views and errors on the real library; a leak would end in status 99."""
+    program = """
+import gc
+from xengnttab import GrantShare, GrantTable, ShareError, UnmapError
+share = GrantShare()
+pages = share.share(1, 4)
+assert len(set(pages.refs)) == 4 and pages.read() == bytes(4 * 4096)
+view = memoryview(pages)
+for close in (pages.close, share.close):
+    try:
+        close()
+    except BufferError:
+        print("BufferError")
+view[:] = bytes([7]) * len(view)
+view.release()
+pages.close()
+forgotten = share.share(1, 2)
+del forgotten
+gc.collect()
+try:
+    share.share(1, 1 << 20)
+except ShareError as error:
+    print(error.name)
+share.close()
+with GrantTable() as table:
+    table.set_max_grants(32752)
+    assert table.fileno() > 2
+open_at_exit = GrantShare().share(1)
+"""
+    status, out, err = machine.run(0, program=program)
+    assert (status, err) == (0, "")
+    assert out.splitlines() == ["BufferError", "BufferError", "ENOSPC"]
+
+
+def test_signal_lets_go_in_good_order(machine: Machine) -> None:
+    sharer, _ = machine.share(0, "--domid", "1", "--write", "bye", "--text")
+    sharer.terminate()
+    out, err = sharer.communicate(timeout=PATIENCE)
+    assert (sharer.returncode, err) == (0, "")
+    assert json.loads(out) == {"text": "bye"}
+
+
+def test_without_the_harness_the_module_is_named() -> None:
+    if Path("/dev/xen/gntalloc").exists():
+        pytest.skip("this machine has /dev/xen/gntalloc")
+    done = subprocess.run(
+        [sys.executable, "-m", "xengnttab", "share", "--domid", "1", "--hold", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "modprobe xen-gntalloc" in done.stderr or "kldload xengnt" in done.stderr
