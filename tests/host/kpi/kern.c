@@ -131,7 +131,6 @@ MALLOC_DEFINE(M_DEVBUF, "devbuf", "device driver memory");
 MALLOC_DEFINE(M_TEMP, "temp", "misc temporary data buffers");
 
 #define	ALLOC_MAGIC	0x6d616c6c6f632839u
-#define	ALLOC_FREED	0xfeedf7eed0000000u
 /* Beyond, kernel memory is taken to be exhausted. */
 #define	ALLOC_MAX	(1ul << 30)
 
@@ -209,13 +208,11 @@ free(void *addr, struct malloc_type *type)
 	if (addr == NULL)
 		return;
 	a = (struct alloc *)addr - 1;
-	KASSERT(a->magic != ALLOC_FREED, ("free(%s): freed twice",
-	    type->ks_shortdesc));
-	KASSERT(a->magic == ALLOC_MAGIC, ("free(%s): not from malloc",
-	    type->ks_shortdesc));
+	KASSERT(a->magic == ALLOC_MAGIC, ("free(%s): freed twice, or not from "
+	    "malloc", type->ks_shortdesc));
 	KASSERT(a->type == type, ("free: allocated as %s, freed as %s",
 	    a->type->ks_shortdesc, type->ks_shortdesc));
-	a->magic = ALLOC_FREED;
+	a->magic = 0;
 	atomic_subtract_long(&type->ks_allocs, 1);
 	atomic_subtract_long(&type->ks_bytes, a->size);
 	memset(addr, 0xde, a->size);

@@ -589,8 +589,10 @@ os_errno_to_freebsd(int error)
 {
 	int i;
 
+	if (error == 0)
+		return (0);
 	for (i = 1; i < NERRNO; i++)
 		if (errno_table[i] == error)
 			return (i);
-	return (error == 0 ? 0 : 22);
+	return (22);	/* EINVAL */
 }

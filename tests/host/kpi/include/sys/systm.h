@@ -5,6 +5,7 @@
 #include <sys/param.h>
 #include <sys/kassert.h>
 #include <machine/atomic.h>
+#include <machine/cpu.h>
 
 struct proc;
 struct thread;
