@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""clang-format for style(9): its verdict on lines and indents, ours on tabs inside a line.
+"""clang-format for style(9).
+
+clang-format judges indents, spaces, braces and blank lines.  Two things it cannot do as style(9)
+does stay with the author: tabs inside a line (members, #define, comments behind code), and where a
+statement is broken, as long as its lines fit into 80 columns.
 
 Usage: python3 -m devtools.cformat [--write] FILE…
 """
@@ -11,14 +15,18 @@ import difflib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-# style(9) sets tabs inside a line (members, #define, comments behind code); clang-format cannot.
-INNER = re.compile(r"(?<=\S)[ \t]+")
-
-
-# A macro definition with its continuation lines, and whatever layout its author gave it.
+COLUMNS = 80
+# A macro definition with its continuation lines, in whatever layout its author gave it.
 DEFINE = re.compile(r"^[ \t]*#[ \t]*define\b(?:.*\\\n)*.*\n", re.M)
+# What does not count when a statement's lines are put together.
+QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|/\*.*?\*/|//.*')
+INNER = re.compile(r"(?<=\S)\s+")
+LOOSE = re.compile(r"(?<=[(\[]) | (?=[)\]\[])|(?<=\)) (?=\()|(?<=\*) ")
+OPEN_END = re.compile(r"(?:[,=+?(|]|&&|&|\?|\w\)? :|<<|>>|<|>=|<=|==|!=|-|/|\"\s*)$")
+GOES_ON = re.compile(r"\s+(?:__attribute__|[?:&|+=\"]|==)")
 
 
 def keep_defines(before: str, after: str) -> str:
@@ -26,13 +34,46 @@ def keep_defines(before: str, after: str) -> str:
     return DEFINE.sub(lambda match: next(originals, match[0]), after)
 
 
-def keep_tabs(before: str, after: str) -> str:
-    """after, with each line that differs only in white space inside it as it was in before."""
-    old, new = before.splitlines(True), after.splitlines(True)
-    plain_old, plain_new = ([INNER.sub(" ", line) for line in lines] for lines in (old, new))
-    matcher = difflib.SequenceMatcher(None, plain_old, plain_new, autojunk=False)
-    for start_old, start_new, size in matcher.get_matching_blocks():
-        new[start_new : start_new + size] = old[start_old : start_old + size]
+def statements(text: str) -> Iterator[str]:
+    """The text in pieces: a line with the lines that continue it."""
+    piece, depth, open_end = "", 0, False
+    for line in text.splitlines(True):
+        bare = QUOTED.sub(lambda m: "" if m[0].startswith("/") else '""', line).rstrip()
+        goes_on = depth > 0 or ((open_end or GOES_ON.match(line)) and line[:1] in " \t")
+        if piece and not goes_on:
+            yield piece
+            piece, depth = "", 0
+        piece += line
+        # Inside comments and preprocessor lines nothing is open.
+        if not bare.lstrip().startswith(("*", "/*", "#")):
+            depth = max(
+                0, depth + sum(bare.count(c) for c in "([") - sum(bare.count(c) for c in ")]")
+            )
+            open_end = bool(OPEN_END.search(bare))
+        else:
+            open_end = False
+    if piece:
+        yield piece
+
+
+def _plain(piece: str) -> str:
+    return LOOSE.sub("", INNER.sub(" ", piece.rstrip()))
+
+
+def _fits(piece: str) -> bool:
+    return all(len(line.expandtabs(8)) <= COLUMNS for line in piece.splitlines())
+
+
+def keep_author(before: str, after: str) -> str:
+    """after, with each statement that differs only in what is the author's as it was in before."""
+    old, new = list(statements(before)), list(statements(after))
+    matcher = difflib.SequenceMatcher(
+        None, [_plain(piece) for piece in old], [_plain(piece) for piece in new], autojunk=False
+    )
+    for at_old, at_new, size in matcher.get_matching_blocks():
+        for i in range(size):
+            if _fits(old[at_old + i]):
+                new[at_new + i] = old[at_old + i]
     return "".join(new)
 
 
@@ -41,7 +82,7 @@ def formatted(path: Path, text: str, clang_format: str = "clang-format") -> str:
         [clang_format, f"--assume-filename={path}"],
         input=text, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return keep_tabs(text, keep_defines(text, done.stdout))
+    return keep_author(text, keep_defines(text, done.stdout))
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from devtools import checks, cli, environment, freebsd, lint, packages, stamp
-from devtools.cformat import keep_defines, keep_tabs
+from devtools.cformat import keep_defines, keep_author
 from devtools.console import Console, DevError
 from devtools.paths import ROOT
 
@@ -275,11 +275,31 @@ def test_licence_line(tmp_path: Path) -> None:
     assert lint.missing_spdx([good, shebang, bad]) == [bad]
 
 
+def judged(before: str, after: str) -> str:
+    return keep_author(before, keep_defines(before, after))
+
+
 def test_format_keeps_tabs_and_defines() -> None:
     before = "#define\tA\t\t1\nint\ta;\nif(x)\n"
-    after = "#define A 1\nint a;\nif (x)\n"
-    kept = keep_tabs(before, keep_defines(before, after))
-    assert kept == "#define\tA\t\t1\nint\ta;\nif (x)\n"
+    assert judged(before, "#define A 1\nint a;\nif (x)\n") == "#define\tA\t\t1\nint\ta;\nif (x)\n"
+
+
+def test_format_leaves_breaks_inside_a_statement() -> None:
+    before = "\treturn (call(first,\n\t    second));\n"
+    assert judged(before, "\treturn (call(first, second));\n") == before
+
+
+def test_format_mends_indents_of_statements() -> None:
+    right = "\tif (x)\n\t\treturn (1);\n\treturn (2);\n"
+    wrong = right.replace("\t\treturn", "\t    return")
+    assert judged(wrong, right) == right
+
+
+def test_format_mends_long_lines() -> None:
+    arguments = ", ".join(["argument"] * 9)
+    before = f"\tcall({arguments});\n"
+    after = before.replace(", arg", ",\n\t    arg", 1)
+    assert judged(before, after) == after
 
 
 # FreeBSD
