@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from xengnttab import PAGE_SIZE
 
 # a hanging process is killed long before the test's own limit
