@@ -19,6 +19,8 @@ from devtools.paths import ASAN, NATIVE, RESULTS, ROOT, cache_dir, freebsd_build
 
 CROSS_TESTS = ["tests/lib/test_symbols.py", "tests/lib/test_freebsd_elf.py"]
 PARITY = ROOT / "compat-tests/parity.py"
+# A busy machine makes a run slow, never red.
+PATIENCE = 10
 # Cell states of the parity report that are neither a pass nor a failure.
 PARITY_SKIPS = {"skip", "n/a"}
 
@@ -95,7 +97,16 @@ def meson(console: Console, where: Path, extra_env: dict[str, str]) -> Tally:
     report.unlink(missing_ok=True)
     status, log = console.run(
         f"meson test {where.name}",
-        [environment.tool("meson"), "test", "-C", where, "--no-rebuild", "--print-errorlogs"],
+        [
+            environment.tool("meson"),
+            "test",
+            "-C",
+            where,
+            "--no-rebuild",
+            "--print-errorlogs",
+            "--timeout-multiplier",
+            str(PATIENCE),
+        ],
         env={**environment.environment(), **extra_env},
     )
     if status != 0:

@@ -6,8 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from devtools.paths import NATIVE
+
+# A busy machine makes a run slow, never red.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 LIBRARY = "libxengnttab-freebsd/libxengnttab.so.1.2"
 

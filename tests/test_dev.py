@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from devtools import checks, cli, environment, freebsd, lint, packages, stamp
-from devtools.cformat import keep_defines, keep_author
+from devtools.cformat import keep_author, keep_defines
 from devtools.console import Console, DevError
 from devtools.paths import ROOT
 
