@@ -1,0 +1,1014 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The driver's own sources, linked directly: what the parity cases do
+ * through the preload library, here under the sanitizers too, and what only
+ * the harness can do: failing resources, a peer that keeps a page mapped.
+ * Every test ends with an unload that must leave nothing behind.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <xen/xen.h>
+#include <xen/grant_table.h>
+#include <xen/gntalloc.h>
+#include <xen/gntdev.h>
+
+#include "host.h"
+#include "xen/model.h"
+
+#define	PAGE	4096ul
+#define	RW	(HOST_PROT_READ | HOST_PROT_WRITE)
+#define	DOMU	512u
+#define	REF	8u
+
+static struct file *gntdev, *gntalloc;
+
+/* Shorthands. */
+
+static int
+call(struct file *fp, unsigned nr, void *arg)
+{
+
+	return (host_ioctl(fp, HOST_IO('G', nr), (uintptr_t)arg));
+}
+
+static void __attribute__((format(printf, 2, 3)))
+peer(const char *expected, const char *fmt, ...)
+{
+	char request[256], reply[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(request, sizeof(request), fmt, ap);
+	va_end(ap);
+	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+	assert_string_equal(reply, expected);
+}
+
+static unsigned
+peer_flags(unsigned ref)
+{
+	char request[64], reply[256];
+	unsigned flags;
+
+	snprintf(request, sizeof(request), "entry %u", ref);
+	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+	assert_int_equal(sscanf(reply, "ok flags=%x", &flags), 1);
+	return (flags);
+}
+
+static int
+try_map(struct file *fp, unsigned domid, unsigned ref, unsigned count,
+    uint64_t *index)
+{
+	struct {
+		struct ioctl_gntdev_map_grant_ref op;
+		struct ioctl_gntdev_grant_ref more[63];
+	} arg;
+	unsigned i;
+	int error;
+
+	memset(&arg, 0xff, sizeof(arg));
+	arg.op.count = count;
+	for (i = 0; i < count; i++) {
+		(&arg.op.refs[0])[i].domid = domid;
+		(&arg.op.refs[0])[i].ref = ref + i;
+	}
+	error = call(fp, 0, &arg);
+	*index = arg.op.index;
+	return (error);
+}
+
+static uint64_t
+map(struct file *fp, unsigned ref, unsigned count)
+{
+	uint64_t index;
+
+	assert_int_equal(try_map(fp, DOMU, ref, count, &index), 0);
+	return (index);
+}
+
+static int
+unmap(struct file *fp, uint64_t index, unsigned count)
+{
+	struct ioctl_gntdev_unmap_grant_ref op = {
+		.index = index, .count = count,
+	};
+
+	return (call(fp, 1, &op));
+}
+
+static int
+try_mmap(struct file *fp, uint64_t index, size_t pages, int prot, char **p)
+{
+
+	return (host_mmap(fp, NULL, pages * PAGE, prot, HOST_MAP_SHARED,
+	    (int64_t)index, (void **)p));
+}
+
+static char *
+mmap_at(struct file *fp, uint64_t index, size_t pages, int prot)
+{
+	char *p;
+
+	assert_int_equal(try_mmap(fp, index, pages, prot, &p), 0);
+	return (p);
+}
+
+static void
+unmap_pages(char *p, size_t pages)
+{
+
+	assert_int_equal(host_munmap(p, pages * PAGE), 0);
+}
+
+/* ids has room for count + 1. */
+static int
+try_alloc(struct file *fp, unsigned domid, unsigned flags, unsigned count,
+    uint64_t *index, uint32_t *ids)
+{
+	struct {
+		struct ioctl_gntalloc_alloc_gref op;
+		uint32_t more[64];
+	} arg;
+	int error;
+
+	memset(&arg, 0, sizeof(arg));
+	arg.op.domid = (uint16_t)domid;
+	arg.op.flags = (uint16_t)flags;
+	arg.op.count = count;
+	error = call(fp, 5, &arg);
+	*index = arg.op.index;
+	if (error == 0 && ids != NULL)
+		memcpy(ids, (char *)&arg +
+		    offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids),
+		    count * sizeof(ids[0]));
+	return (error);
+}
+
+static uint64_t
+alloc(unsigned domid, unsigned flags, unsigned count, uint32_t *ids)
+{
+	uint64_t index;
+
+	assert_int_equal(try_alloc(gntalloc, domid, flags, count, &index, ids),
+	    0);
+	return (index);
+}
+
+static int
+dealloc(struct file *fp, uint64_t index, unsigned count)
+{
+	struct ioctl_gntalloc_dealloc_gref op = {
+		.index = index, .count = count,
+	};
+
+	return (call(fp, 6, &op));
+}
+
+static unsigned
+own_flags(unsigned ref)
+{
+
+	return (xen_domain_grant_entry(host_domain(), ref)->flags);
+}
+
+static int
+setup(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE,
+	    &gntdev), 0);
+	assert_int_equal(host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE,
+	    &gntalloc), 0);
+	peer("ok domid=512 pages=16 entries=512", "new pages=16 frames=1");
+	for (i = 0; i < 16; i++)
+		peer("ok", "grant %u %u 0x1", REF + i, i);
+	return (0);
+}
+
+static int
+teardown(void **state)
+{
+	struct host_counts c;
+
+	(void)state;
+	host_fail_hook = NULL;
+	if (host_teardown(false) != 0)
+		return (-1);
+	host_counts(&c);
+	peer("ok", "clear");		/* nothing is mapped any more */
+	peer("ok", "destroy");
+	return ((int)(c.allocs + c.pages + c.entries));
+}
+
+/* gntdev. */
+
+/* Rows M2, M3, M7 and the index rule of 2.2. */
+static void
+test_map_indices(void **state)
+{
+	uint64_t index;
+
+	(void)state;
+	assert_int_equal(try_map(gntdev, DOMU, REF, 0, &index), EINVAL);
+	assert_int_equal(map(gntdev, REF, 3), 0);
+	assert_int_equal(map(gntdev, REF, 2), 3 * PAGE);
+	assert_int_equal(map(gntdev, REF, 1), 5 * PAGE);
+	/* A hole of exactly the size stays; a larger one is used. */
+	assert_int_equal(unmap(gntdev, 3 * PAGE, 2), 0);
+	assert_int_equal(map(gntdev, REF, 2), 6 * PAGE);
+	assert_int_equal(map(gntdev, REF, 1), 3 * PAGE);
+	/* No hypercall: nonsense is not noticed here. */
+	assert_int_equal(try_map(gntdev, 999, 1u << 30, 1, &index), 0);
+	assert_int_equal(peer_flags(REF), 0x01);
+}
+
+/* Rows U2 to U7. */
+static void
+test_unmap_arguments(void **state)
+{
+
+	(void)state;
+	assert_int_equal(map(gntdev, REF, 3), 0);
+	assert_int_equal(unmap(gntdev, PAGE, 1), ENOENT);
+	assert_int_equal(unmap(gntdev, 0, 2), ENOENT);
+	assert_int_equal(unmap(gntdev, 0xfff, 3), 0);
+	assert_int_equal(unmap(gntdev, 0, 3), ENOENT);
+	assert_int_equal(map(gntdev, REF, 3), 0);
+	assert_int_equal(unmap(gntdev, 0, 0), 0);
+}
+
+static void
+test_map_and_unmap(void **state)
+{
+	struct xen_counters before, after;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	peer("ok", "write 1 0 48656c6c6f00");
+	index = map(gntdev, REF, 4);
+	xen_domain_counters(host_domain(), &before);
+	p = mmap_at(gntdev, index, 4, RW);
+	xen_domain_counters(host_domain(), &after);
+	/* One hypercall however many pages. */
+	assert_int_equal(after.hypercalls - before.hypercalls, 1);
+	assert_int_equal(after.maps_live, 4);
+	assert_int_equal(peer_flags(REF), 0x19);
+	assert_int_equal(peer_flags(REF + 3), 0x19);
+	assert_string_equal(p + PAGE, "Hello");
+	strcpy(p + 3 * PAGE + 100, "back");
+	peer("ok data=6261636b", "read 3 100 4");
+	/* munmap alone unmaps no grant (row V1). */
+	unmap_pages(p, 4);
+	assert_int_equal(peer_flags(REF), 0x19);
+	xen_domain_counters(host_domain(), &before);
+	assert_int_equal(unmap(gntdev, index, 4), 0);
+	xen_domain_counters(host_domain(), &after);
+	assert_int_equal(after.hypercalls - before.hypercalls, 1);
+	assert_int_equal(peer_flags(REF), 0x01);
+	assert_int_equal(peer_flags(REF + 3), 0x01);
+}
+
+/* Row U6. */
+static void
+test_unmap_while_mapped(void **state)
+{
+	char *p;
+
+	(void)state;
+	p = mmap_at(gntdev, map(gntdev, REF, 2), 2, RW);
+	assert_int_equal(unmap(gntdev, 0, 2), 0);
+	assert_int_equal(peer_flags(REF), 0x19);
+	p[0] = 1;
+	/* The index is free for others meanwhile. */
+	assert_int_equal(map(gntdev, REF + 2, 1), 0);
+	unmap_pages(p, 2);
+	assert_int_equal(peer_flags(REF), 0x01);
+}
+
+/* Row V2. */
+static void
+test_partial_munmap(void **state)
+{
+	char *p;
+
+	(void)state;
+	p = mmap_at(gntdev, map(gntdev, REF, 4), 4, RW);
+	assert_int_equal(unmap(gntdev, 0, 4), 0);
+	unmap_pages(p + PAGE, 1);
+	unmap_pages(p + 3 * PAGE, 1);
+	p[0] = p[2 * PAGE] = 1;
+	unmap_pages(p, 1);
+	assert_int_equal(peer_flags(REF + 1), 0x19);
+	p[2 * PAGE] = 2;
+	unmap_pages(p + 2 * PAGE, 1);
+	assert_int_equal(peer_flags(REF), 0x01);
+	assert_int_equal(peer_flags(REF + 2), 0x01);
+}
+
+/* Row O9: nothing goes while a mapping of the file lives, then all. */
+static void
+test_close_with_mapping(void **state)
+{
+	struct file *fp;
+	char *p, *q;
+
+	(void)state;
+	assert_int_equal(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE,
+	    &fp), 0);
+	p = mmap_at(fp, map(fp, REF, 1), 1, RW);
+	q = mmap_at(fp, map(fp, REF + 1, 1), 1, RW);
+	map(fp, REF + 2, 1);
+	unmap_pages(q, 1);
+	host_close(fp);
+	assert_int_equal(peer_flags(REF), 0x19);
+	assert_int_equal(peer_flags(REF + 1), 0x19);
+	p[0] = 1;
+	unmap_pages(p, 1);
+	assert_int_equal(peer_flags(REF), 0x01);
+	assert_int_equal(peer_flags(REF + 1), 0x01);
+}
+
+/* Row O8: without one, all goes at close. */
+static void
+test_close_without_mapping(void **state)
+{
+	struct file *fp;
+	char *p;
+
+	(void)state;
+	assert_int_equal(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE,
+	    &fp), 0);
+	p = mmap_at(fp, map(fp, REF, 2), 2, RW);
+	unmap_pages(p, 2);
+	assert_int_equal(peer_flags(REF), 0x19);
+	host_close(fp);
+	assert_int_equal(peer_flags(REF), 0x01);
+}
+
+/* Rows P8 to P10, P14. */
+static void
+test_mmap_refusals(void **state)
+{
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	assert_int_equal(map(gntdev, REF, 3), 0);
+	assert_int_equal(try_mmap(gntdev, PAGE, 2, RW, &p), EINVAL);
+	assert_int_equal(try_mmap(gntdev, 0, 2, RW, &p), EINVAL);
+	assert_int_equal(try_mmap(gntdev, 0, 4, RW, &p), EINVAL);
+	p = mmap_at(gntdev, 0, 3, RW);
+	assert_int_equal(try_mmap(gntdev, 0, 3, RW, &p), EINVAL);
+	unmap_pages(p, 3);
+	assert_int_equal(try_mmap(gntdev, 0, 3, RW, &p), EINVAL);
+	/* One bad grant fails all; the good ones stay until UNMAP. */
+	peer("ok", "flags %u 0", REF + 5);
+	index = map(gntdev, REF + 4, 3);
+	assert_int_equal(try_mmap(gntdev, index, 3, RW, &p), EINVAL);
+	assert_int_equal(peer_flags(REF + 4), 0x19);
+	assert_int_equal(peer_flags(REF + 6), 0x19);
+	peer("ok", "flags %u 1", REF + 5);
+	assert_int_equal(try_mmap(gntdev, index, 3, RW, &p), EINVAL);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	assert_int_equal(peer_flags(REF + 4), 0x01);
+	/* No such domain, no such reference, wrong grantee. */
+	assert_int_equal(try_map(gntdev, 999, REF, 1, &index), 0);
+	assert_int_equal(try_mmap(gntdev, index, 1, RW, &p), EINVAL);
+	assert_int_equal(try_map(gntdev, DOMU, 512, 1, &index), 0);
+	assert_int_equal(try_mmap(gntdev, index, 1, RW, &p), EINVAL);
+	peer("ok", "grant %u 0 1 7", REF + 10);
+	assert_int_equal(try_map(gntdev, DOMU, REF + 10, 1, &index), 0);
+	assert_int_equal(try_mmap(gntdev, index, 1, RW, &p), EINVAL);
+}
+
+/* Row P12: without PROT_WRITE the grant is mapped read-only. */
+static void
+test_readonly(void **state)
+{
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	peer("ok", "grant %u 0 0x5", REF);
+	index = map(gntdev, REF, 1);
+	assert_int_equal(try_mmap(gntdev, index, 1, RW, &p), EINVAL);
+	index = map(gntdev, REF, 1);
+	p = mmap_at(gntdev, index, 1, HOST_PROT_READ);
+	assert_int_equal(peer_flags(REF), 0x0d);
+	peer("ok", "write 0 0 61");
+	assert_int_equal(p[0], 'a');
+	/* Row V4: allowed, but nothing reaches the granter. */
+	assert_int_equal(host_mprotect(p, PAGE, RW), 0);
+	p[0] = 'b';
+	peer("ok data=61", "read 0 0 1");
+	unmap_pages(p, 1);
+}
+
+/* Row P15: retried for a while, then given up. */
+static void
+test_eagain(void **state)
+{
+	struct host_counts before, after;
+	struct xen_domain *other;
+	struct xen_domain_config c = {
+		.domid = 40, .grant_frames = 1, .max_grant_frames = 1,
+	};
+	grant_entry_v1_t *e;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	assert_int_equal(xen_domain_create(host_machine(), &c, &other), 0);
+	assert_int_equal(xen_domain_populate(other, 0x100), 0);
+	e = xen_domain_grant_entry(other, REF);
+	e->frame = 0x100;
+	e->flags = GTF_permit_access;
+	assert_int_equal(xen_domain_page_out(other, 0x100, 5), 0);
+	host_counts(&before);
+	assert_int_equal(try_map(gntdev, 40, REF, 1, &index), 0);
+	p = mmap_at(gntdev, index, 1, RW);
+	host_counts(&after);
+	assert_int_equal(after.pauses - before.pauses, 5);
+	assert_int_equal(after.paused_ms - before.paused_ms, 1 + 2 + 3 + 4 + 5);
+	unmap_pages(p, 1);
+	assert_int_equal(unmap(gntdev, index, 1), 0);
+	/* Never back: 1 + … + 255 ms. */
+	assert_int_equal(xen_domain_page_out(other, 0x100, -1u), 0);
+	host_counts(&before);
+	assert_int_equal(try_map(gntdev, 40, REF, 1, &index), 0);
+	assert_int_equal(try_mmap(gntdev, index, 1, RW, &p), EINVAL);
+	host_counts(&after);
+	assert_int_equal(after.paused_ms - before.paused_ms, 255 * 256 / 2);
+	assert_int_equal(unmap(gntdev, index, 1), 0);
+	xen_domain_destroy(other);
+}
+
+static int
+get_offset(struct file *fp, const void *addr, uint64_t *offset, uint32_t *count)
+{
+	struct ioctl_gntdev_get_offset_for_vaddr op = {
+		.vaddr = (uintptr_t)addr,
+	};
+	int error;
+
+	error = call(fp, 2, &op);
+	*offset = op.offset;
+	*count = op.count;
+	return (error);
+}
+
+/* Rows G2 to G8. */
+static void
+test_get_offset(void **state)
+{
+	uint64_t index, offset;
+	uint32_t count;
+	char *mem, *p, *q;
+	void *at;
+
+	(void)state;
+	map(gntdev, REF, 2);
+	index = map(gntdev, REF, 3);
+	p = mmap_at(gntdev, index, 3, RW);
+	assert_int_equal(get_offset(gntdev, p + 5000, &offset, &count), 0);
+	assert_int_equal(offset, index);
+	assert_int_equal(count, 3);
+	unmap_pages(p + PAGE, 1);
+	assert_int_equal(get_offset(gntdev, p + 2 * PAGE, &offset, &count), 0);
+	assert_int_equal(count, 3);
+	assert_int_equal(unmap(gntdev, index, 0), 0);
+	assert_int_equal(get_offset(gntdev, p, &offset, &count), 0);
+	assert_int_equal(offset, index);
+	unmap_pages(p, 1);
+	unmap_pages(p + 2 * PAGE, 1);
+	/* Ordinary memory, and mappings of gntalloc. */
+	assert_int_equal(get_offset(gntdev, &count, &offset, &count), EINVAL);
+	q = mmap_at(gntalloc, alloc(1, 1, 1, NULL), 1, RW);
+	assert_int_equal(get_offset(gntdev, q, &offset, &count), EINVAL);
+	unmap_pages(q, 1);
+	/* A hole right below a mapping; then ordinary memory in it. */
+	mem = mmap(NULL, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	    0);
+	index = map(gntdev, REF + 4, 1);
+	assert_int_equal(host_mmap(gntdev, mem + PAGE, PAGE, RW,
+	    HOST_MAP_SHARED | HOST_MAP_FIXED, (int64_t)index, &at), 0);
+	assert_int_equal(get_offset(gntdev, mem, &offset, &count), EINVAL);
+	munmap(mem, PAGE);
+	assert_int_equal(get_offset(gntdev, mem, &offset, &count), 0);
+	assert_int_equal(offset, index);
+	unmap_pages(mem + PAGE, 1);
+}
+
+/* gntalloc. */
+
+/* Rows A7, A8, A11 and the index rule of 2.10. */
+static void
+test_alloc(void **state)
+{
+	uint32_t ids[4];
+	uint64_t index;
+	size_t i;
+	char *p;
+
+	(void)state;
+	assert_int_equal(alloc(DOMU, GNTALLOC_FLAG_WRITABLE, 3, ids), 0);
+	assert_int_equal(own_flags(ids[0]), GTF_permit_access);
+	assert_int_equal(xen_domain_grant_entry(host_domain(),
+	    ids[2])->domid, DOMU);
+	assert_int_equal(alloc(1, 0, 1, ids), 3 * PAGE);
+	assert_int_equal(own_flags(ids[0]), GTF_permit_access | GTF_readonly);
+	assert_int_equal(alloc(1, 0, 0, ids), 4 * PAGE);
+	p = mmap_at(gntalloc, PAGE, 3, RW);
+	for (i = 0; i < 3 * PAGE; i++)
+		assert_int_equal(p[i], 0);
+	unmap_pages(p, 3);
+	/* Never again, even after dealloc. */
+	assert_int_equal(dealloc(gntalloc, 3 * PAGE, 1), 0);
+	index = alloc(1, 0, 1, NULL);
+	assert_int_equal(index, 4 * PAGE);
+}
+
+/* Rows B4 to B6. */
+static void
+test_alloc_mmap(void **state)
+{
+	char *p, *q;
+
+	(void)state;
+	alloc(DOMU, 0, 2, NULL);
+	alloc(DOMU, 0, 2, NULL);
+	assert_int_equal(try_mmap(gntalloc, 0, 5, RW, &p), ENOENT);
+	assert_int_equal(try_mmap(gntalloc, 4 * PAGE, 1, RW, &p), ENOENT);
+	p = mmap_at(gntalloc, PAGE, 2, RW);
+	q = mmap_at(gntalloc, 0, 4, RW);
+	strcpy(p + PAGE, "twice");
+	assert_string_equal(q + 2 * PAGE, "twice");
+	unmap_pages(p, 2);
+	assert_string_equal(q + 2 * PAGE, "twice");
+	unmap_pages(q, 4);
+}
+
+/* Rows D2 to D8. */
+static void
+test_dealloc(void **state)
+{
+	struct host_counts c;
+	uint32_t ids[6];
+	char *p;
+
+	(void)state;
+	alloc(DOMU, 0, 3, ids);
+	alloc(DOMU, 0, 3, NULL);
+	assert_int_equal(dealloc(gntalloc, 8, 1), EINVAL);
+	assert_int_equal(dealloc(gntalloc, 0, 0), EINVAL);
+	assert_int_equal(dealloc(gntalloc, 0, 7), EINVAL);
+	assert_int_equal(dealloc(gntalloc, 2 * PAGE, 2), 0);
+	assert_int_equal(dealloc(gntalloc, 2 * PAGE, 1), EINVAL);
+	assert_int_equal(dealloc(gntalloc, PAGE, 2), EINVAL);
+	host_counts(&c);
+	assert_int_equal(c.grants, 4);
+	assert_int_equal(c.pages, 4);
+	/* Mapped: it leaves the file only (row D7). */
+	p = mmap_at(gntalloc, 0, 1, RW);
+	assert_int_equal(dealloc(gntalloc, 0, 1), 0);
+	assert_int_equal(own_flags(ids[0]), GTF_permit_access | GTF_readonly);
+	p[0] = 1;
+	unmap_pages(p, 1);
+	assert_int_equal(own_flags(ids[0]), 0);
+}
+
+/* Row B11: pieces hold the whole of their mmap; B12: and the file. */
+static void
+test_alloc_lifetimes(void **state)
+{
+	struct host_counts c;
+	struct file *fp;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	assert_int_equal(host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE,
+	    &fp), 0);
+	assert_int_equal(try_alloc(fp, DOMU, 1, 4, &index, NULL), 0);
+	p = mmap_at(fp, 0, 3, RW);
+	unmap_pages(p + PAGE, 2);
+	assert_int_equal(dealloc(fp, 0, 3), 0);
+	host_close(fp);
+	host_counts(&c);
+	assert_int_equal(c.pages, 4);
+	p[0] = 1;
+	unmap_pages(p, 1);
+	host_counts(&c);
+	assert_int_equal(c.pages, 0);
+	assert_int_equal(c.grants, 0);
+}
+
+/* Row A3. */
+static void
+test_limit(void **state)
+{
+	unsigned old, four = 4;
+	uint64_t index;
+
+	(void)state;
+	assert_int_equal(host_sysctl("hw.xen.gntalloc.limit", &four, &old), 0);
+	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 5, &index, NULL),
+	    ENOSPC);
+	assert_int_equal(alloc(DOMU, 0, 3, NULL), 0);
+	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 2, &index, NULL),
+	    ENOSPC);
+	assert_int_equal(alloc(DOMU, 0, 1, NULL), 3 * PAGE);
+	assert_int_equal(dealloc(gntalloc, 0, 2), 0);
+	assert_int_equal(alloc(DOMU, 0, 2, NULL), 4 * PAGE);
+	assert_int_equal(host_sysctl("hw.xen.gntalloc.limit", &old, NULL), 0);
+}
+
+/* 2.14: the page stays while the peer maps it, and goes after. */
+static void
+test_peer_keeps_page(void **state)
+{
+	struct xen_domain_config c = {
+		.domid = 41, .maptrack_frames = 1,
+	};
+	struct gnttab_map_grant_ref map_op;
+	struct gnttab_unmap_grant_ref unmap_op;
+	struct xen_domain *other;
+	struct host_counts n;
+	uint32_t id = 0;
+	char *p;
+
+	(void)state;
+	assert_int_equal(xen_domain_create(host_machine(), &c, &other), 0);
+	p = mmap_at(gntalloc, alloc(41, GNTALLOC_FLAG_WRITABLE, 1, &id), 1,
+	    RW);
+	memset(&map_op, 0, sizeof(map_op));
+	map_op.host_addr = 0x5000 * PAGE;
+	map_op.flags = GNTMAP_host_map;
+	map_op.ref = id;
+	assert_int_equal(xen_grant_table_op(other, GNTTABOP_map_grant_ref,
+	    &map_op, 1), 0);
+	assert_int_equal(map_op.status, GNTST_okay);
+	strcpy(p, "for the peer");
+	assert_string_equal(xen_domain_page(other, 0x5000), "for the peer");
+	assert_int_equal(dealloc(gntalloc, 0, 1), 0);
+	unmap_pages(p, 1);
+	assert_int_equal(own_flags(id), 0x19);
+	assert_int_equal(host_run_tasks(), 1);
+	host_counts(&n);
+	assert_int_equal(n.pages, 1);
+	assert_string_equal(xen_domain_page(other, 0x5000), "for the peer");
+	memset(&unmap_op, 0, sizeof(unmap_op));
+	unmap_op.host_addr = map_op.host_addr;
+	unmap_op.handle = map_op.handle;
+	assert_int_equal(xen_grant_table_op(other, GNTTABOP_unmap_grant_ref,
+	    &unmap_op, 1), 0);
+	assert_int_equal(host_run_tasks(), 1);
+	host_counts(&n);
+	assert_int_equal(n.pages, 0);
+	assert_int_equal(host_run_tasks(), 0);
+	xen_domain_destroy(other);
+}
+
+/* Grant copy over one's own references (row C17). */
+
+static struct gntdev_grant_copy_segment
+from_ref(uint32_t ref, unsigned off, void *to, unsigned len)
+{
+	struct gntdev_grant_copy_segment s;
+
+	memset(&s, 0, sizeof(s));
+	s.source.foreign.ref = ref;
+	s.source.foreign.offset = (uint16_t)off;
+	s.source.foreign.domid = 0;
+	s.dest.virt = to;
+	s.len = (uint16_t)len;
+	s.flags = GNTCOPY_source_gref;
+	s.status = 99;
+	return (s);
+}
+
+static int
+copy(struct gntdev_grant_copy_segment *segments, unsigned n)
+{
+	struct ioctl_gntdev_grant_copy op = {
+		.count = n, .segments = segments,
+	};
+
+	return (call(gntdev, 8, &op));
+}
+
+static void
+test_copy(void **state)
+{
+	static char buf[3 * PAGE] __attribute__((aligned(4096)));
+	struct gntdev_grant_copy_segment s[40];
+	uint32_t id = 0;
+	char *page, *grants;
+	unsigned i;
+
+	(void)state;
+	page = mmap_at(gntalloc, alloc(0, 0, 1, &id), 1, RW);
+	for (i = 0; i < PAGE; i++)
+		page[i] = (char)(i * 7 + 1);
+	/* Over a page boundary: two operations. */
+	s[0] = from_ref(id, 0, buf + 1000, PAGE);
+	assert_int_equal(copy(s, 1), 0);
+	assert_int_equal(s[0].status, GNTST_okay);
+	assert_memory_equal(buf + 1000, page, PAGE);
+	/* More than two batches; one failure does not stop the others. */
+	memset(buf, 0, sizeof(buf));
+	for (i = 0; i < 40; i++)
+		s[i] = from_ref(i == 20 ? 500 : id, i, buf + 3 * i, 2);
+	assert_int_equal(copy(s, 40), 0);
+	for (i = 0; i < 40; i++) {
+		assert_int_equal(s[i].status, i == 20 ? GNTST_general_error :
+		    GNTST_okay);
+		if (i != 20)
+			assert_memory_equal(buf + 3 * i, page + i, 2);
+	}
+	/* A mapped grant is no place to copy to (row C14). */
+	grants = mmap_at(gntdev, map(gntdev, REF, 1), 1, RW);
+	s[0] = from_ref(id, 0, grants, 8);
+	assert_int_equal(copy(s, 1), 0);
+	assert_int_equal(s[0].status, GNTST_bad_page);
+	unmap_pages(grants, 1);
+	/* A granted page of our own is. */
+	s[0] = from_ref(id, 0, page + 2048, 8);
+	assert_int_equal(copy(s, 1), 0);
+	assert_int_equal(s[0].status, GNTST_okay);
+	assert_memory_equal(page + 2048, page, 8);
+	/* Read-only for writers. */
+	s[0] = from_ref(id, 0, buf, 8);
+	memset(&s[0].dest, 0, sizeof(s[0].dest));
+	s[0].dest.foreign.ref = id;
+	s[0].source.virt = buf;
+	s[0].flags = GNTCOPY_dest_gref;
+	assert_int_equal(copy(s, 1), 0);
+	assert_int_equal(s[0].status, GNTST_general_error);
+	s[0] = from_ref(id, 0, NULL, 8);
+	assert_int_equal(copy(s, 1), EFAULT);
+	unmap_pages(page, 1);
+}
+
+/* When things run short: the right errno, and nothing is left over. */
+
+static struct {
+	enum host_fail	kind;
+	int		after;		/* so many go well first */
+} fail_plan;
+
+static bool
+fail_by_plan(enum host_fail kind)
+{
+
+	return (kind == fail_plan.kind && fail_plan.after-- <= 0);
+}
+
+static void
+fail_at(enum host_fail kind, int after)
+{
+
+	fail_plan.kind = kind;
+	fail_plan.after = after;
+	host_fail_hook = fail_by_plan;
+}
+
+static void
+test_shortages(void **state)
+{
+	struct host_counts c;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	fail_at(HOST_FAIL_XENMEM, 0);
+	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &index), ENOMEM);
+	host_fail_hook = NULL;
+	/* The copy of refs fails (row M5), the copy-back (row M6). */
+	fail_at(HOST_FAIL_COPYIN, 1);
+	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &index), EFAULT);
+	fail_at(HOST_FAIL_COPYOUT, 0);
+	assert_int_equal(try_map(gntdev, DOMU, REF, 2, &index), EFAULT);
+	host_fail_hook = NULL;
+	assert_int_equal(map(gntdev, REF, 1), 0);
+	/* The object cannot be had: grants were mapped already. */
+	fail_at(HOST_FAIL_PAGER, 0);
+	assert_int_equal(try_mmap(gntdev, 0, 1, RW, &p), ENOMEM);
+	host_fail_hook = NULL;
+	assert_int_equal(unmap(gntdev, 0, 0), 0);
+	assert_int_equal(peer_flags(REF), 0x01);
+	/* Rows A4, A5: what was made goes again, the index is spent. */
+	fail_at(HOST_FAIL_PAGE, 2);
+	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 4, &index, NULL),
+	    ENOMEM);
+	fail_at(HOST_FAIL_GRANT, 2);
+	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 4, &index, NULL),
+	    ENOSPC);
+	host_fail_hook = NULL;
+	host_counts(&c);
+	assert_int_equal(c.pages, 0);
+	assert_int_equal(c.grants, 0);
+	assert_int_equal(alloc(DOMU, 0, 1, NULL), 8 * PAGE);
+	fail_at(HOST_FAIL_PAGER, 0);
+	assert_int_equal(try_mmap(gntalloc, 8 * PAGE, 1, RW, &p), ENOMEM);
+	host_fail_hook = NULL;
+}
+
+/* An open that fails half-way. */
+static void
+test_open_fails(void **state)
+{
+	struct file *fp;
+
+	(void)state;
+	fail_at(HOST_FAIL_CDEVPRIV, 0);
+	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), ENOMEM);
+	assert_int_equal(host_open("xen/gntalloc", HOST_FREAD, &fp), ENOMEM);
+	host_fail_hook = NULL;
+}
+
+/* An unmap that Xen does not do: its slot is never used again. */
+static void
+test_unmap_fails(void **state)
+{
+	unsigned leaked;
+	char *p;
+
+	(void)state;
+	p = mmap_at(gntdev, map(gntdev, REF, 1), 1, RW);
+	unmap_pages(p, 1);
+	fail_at(HOST_FAIL_HYPERCALL, 0);
+	assert_int_equal(unmap(gntdev, 0, 0), 0);
+	host_fail_hook = NULL;
+	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.leaked", NULL,
+	    &leaked), 0);
+	assert_int_equal(leaked, 1);
+	/* The model aborts if the slot comes back. */
+	p = mmap_at(gntdev, map(gntdev, REF + 1, 1), 1, RW);
+	unmap_pages(p, 1);
+}
+
+static int
+teardown_leaky(void **state)
+{
+
+	(void)state;
+	/* The grant is Xen's for good; the address range stays ours. */
+	if (host_teardown(false) == 0)
+		return (-1);
+	peer("ok", "destroy");
+	return (0);
+}
+
+/* Several threads on one file and on their own. */
+
+struct worker {
+	pthread_t	thread;
+	unsigned	seed;
+	struct file	*shared;
+	const char	*wrong;
+};
+
+static void *
+worker(void *arg)
+{
+	struct worker *w = arg;
+	struct file *fp, *al;
+	unsigned count, i, ref;
+	uint64_t index;
+	char *p;
+
+	for (i = 0; i < 150 && w->wrong == NULL; i++) {
+		w->seed = w->seed * 1103515245 + 12345;
+		count = 1 + (w->seed >> 16) % 4;
+		ref = REF + (w->seed >> 20) % 12;
+		fp = w->shared;
+		if ((w->seed >> 25) % 2 == 0 && host_open("xen/gntdev",
+		    HOST_FREAD | HOST_FWRITE, &fp) != 0)
+			w->wrong = "open";
+		if (try_map(fp, DOMU, ref, count, &index) != 0)
+			w->wrong = "map";
+		else if (try_mmap(fp, index, count, RW, &p) != 0)
+			w->wrong = "mmap";
+		else {
+			p[count * PAGE - 1] = 1;
+			if ((w->seed >> 26) % 2 == 0 &&
+			    host_munmap(p, count * PAGE) != 0)
+				w->wrong = "munmap";
+			if (unmap(fp, index, count) != 0)
+				w->wrong = "unmap";
+			if ((w->seed >> 26) % 2 != 0 &&
+			    host_munmap(p, count * PAGE) != 0)
+				w->wrong = "munmap";
+		}
+		if (fp != w->shared)
+			host_close(fp);
+		if (host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE,
+		    &al) != 0 ||
+		    try_alloc(al, DOMU, 0, count, &index, NULL) != 0 ||
+		    try_mmap(al, index, count, RW, &p) != 0)
+			w->wrong = "alloc";
+		else {
+			if (p[0] != 0)
+				w->wrong = "page not zero";
+			p[0] = 1;
+			host_close(al);
+			if (host_munmap(p, count * PAGE) != 0)
+				w->wrong = "munmap";
+		}
+	}
+	return (NULL);
+}
+
+static void
+test_threads(void **state)
+{
+	struct worker w[4];
+	struct host_counts c;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		w[i].seed = i * 7919 + 1;
+		w[i].shared = gntdev;
+		w[i].wrong = NULL;
+		assert_int_equal(pthread_create(&w[i].thread, NULL, worker,
+		    &w[i]), 0);
+	}
+	for (i = 0; i < 4; i++) {
+		pthread_join(w[i].thread, NULL);
+		if (w[i].wrong != NULL)
+			fail_msg("thread %u: %s", i, w[i].wrong);
+	}
+	for (i = 0; i < 16; i++)
+		assert_int_equal(peer_flags(REF + i), 0x01);
+	host_counts(&c);
+	assert_int_equal(c.grants, 0);
+	assert_int_equal(c.entries, 0);
+}
+
+/* Row O13. */
+static void
+test_busy_module_stays(void **state)
+{
+	struct file *fp;
+
+	(void)state;
+	/* Files go first; then it unloads, and loads again. */
+	assert_int_equal(host_teardown(false), 0);
+	assert_false(host_loaded());
+	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), 0);
+	assert_true(host_loaded());
+}
+
+#define	TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_map_indices),
+		TEST(test_unmap_arguments),
+		TEST(test_map_and_unmap),
+		TEST(test_unmap_while_mapped),
+		TEST(test_partial_munmap),
+		TEST(test_close_with_mapping),
+		TEST(test_close_without_mapping),
+		TEST(test_mmap_refusals),
+		TEST(test_readonly),
+		TEST(test_eagain),
+		TEST(test_get_offset),
+		TEST(test_alloc),
+		TEST(test_alloc_mmap),
+		TEST(test_dealloc),
+		TEST(test_alloc_lifetimes),
+		TEST(test_limit),
+		TEST(test_peer_keeps_page),
+		TEST(test_copy),
+		TEST(test_shortages),
+		TEST(test_open_fails),
+		TEST(test_threads),
+		TEST(test_busy_module_stays),
+		/* Last: what it leaves behind is for good. */
+		cmocka_unit_test_setup_teardown(test_unmap_fails, setup,
+		    teardown_leaky),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
