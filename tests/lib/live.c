@@ -76,6 +76,47 @@ share(uint32_t domid, int count)
 	CHECK(munmap(pages, PAGE * (unsigned)count) == 0);
 }
 
+/* From the second page to the first, by way of a local buffer. */
+static void
+copy(xengnttab_handle *xgt, uint32_t domid, const uint32_t *refs)
+{
+	xengnttab_grant_copy_segment_t segs[2] = { 0 };
+	char buffer[32] = "";
+
+	CHECK(xengnttab_grant_copy(xgt, 0, NULL) == 0);
+	segs[0].source.foreign.domid = (uint16_t)domid;
+	segs[0].source.foreign.ref = refs[1];
+	segs[0].source.foreign.offset = PAGE - sizeof(buffer);
+	segs[0].dest.virt = buffer;
+	segs[0].len = sizeof(buffer);
+	segs[0].flags = GNTCOPY_source_gref;
+	segs[1] = segs[0];
+	segs[1].source.foreign.ref = 0xfffff;
+	CHECK(xengnttab_grant_copy(xgt, 2, segs) == 0);
+	CHECK(segs[0].status == GNTST_okay);
+	CHECK(segs[1].status != GNTST_okay);
+	CHECK(buffer[0] == 'b' && buffer[sizeof(buffer) - 1] == 'b');
+
+	segs[0].flags = 0;
+	FAILS(xengnttab_grant_copy(xgt, 1, segs), -1, EINVAL);
+}
+
+/* Armed, or refused with nothing mapped: the caller gets one or the other. */
+static void
+notify(xengnttab_handle *xgt, uint32_t domid, uint32_t ref)
+{
+	char *page;
+
+	errno = 0;
+	page = xengnttab_map_grant_ref_notify(xgt, domid, ref,
+	    PROT_READ | PROT_WRITE, PAGE - 1, (evtchn_port_t)-1);
+	if (page == NULL) {
+		CHECK(errno == ENOTTY);
+		return;
+	}
+	CHECK(xengnttab_unmap(xgt, page, 1) == 0);
+}
+
 static void
 map(uint32_t domid, uint32_t *refs, uint32_t count)
 {
@@ -131,6 +172,9 @@ map(uint32_t domid, uint32_t *refs, uint32_t count)
 	 */
 	CHECK(xengnttab_unmap(xgt, several, count) == 0);
 	CHECK(xengnttab_unmap(xgt, one, 1) == 0);
+
+	copy(xgt, domid, refs);
+	notify(xgt, domid, refs[0]);
 
 	/* Never an abort, whatever the system has. */
 	FAILS(xengnttab_dmabuf_exp_from_refs(xgt, domid, 0, 0, refs, &fd), -1,
