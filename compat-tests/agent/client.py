@@ -52,8 +52,16 @@ class Fault(Outcome):
     """An access raised a signal; ``word`` is its name."""
 
 
-class WorkerDied(Outcome):
-    """The worker went away in the middle of a case; ``word`` is the signal or ``exit N``."""
+class WorkerDied(OSError):
+    """The worker went away in the middle of a case; ``word`` is the signal or ``exit N``.
+
+    Not an :class:`Outcome`: no case may take it for the answer of a call.
+    """
+
+    def __init__(self, word: str, request: str) -> None:
+        super().__init__(f"the worker died ({word}) during {request!r}")
+        self.word = word
+        self.request = request
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,12 @@ def no_mmap(t: Context) -> None:
     t.refused("ENOENT", "mmap", dev.mmap, 1, index)
 
 
-@case("dealloc.while-mapped-no-notify", ["D7"], "a page off the file cannot be armed any more")
+@case(
+    "dealloc.while-mapped-no-notify",
+    ["D7"],
+    "a page off the file cannot be armed any more",
+    needs=["notify"],
+)
 def no_notify(t: Context) -> None:
     """A wrong kernel finds the page by its mapping."""
     dev, index, _ = allocated(t, 1)

@@ -215,7 +215,7 @@ def hits_reused(t: Context) -> None:
     t.expect(t.peer.state(refs[0]), "mapped rw", "entry of the first map")
 
 
-@case("unmap.then-notify", ["U8"], "SET_UNMAP_NOTIFY after UNMAP is ENOENT")
+@case("unmap.then-notify", ["U8"], "SET_UNMAP_NOTIFY after UNMAP is ENOENT", needs=["notify"])
 def then_notify(t: Context) -> None:
     """A wrong kernel finds a map that has left the file."""
     dev, index, _, _ = t.mapped()
@@ -223,7 +223,12 @@ def then_notify(t: Context) -> None:
     t.refused("ENOENT", "SET_UNMAP_NOTIFY", dev.notify, index)
 
 
-@case("unmap.armed-notify-stays", ["U8"], "a notification armed before UNMAP still fires")
+@case(
+    "unmap.armed-notify-stays",
+    ["U8"],
+    "a notification armed before UNMAP still fires",
+    needs=["notify"],
+)
 def armed_stays(t: Context) -> None:
     """A wrong kernel disarms at UNMAP: the peer never learns that its page was let go."""
     dev, index, address, refs = t.mapped()

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs the parity cases on several systems and prints one table (./dev parity)."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import cases
+from cases.framework import Case
+from report.console import Live, make_console, print_summary, print_table
+from report.results import Run, TargetRun, compare
+from report.writers import write_all, write_json
+from targets import DEFAULT, TARGETS, Setting, TargetMissing
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def cache_dir() -> Path:
+    if chosen := os.environ.get("XENGNT_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "xengnt"
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="./dev parity",
+        description="Runs the same cases on several systems and prints one table.",
+        epilog="Exit status: 0 when no cell differs from linux-pvh without a documented reason, "
+        "1 when one does or a target could not run, 2 for wrong usage.",
+    )
+    p.add_argument(
+        "--targets",
+        metavar="NAME,…",
+        default=",".join(DEFAULT),
+        help="columns of the table (default: %(default)s; --list names all)",
+    )
+    p.add_argument(
+        "--cases",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="only cases of this name, row (P10), glob (mmap.*) or part of a name; repeatable",
+    )
+    p.add_argument("--json", metavar="FILE", type=Path, help="write the results there, too")
+    p.add_argument(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        default=ROOT / "report",
+        help="directory for index.html, parity.json and junit.xml (default: report)",
+    )
+    p.add_argument("--list", action="store_true", help="list cases and targets, run nothing")
+    p.add_argument(
+        "--build",
+        metavar="DIR",
+        type=Path,
+        default=ROOT / "build/native",
+        help="meson build directory (default: build/native)",
+    )
+    p.add_argument(
+        "--cache",
+        metavar="DIR",
+        type=Path,
+        default=cache_dir(),
+        help="cache directory (%(default)s)",
+    )
+    freebsd = os.environ.get("FREEBSD_DIST")
+    p.add_argument(
+        "--freebsd",
+        metavar="DIR",
+        type=Path,
+        default=Path(freebsd) if freebsd else None,
+        help="directory with FreeBSD's base.txz, kernel.txz and src.txz (or FREEBSD_DIST)",
+    )
+    return p
+
+
+def select(every: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
+    """Cases that a pattern names: exactly, by row, by glob, or as a part of the name."""
+    words = [word for pattern in patterns for word in pattern.split(",") if word]
+    if not words:
+        return list(every)
+    chosen: set[str] = set()
+    for word in words:
+        named = (
+            [case.id for case in every if case.id == word]
+            or [case.id for case in every if word in case.rows]
+            or [case.id for case in every if fnmatch.fnmatchcase(case.id, word)]
+            or [case.id for case in every if word.lower() in case.id]
+        )
+        if not named:
+            raise ValueError(f"no case is called {word!r} (./dev parity --list names all)")
+        chosen.update(named)
+    return [case for case in every if case.id in chosen]
+
+
+def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) -> TargetRun:
+    """Runs one column from start to end; never raises for what a target can do wrong."""
+    column = TargetRun(name)
+    begun = time.monotonic()
+    live.say(name, "starting")
+    try:
+        target = TARGETS[name].make(setting)
+        with target:
+            column.facts = target.facts
+            column.module = target.module
+            column.differences = target.differences
+            for case in chosen:
+                cell = target.run(case)
+                column.cells[case.id] = cell
+                live.cell(name, case.id, cell)
+    except Exception as error:  # the other columns shall still be seen
+        text = str(error) or type(error).__name__
+        if not isinstance(error, TargetMissing):
+            text = f"{type(error).__name__}: {text}"
+        column.missing = text.splitlines()[0]
+        live.say(name, column.missing)
+    column.seconds = time.monotonic() - begun
+    return column
+
+
+def run_all(names: Sequence[str], chosen: list[Case], setting: Setting, live: Live) -> Run:
+    """Quick targets first, then those that boot something, each in a thread of its own."""
+    columns: dict[str, TargetRun] = {}
+
+    def run_one(name: str) -> None:
+        columns[name] = run_target(name, chosen, setting, live)
+
+    for name in names:
+        if not TARGETS[name].slow:
+            run_one(name)
+    threads = [
+        threading.Thread(target=run_one, args=(name,), name=name, daemon=True)
+        for name in names
+        if TARGETS[name].slow
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        # A join without limit would not let an interrupt through.
+        while thread.is_alive():
+            thread.join(0.5)
+    run = Run(chosen, [columns[name] for name in names])
+    compare(run)
+    return run
+
+
+def print_list(chosen: Sequence[Case]) -> None:
+    section = None
+    for case in chosen:
+        if case.section != section:
+            section = case.section
+            print(f"\n{section}")
+        print(f"  {case.id:38} {' '.join(case.rows):10} {case.title}")
+    print(f"\n{len(chosen)} cases\n\nTargets")
+    for name, entry in TARGETS.items():
+        print(f"  {name:14} {entry.title}{' *' if name in DEFAULT else ''}")
+    print("  (* by default)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    names = list(dict.fromkeys(name for name in args.targets.split(",") if name))
+    unknown = [name for name in names if name not in TARGETS]
+    if unknown or not names:
+        wrong = ", ".join(unknown) or "none given"
+        parser().error(f"unknown target: {wrong} (known: {', '.join(TARGETS)})")
+    try:
+        chosen = select(cases.load(), args.cases)
+    except ValueError as error:
+        parser().error(str(error))
+    if args.list:
+        print_list(chosen)
+        return 0
+
+    console = make_console()
+    # What an earlier run left would be taken for this one's.
+    for old in ("logs", "index.html", "parity.json", "junit.xml"):
+        path = args.report / old
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    work = args.report / "vm"
+    work.mkdir(parents=True, exist_ok=True)
+    with Live(console, names, len(chosen)) as live:
+        setting = Setting(
+            build=args.build.resolve(),
+            cache=args.cache.expanduser().resolve(),
+            work=work.resolve(),
+            freebsd=args.freebsd,
+            progress=live.say,
+        )
+        run = run_all(names, chosen, setting, live)
+    print_table(console, run)
+    print_summary(console, run)
+    write_all(run, args.report)
+    if args.json is not None:
+        write_json(run, args.json)
+    absent = [name for name in TARGETS if name.startswith("freebsd") and name not in names]
+    if absent and args.freebsd is None:
+        console.print(
+            f"not run: {', '.join(absent)} (they need FreeBSD's release sets: --freebsd DIR)",
+            style="dim",
+        )
+    console.print(f"report: {args.report / 'index.html'}", soft_wrap=True, style="dim")
+    return 0 if run.ok else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("./dev parity: interrupted", file=sys.stderr)
+        sys.exit(130)

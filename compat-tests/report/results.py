@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The results of a run, and the comparison of its columns with the reference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from cases.framework import Case, Check, Status
+
+REFERENCE = "linux-pvh"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One case on one target."""
+
+    status: Status
+    checks: tuple[Check, ...] = ()
+    # K rows that explain a ``diff``.
+    ks: tuple[str, ...] = ()
+    detail: str = ""
+    seconds: float = 0.0
+    # What the system and the agent said meanwhile, kept for a red cell.
+    log: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"diff {' '.join(self.ks)}" if self.status is Status.DIFF else str(self.status.value)
+
+    def _told(self, which: str) -> str:
+        wrong = [check for check in self.checks if not check.ok] or [
+            check for check in self.checks if check.k
+        ]
+        shown = wrong or list(self.checks)
+        return "; ".join(f"{check.what}: {getattr(check, which)}" for check in shown)
+
+    @property
+    def observed(self) -> str:
+        return self._told("observed")
+
+    @property
+    def expected(self) -> str:
+        return self._told("expected")
+
+
+def judge(checks: Sequence[Check]) -> tuple[Status, tuple[str, ...]]:
+    """pass, fail or diff from the expectations of a case that ran to its end."""
+    if any(not check.ok for check in checks):
+        return Status.FAIL, ()
+    ks = tuple(sorted({check.k for check in checks if check.k}))
+    return (Status.DIFF, ks) if ks else (Status.PASS, ())
+
+
+@dataclass
+class TargetRun:
+    """One column."""
+
+    name: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    module: str = ""
+    differences: frozenset[str] = frozenset()
+    cells: dict[str, Cell] = field(default_factory=dict)
+    # Why the whole column is missing, if it is.
+    missing: str = ""
+    seconds: float = 0.0
+
+    def counts(self) -> Counter[Status]:
+        return Counter(cell.status for cell in self.cells.values())
+
+
+@dataclass
+class Run:
+    cases: list[Case]
+    targets: list[TargetRun]
+    command: str = "./dev parity"
+
+    @property
+    def reference(self) -> TargetRun | None:
+        return next((t for t in self.targets if t.name == REFERENCE and not t.missing), None)
+
+    def repro(self, target: str, case: str) -> str:
+        return f"{self.command} --targets {target} --cases {case}"
+
+    def failures(self) -> list[tuple[TargetRun, Case, Cell]]:
+        return [
+            (target, case, cell)
+            for target in self.targets
+            for case in self.cases
+            if (cell := target.cells.get(case.id)) is not None and cell.status.red
+        ]
+
+    def differences(self) -> dict[str, list[tuple[TargetRun, Case]]]:
+        """K row -> where it showed."""
+        found: dict[str, list[tuple[TargetRun, Case]]] = {}
+        for target in self.targets:
+            for case in self.cases:
+                for k in target.cells[case.id].ks if case.id in target.cells else ():
+                    found.setdefault(k, []).append((target, case))
+        return dict(sorted(found.items(), key=lambda item: int(item[0][1:])))
+
+    @property
+    def ok(self) -> bool:
+        """Nothing red, and every column that was asked for is there and not empty."""
+        columns = [target for target in self.targets if not target.missing]
+        return (
+            bool(columns)
+            and len(columns) == len(self.targets)
+            and all(target.cells.keys() >= {case.id for case in self.cases} for target in columns)
+            and not self.failures()
+        )
+
+
+def compare(run: Run) -> None:
+    """Turns a cell that differs from the reference without a K row red, both being "pass".
+
+    An expectation is the same for every target, so two passing cells can only differ where the
+    case accepts several values; that needs a K row, too.
+    """
+    reference = run.reference
+    if reference is None:
+        return
+    for target in run.targets:
+        if target is reference:
+            continue
+        for case in run.cases:
+            ours, theirs = target.cells.get(case.id), reference.cells.get(case.id)
+            if ours is not None and theirs is not None:
+                target.cells[case.id] = _compared(ours, theirs)
+
+
+def _compared(ours: Cell, theirs: Cell) -> Cell:
+    if ours.status not in (Status.PASS, Status.DIFF) or theirs.status not in (
+        Status.PASS,
+        Status.DIFF,
+    ):
+        return ours
+    wanted = {check.what: check.observed for check in theirs.checks}
+    ks = set(ours.ks)
+    for check in ours.checks:
+        # A step that the reference did not come to is judged by the case alone.
+        if check.k or wanted.get(check.what, check.observed) == check.observed:
+            continue
+        if check.free is None:
+            return replace(
+                ours,
+                status=Status.FAIL,
+                detail=f"differs from {REFERENCE} without a K row: {check.what}: "
+                f"{check.observed} here, {wanted[check.what]} there",
+            )
+        ks.add(check.free)
+    if ks:
+        return replace(ours, status=Status.DIFF, ks=tuple(sorted(ks)))
+    return ours

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The columns of the table: what runs there, what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .base import Setting, Target, TargetMissing
+
+__all__ = ["DEFAULT", "TARGETS", "Entry", "Setting", "Target", "TargetMissing"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A column: how to make its target, or why there is none yet."""
+
+    title: str
+    make: Callable[[Setting], Target]
+    # Boots something: worth a thread of its own.
+    slow: bool = True
+
+
+def _linux(kind: str) -> Callable[[Setting], Target]:
+    def make(setting: Setting) -> Target:
+        from .linux_dom0 import LinuxDom0Target
+
+        return LinuxDom0Target(kind, setting)
+
+    return make
+
+
+def _host(setting: Setting) -> Target:
+    from .host import HostTarget
+
+    return HostTarget(setting)
+
+
+def _freebsd(name: str) -> Callable[[Setting], Target]:
+    def make(setting: Setting) -> Target:
+        where = setting.freebsd
+        if where is None:
+            raise TargetMissing(
+                f"{name} needs FreeBSD's release sets: --freebsd DIR or FREEBSD_DIST names a "
+                "directory with base.txz, kernel.txz and src.txz"
+            )
+        absent = [n for n in ("base.txz", "kernel.txz", "src.txz") if not (where / n).is_file()]
+        if absent:
+            raise TargetMissing(f"{name}: {where} lacks {', '.join(absent)}")
+        raise TargetMissing(f"{name}: this version cannot boot FreeBSD yet")
+
+    return make
+
+
+TARGETS: dict[str, Entry] = {
+    "linux-pvh": Entry("Debian's kernel as PVH Dom0 on real Xen: the reference", _linux("pvh")),
+    "linux-pv": Entry("Debian's kernel as PV Dom0 on real Xen", _linux("pv")),
+    "host": Entry("our driver's sources on the host harness", _host, slow=False),
+    "freebsd": Entry("FreeBSD PVH Dom0 on real Xen, our module", _freebsd("freebsd")),
+    "freebsd-linux": Entry(
+        "the Linux agent on that Dom0, by the Linuxulator", _freebsd("freebsd-linux")
+    ),
+    "freebsd-base": Entry("FreeBSD's own gntdev on the same kernel", _freebsd("freebsd-base")),
+}
+
+DEFAULT = ("linux-pvh", "linux-pv", "host")

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What every target has, and the one way in which a case is run on it."""
+
+from __future__ import annotations
+
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.client import Agent, AgentError, Errno, Outcome, Worker, WorkerDied
+from cases.framework import (
+    Broken,
+    Case,
+    Check,
+    Context,
+    NotApplicable,
+    Skip,
+    Status,
+    Stop,
+)
+from report.results import Cell, judge
+
+
+class TargetMissing(Exception):
+    """The target cannot run here; the message says what is missing."""
+
+
+class TargetDied(Exception):
+    """The system under test crashed and does not come up again."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a run finds and puts its files."""
+
+    build: Path
+    cache: Path
+    work: Path
+    freebsd: Path | None = None
+    progress: Callable[[str, str], None] = field(default=lambda target, text: None)
+
+
+class Target(ABC):
+    """One column.  A context manager: entering starts the system, leaving stops it."""
+
+    name: str
+    title: str
+    # K rows in force (REFERENCE 7.4).
+    differences: frozenset[str] = frozenset()
+    module: str = ""
+    # Errors of the target's own transport.
+    gone: tuple[type[Exception], ...] = (EOFError, TimeoutError, BrokenPipeError)
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.facts: dict[str, str] = {}
+        self._lacks: dict[str, str] = {}
+
+    def reason_against(self, capability: str) -> str | None:
+        return self._lacks.get(capability)
+
+    def progress(self, text: str) -> None:
+        self.setting.progress(self.name, text)
+
+    @abstractmethod
+    def start(self) -> None:
+        """Brings the system up and probes it."""
+
+    @abstractmethod
+    def stop(self) -> None: ...
+
+    @abstractmethod
+    def agent(self) -> Agent:
+        """An agent between two cases."""
+
+    def before(self, case: Case) -> None:  # noqa: B027 - most targets have nothing to do
+        """Called before a case begins."""
+
+    def after(self, case: Case, context: Context, ended: str) -> str | None:
+        """Called when the worker has ended; what is wrong with the system, if anything."""
+        return None
+
+    def recover(self) -> None:  # noqa: B027 - nothing to do where each case starts afresh
+        """After a crash: makes the target usable again."""
+
+    def log(self) -> str:
+        """What the system said since the case began."""
+        return ""
+
+    def __enter__(self) -> Target:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # Running a case
+
+    def run(self, case: Case) -> Cell:
+        begun = time.monotonic()
+        reasons = [r for need in case.needs if (r := self.reason_against(need)) is not None]
+        if reasons:
+            return Cell(Status.NA, detail=reasons[0])
+        try:
+            cell = self._run(case)
+        except self.gone as error:
+            detail = str(error) or type(error).__name__
+            cell = Cell(Status.CRASH, detail=detail, log=self.log())
+            self.recover()
+        return Cell(
+            cell.status,
+            cell.checks,
+            cell.ks,
+            cell.detail,
+            round(time.monotonic() - begun, 3),
+            cell.log,
+        )
+
+    def _run(self, case: Case) -> Cell:
+        try:
+            agent = self.agent()
+            agent.transcript.clear()
+            self.before(case)
+            worker = agent.begin(case.id)
+        except (AgentError, Errno) as error:
+            return Cell(Status.ERROR, detail=f"cannot begin: {error}")
+        context = Context(worker, self)
+        status, detail = self._perform(case, context)
+        died = agent.ended
+        try:
+            if died is None:
+                context.restore()
+            ended = agent.finish() if status is not Status.ERROR else agent.abort()
+            wrong = self.after(case, context, ended)
+        except (AgentError, Outcome, WorkerDied) as error:
+            return self._cell(Status.ERROR, context, f"cannot end the case: {error}", agent)
+        if died is not None:
+            return self._cell(self.death(died), context, detail or f"worker: {died}", agent)
+        if wrong is not None and status not in (Status.ERROR, Status.CRASH):
+            status, detail = Status.FAIL, "; ".join(filter(None, (detail, wrong)))
+        return self._cell(status, context, detail, agent)
+
+    def death(self, ended: str) -> Status:
+        """What a worker that dies by itself means."""
+        return Status.FAIL
+
+    def _cell(self, status: Status, context: Context, detail: str, agent: Agent) -> Cell:
+        checks = tuple(context.checks)
+        ks: tuple[str, ...] = ()
+        if status is Status.PASS:
+            status, ks = judge(checks)
+        log = ""
+        if status.red:
+            system = self.log()
+            spoken = "\n".join(agent.transcript[-200:])
+            log = f"--- system ---\n{system}\n--- agent ---\n{spoken}\n" if system else spoken
+        return Cell(status, checks, ks, detail, log=log)
+
+    def _perform(self, case: Case, context: Context) -> tuple[Status, str]:
+        """Runs the function of a case: ``pass`` when it came to its end, whatever it found."""
+        try:
+            case.run(context)
+        except Stop:
+            return Status.PASS, ""
+        except NotApplicable as reason:
+            return Status.NA, str(reason)
+        except Skip as reason:
+            return Status.SKIP, str(reason)
+        except (Broken, AgentError) as error:
+            return Status.ERROR, str(error)
+        except WorkerDied as error:
+            return Status.FAIL, str(error)
+        except Outcome as outcome:
+            # A step that the case takes for granted did not work: the subject is wrong.
+            context.checks.append(Check(outcome.request, outcome.word, "ok"))
+            return Status.PASS, ""
+        return Status.PASS, ""
+
+
+def probe_worker(agent: Agent, probe: Callable[[Worker], None]) -> None:
+    """Runs a probe in a worker of its own; one that dies has found something out, too."""
+    worker = agent.begin("probe")
+    try:
+        probe(worker)
+    except WorkerDied:
+        pass
+    finally:
+        agent.finish()
+
+
+def excerpt(lines: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> list[str]:
+    """Alarm lines that no pattern of the case allows."""
+    return [line for line in lines if not any(pattern.search(line) for pattern in patterns)]
+
+
+def facts_text(facts: Mapping[str, str], *keys: str) -> str:
+    return " ".join(facts[key] for key in keys if facts.get(key))

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``host``: the driver's own sources behind /dev/xen of a Linux process, a fresh one a case."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from agent.client import Agent, Errno, PipeTransport, Worker
+from cases import abi
+from cases.framework import Case, Context, Status
+from report.results import Cell
+
+from .base import Setting, Target, TargetMissing, probe_worker
+
+# Where FreeBSD's generic layers, which the harness imitates, or the driver differ by design.
+DIFFERENCES = frozenset({"K2", "K3", "K12", "K23"})
+
+ONE_PROCESS = "the harness is one process: it cannot model sharing with a child"
+LACKS = {
+    "fork": ONE_PROCESS,
+    "exec": "the harness lives in the address space that exec replaces",
+    "unload": "the harness unloads its module at exit only",
+    "smaps": "the harness maps its own memory: no flags of a real mapping",
+    "ioctl32": "the preload library sees no 32-bit system call",
+    "node": "the harness has no device file",
+    "o_path": "the preload library opens no O_PATH descriptor",
+    "small_memory": "the harness takes what this machine gives it",
+}
+ENDING_SECONDS = 20.0
+CALL_SECONDS = 120.0
+
+
+class HostTarget(Target):
+    name = "host"
+    title = "driver on the host harness"
+    differences = DIFFERENCES
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._lacks = dict(LACKS)
+        self.program = setting.build / "compat-tests/agent/xengnt-agent-dyn"
+        self.library = setting.build / "tests/host/libxengnt-host.so"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+        self._agent: Agent | None = None
+
+    def start(self) -> None:
+        for path, part in ((self.program, "agent"), (self.library, "host harness")):
+            if not path.is_file():
+                raise TargetMissing(f"host: the {part} is not built: {path} (./dev build)")
+        self._spawn()
+        assert self._agent is not None
+        self.facts = self._agent.hello()
+        if self.facts.get("host") != "1":
+            raise TargetMissing(f"host: {self.library} does not provide the harness's hooks")
+        self.facts["guest"] = "harness"
+        self.module = f"xengnt ({self.library.name})"
+        self._probe()
+
+    def _probe(self) -> None:
+        """What this driver can do already (habit H9)."""
+        assert self._agent is not None
+
+        def ask(worker: Worker) -> None:
+            fd = worker.open("gntdev")
+            try:
+                worker.ioctl(fd, abi.SET_UNMAP_NOTIFY, worker.alloc())
+            except Errno as error:
+                if error.word == "ENOTTY":
+                    self._lacks["notify"] = "the driver has no SET_UNMAP_NOTIFY yet"
+
+        probe_worker(self._agent, ask)
+        self._end()
+
+    def _spawn(self) -> None:
+        self._end()
+        env = {k: v for k, v in os.environ.items() if not k.startswith("XENGNT_HOST_")}
+        env["LD_PRELOAD"] = str(self.library)
+        # Lives as long as the process it belongs to; closed in _end().
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [str(self.program)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=env,
+            cwd=Path("/"),
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        pipes = PipeTransport(self._process.stdout.fileno(), self._process.stdin.fileno())
+        self._agent = Agent(pipes, timeout=CALL_SECONDS)
+        self._agent.wait_ready(ENDING_SECONDS)
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.close()
+        try:
+            process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        if self._stderr is not None:
+            self._stderr.close()
+            self._stderr = None
+
+    def stop(self) -> None:
+        self._end()
+
+    def agent(self) -> Agent:
+        if self._process is None:
+            self._spawn()
+        assert self._agent is not None
+        return self._agent
+
+    def log(self) -> str:
+        if self._stderr is None:
+            return ""
+        self._stderr.seek(0)
+        return self._stderr.read().decode("utf-8", "replace")[-8000:].strip()
+
+    def recover(self) -> None:
+        self._end()
+
+    def death(self, ended: str) -> Status:
+        # The driver runs in the worker: its panic is the worker's end.
+        return Status.CRASH
+
+    def after(self, case: Case, context: Context, ended: str) -> str | None:
+        said = self.log()
+        if ended != "exit 0":
+            last = said.splitlines()[-1] if said else "no message"
+            return f"the worker ended with {ended}: {last}"
+        if "leak:" in said:
+            return next(line for line in said.splitlines() if "leak:" in line)
+        return None
+
+    def run(self, case: Case) -> Cell:
+        cell = super().run(case)
+        if cell.status is not Status.NA:
+            self._end()
+        return cell
