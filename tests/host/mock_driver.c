@@ -10,6 +10,7 @@
 #include <sys/bus.h>
 #include <sys/conf.h>
 #include <sys/counter.h>
+#include <sys/ioccom.h>
 #include <sys/kernel.h>
 #include <sys/malloc.h>
 #include <sys/module.h>
@@ -39,7 +40,7 @@ static MALLOC_DEFINE(M_OTHER, "other", "another type");
 
 static struct mtx mtx;
 static struct sx sx;
-static struct cdev *node;
+static struct cdev *node, *gntdev_node;
 static vm_page_t pages[NPAGES];
 static struct timeout_task task;
 static volatile u_int held;
@@ -263,6 +264,9 @@ mock_ioctl(struct cdev *dev, u_long cmd, caddr_t data, int fflag,
 	void *p;
 
 	uarg = *(char **)data;
+	/* Behind the preload library: UNMAP_GRANT_REF leaks. */
+	if (IOCGROUP(cmd) == 'G')
+		cmd = (cmd & 0xff) == 1 ? MOCK_LEAK : MOCK_NOTHING;
 	switch (cmd & 0xff) {
 	case MOCK_NOTHING:
 		return (0);
@@ -391,6 +395,8 @@ mock_attach(device_t dev)
 	args.mda_devsw = &mock_cdevsw;
 	if (make_dev_s(&args, &node, "mock") != 0)
 		return (ENXIO);
+	if (make_dev_s(&args, &gntdev_node, "xen/gntdev") != 0)
+		return (ENXIO);
 	/* The name is taken now. */
 	return (make_dev_s(&args, &node, "mock") == EEXIST ? 0 : ENXIO);
 }
@@ -401,6 +407,7 @@ mock_detach(device_t dev)
 	int i;
 
 	destroy_dev(node);
+	destroy_dev(gntdev_node);
 	taskqueue_drain_timeout(taskqueue_thread, &task);
 	for (i = 0; i < NPAGES; i++)
 		if (vm_page_unwire_noq(pages[i]))
