@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from pathlib import Path
 from typing import IO
 
 from agent.client import Agent, Errno, PipeTransport, Worker
@@ -42,8 +41,8 @@ class HostTarget(Target):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self._lacks = dict(LACKS)
-        self.program = setting.build / "compat-tests/agent/xengnt-agent-dyn"
-        self.library = setting.build / "tests/host/libxengnt-host.so"
+        self.program = setting.build.resolve() / "compat-tests/agent/xengnt-agent-dyn"
+        self.library = setting.build.resolve() / "tests/host/libxengnt-host.so"
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._agent: Agent | None = None
@@ -88,7 +87,6 @@ class HostTarget(Target):
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env=env,
-            cwd=Path("/"),
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         pipes = PipeTransport(self._process.stdout.fileno(), self._process.stdin.fileno())
@@ -97,6 +95,9 @@ class HostTarget(Target):
 
     def _end(self) -> None:
         process, self._process = self._process, None
+        if self._stderr is not None and process is None:
+            self._stderr.close()
+            self._stderr = None
         if process is None:
             return
         assert process.stdin is not None and process.stdout is not None
