@@ -26,7 +26,7 @@
 
 struct copy_batch {
 	struct gnttab_copy ops[COPY_BATCH];
-	int16_t		*ustatus[COPY_BATCH];	/* the segment's, in user space */
+	int16_t		*ustatus[COPY_BATCH];	/* the user's segment's */
 	vm_page_t	pages[COPY_BATCH * 2];	/* held until issued */
 	u_int		nops;
 	u_int		npages;

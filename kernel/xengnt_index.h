@@ -17,7 +17,7 @@ struct xengnt_range {
 	RB_ENTRY(xengnt_range) link;
 	uint64_t	start;		/* first page */
 	uint64_t	count;		/* pages, at least 1 */
-	uint64_t	gap;		/* free pages between predecessor and start */
+	uint64_t	gap;		/* free pages before start */
 	uint64_t	max_gap;	/* largest gap in this subtree */
 };
 

@@ -143,7 +143,7 @@ static device_method_t xengnt_methods[] = {
 	DEVMETHOD(device_probe, xengnt_probe),
 	DEVMETHOD(device_attach, xengnt_attach),
 	DEVMETHOD(device_detach, xengnt_detach),
-	DEVMETHOD_END
+	DEVMETHOD_END,
 };
 
 static driver_t xengnt_driver = {
