@@ -422,7 +422,7 @@ static device_method_t mock_methods[] = {
 	DEVMETHOD(device_probe, mock_probe),
 	DEVMETHOD(device_attach, mock_attach),
 	DEVMETHOD(device_detach, mock_detach),
-	DEVMETHOD_END
+	DEVMETHOD_END,
 };
 
 static driver_t mock_driver = {

@@ -27,7 +27,7 @@ enum mock_op {
 	MOCK_UNWIRE_FICTITIOUS,
 	/* These must not. */
 	MOCK_ALLOC_UNDER_SX,
-	MOCK_HOLD,		/* a mutex, until MOCK_LET_GO from another thread */
+	MOCK_HOLD,		/* a mutex, until another thread's LET_GO */
 	MOCK_LET_GO,
 	MOCK_COPYIN,		/* 8 bytes from the argument */
 	MOCK_COPYOUT,		/* 8 bytes to the argument */

@@ -202,10 +202,11 @@ device_open(const char *name, int flags)
 		errno = ENXIO;
 		return (-1);
 	}
-	if (!host_node_exists(name)) {
-		errno = ENOENT;
-		return (-1);
-	}
+	error = host_load();
+	if (error == 0 && !host_node_exists(name))
+		error = ENOENT;
+	if (error != 0)
+		return (result(error, saved));
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)) {
 		errno = EEXIST;
 		return (-1);

@@ -560,7 +560,8 @@ test_peer(void **state)
 	ask(p, "grant 8 2 0x1", "err EINVAL grant: no such page");
 	ask(p, "grant 512 1 0x1", "err EINVAL grant: no such reference");
 	ask(p, "write 1 4090 0102030405ff", "ok");
-	ask(p, "write 1 4091 0102030405ff", "err EINVAL write: beyond the page");
+	ask(p, "write 1 4091 0102030405ff",
+	    "err EINVAL write: beyond the page");
 	ask(p, "read 1 4089 7", "ok data=000102030405ff");
 	assert_int_equal(map(r, 512, 8, SLOT(0), GNTMAP_host_map, &h), 0);
 	ask(p, "entry 8", "ok flags=0x19 domid=0 page=1");

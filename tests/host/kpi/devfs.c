@@ -463,8 +463,9 @@ static int
 mmap_check(size_t len, int prot, int flags)
 {
 
-	if ((prot & ~(HOST_PROT_READ | HOST_PROT_WRITE | HOST_PROT_EXEC)) != 0 ||
-	    len == 0)
+	if (len == 0)
+		return (EINVAL);
+	if ((prot & ~(HOST_PROT_READ | HOST_PROT_WRITE | HOST_PROT_EXEC)) != 0)
 		return (EINVAL);
 	if ((flags & ~(HOST_MAP_SHARED | HOST_MAP_PRIVATE | HOST_MAP_FIXED |
 	    HOST_MAP_NOSYNC | HOST_MAP_EXCL | HOST_MAP_32BIT)) != 0)

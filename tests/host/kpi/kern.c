@@ -427,6 +427,7 @@ int
 kpi_sysctl(const char *name, const u_int *newval, u_int *oldval)
 {
 	struct kpi_sysctl *oid;
+	counter_u64_t *c;
 
 	for (oid = kpi_sysctls; oid != NULL; oid = oid->next)
 		if (sysctl_is(oid, name))
@@ -436,9 +437,9 @@ kpi_sysctl(const char *name, const u_int *newval, u_int *oldval)
 	if (oid->type == CTLTYPE_U64) {
 		if (newval != NULL)
 			return (EPERM);
+		c = oid->ptr;
 		if (oldval != NULL)
-			*oldval = (u_int)counter_u64_fetch(
-			    *(counter_u64_t *)oid->ptr);
+			*oldval = (u_int)counter_u64_fetch(*c);
 		return (0);
 	}
 	if (oldval != NULL)

@@ -27,7 +27,7 @@ static struct {
 	u_int		live;
 	u_int		next;		/* first gfn never used */
 	u_int		nfree;
-	uint32_t	free[KPI_RAM_END];	/* used before, last in first out */
+	uint32_t	free[KPI_RAM_END];	/* used before; a stack */
 	volatile u_int	fakes;
 } phys = { .next = KPI_RAM_FIRST };
 

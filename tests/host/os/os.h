@@ -15,9 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct os_mutex { uint64_t space[6]; };
-struct os_rwlock { uint64_t space[8]; };
-struct os_cond { uint64_t space[7]; };
+struct os_mutex {
+	uint64_t space[6];
+};
+struct os_rwlock {
+	uint64_t space[8];
+};
+struct os_cond {
+	uint64_t space[7];
+};
 
 void	os_mutex_init(struct os_mutex *);
 void	os_mutex_destroy(struct os_mutex *);
@@ -48,7 +54,9 @@ uint64_t os_process_start(int pid);
 const char *os_getenv(const char *name);
 
 /* A thread with every signal blocked. */
-typedef struct { uint64_t space; } os_thread_t;
+typedef struct {
+	uint64_t space;
+} os_thread_t;
 int	os_thread_start(os_thread_t *, void (*fn)(void *), void *arg);
 void	os_thread_join(os_thread_t);
 

@@ -162,7 +162,7 @@ unpin(struct xen_machine *m, struct domain *d, uint32_t ref, bool readonly)
 		a->writers--;
 	pin_fixup(d, ref);
 	frame_put(m, a->mfn);
-	domain_pin_gone(m, d);
+	domain_pin_gone(d);
 }
 
 /* Maps. */
@@ -315,7 +315,7 @@ struct copy_side {
 	uint32_t	ref;
 	bool		pinned;
 	bool		readonly;
-	char		*ptr;		/* of the page; of the process if local */
+	char		*ptr;		/* of the page, or local address */
 	bool		local;
 };
 

@@ -255,26 +255,27 @@ frame_put(struct xen_machine *m, uint32_t mfn)
 /* Domains. */
 
 static void
-domain_free(struct xen_machine *m, struct domain *d)
+domain_free(struct domain *d)
 {
-	size_t off;
+	char *rest;
+	size_t size;
 
-	(void)m;
 	/* Back to zeroes, giving the memory back where the file allows it. */
-	off = offsetof(struct domain, p2m) & ~(size_t)(XEN_MODEL_PAGE - 1);
-	memset(d, 0, off);
-	if (madvise((char *)d + off, sizeof(*d) - off, MADV_REMOVE) != 0)
-		memset((char *)d + off, 0, sizeof(*d) - off);
+	memset(d, 0, offsetof(struct domain, active));
+	rest = (char *)d + offsetof(struct domain, active);
+	size = sizeof(*d) - offsetof(struct domain, active);
+	if (madvise(rest, size, MADV_REMOVE) != 0)
+		memset(rest, 0, size);
 }
 
 /* One use of the domain's pages is over. */
 void
-domain_pin_gone(struct xen_machine *m, struct domain *d)
+domain_pin_gone(struct domain *d)
 {
 
 	d->counters.pins_live--;
 	if (d->state == DOMAIN_DYING && d->counters.pins_live == 0)
-		domain_free(m, d);
+		domain_free(d);
 }
 
 static void
@@ -294,7 +295,7 @@ domain_kill(struct xen_machine *m, struct domain *d)
 		frame_try_free(m, mfn);
 	}
 	if (d->counters.pins_live == 0)
-		domain_free(m, d);
+		domain_free(d);
 }
 
 static unsigned

@@ -76,7 +76,8 @@ struct domain {
 	uint32_t	maptrack_free;
 	uint32_t	paged_left;	/* uses until the paged gfn is back */
 	struct xen_counters counters;
-	struct active	active[ENTRIES];
+	/* From here on whole pages, given back when the domain goes. */
+	struct active	active[ENTRIES] __attribute__((aligned(4096)));
 	struct maptrack	maptrack[MAPTRACK];
 	uint32_t	p2m[XEN_MODEL_GFNS];	/* type << 24 | mfn */
 	grant_entry_v1_t table[ENTRIES] __attribute__((aligned(4096)));
@@ -139,6 +140,6 @@ p2m_make(enum xen_p2m_type type, uint32_t mfn)
 /* With the machine locked. */
 void	frame_put(struct xen_machine *, uint32_t mfn);
 void	domain_end_maps(struct xen_machine *, struct domain *);
-void	domain_pin_gone(struct xen_machine *, struct domain *);
+void	domain_pin_gone(struct domain *);
 
 #endif /* !_XEN_PRIVATE_H_ */

@@ -75,8 +75,8 @@ struct make_dev_args {
 };
 void	make_dev_args_init_impl(struct make_dev_args *, size_t);
 #define	make_dev_args_init(a)	make_dev_args_init_impl((a), sizeof(*(a)))
-int	make_dev_s(struct make_dev_args *, struct cdev **, const char *fmt,
-	    ...) __printflike(3, 4);
+int make_dev_s(struct make_dev_args *, struct cdev **, const char *fmt, ...)
+    __printflike(3, 4);
 void	destroy_dev(struct cdev *);
 
 typedef void d_priv_dtor_t(void *);

@@ -4,8 +4,7 @@
 
 #include <sys/cdefs.h>
 
-void	panic(const char *fmt, ...) __kpi_symbol(panic) __dead2
-	    __printflike(1, 2);
+void panic(const char *fmt, ...) __kpi_symbol(panic) __dead2 __printflike(1, 2);
 
 /* The harness is always built with INVARIANTS. */
 #define	KASSERT(exp, msg) do {						\

@@ -26,7 +26,7 @@ MALLOC_DECLARE(M_DEVBUF);
 MALLOC_DECLARE(M_TEMP);
 
 void	*malloc(size_t size, struct malloc_type *type, int flags)
-	    __kpi_symbol(malloc) __nodiscard;
+    __kpi_symbol(malloc) __nodiscard;
 void	*mallocarray(size_t nmemb, size_t size, struct malloc_type *type,
 	    int flags) __kpi_symbol(mallocarray) __nodiscard;
 void	free(void *addr, struct malloc_type *type) __kpi_symbol(free);

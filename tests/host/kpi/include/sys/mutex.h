@@ -17,7 +17,7 @@
 #define	MA_NOTRECURSED	LA_NOTRECURSED
 
 void	mtx_init(struct mtx *, const char *name, const char *type, int opts)
-	    __kpi_symbol(mtx_init);
+    __kpi_symbol(mtx_init);
 void	mtx_destroy(struct mtx *) __kpi_symbol(mtx_destroy);
 void	mtx_lock(struct mtx *) __kpi_symbol(mtx_lock);
 int	mtx_trylock(struct mtx *) __kpi_symbol(mtx_trylock);
