@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import random
+
 from agent.client import PAGE
 
 from . import abi
@@ -290,6 +292,59 @@ def first_hole(t: Context) -> None:
         dev.unmap(spans[at], count)
     t.expect(dev.map_any(3) // PAGE, 4, "3 pages: the hole of 5, not that of exactly 3")
     t.expect(dev.map_any(2) // PAGE, 0, "2 pages: the first hole")
+
+
+@case(
+    "index.exact-holes-before-larger",
+    ["M7"],
+    "holes of exactly the size are passed over for a larger one",
+)
+def exact_before_larger(t: Context) -> None:
+    """A wrong kernel takes an exact hole that its search happens to meet first."""
+    for larger in range(5):
+        dev = t.gntdev()
+        sizes = [5 if n == larger else 2 for n in range(5)]
+        holes = []
+        for size in sizes:
+            holes.append((dev.map_any(size), size))
+            dev.map_any(1)
+        for index, size in holes:
+            dev.unmap(index, size)
+        t.expect(dev.map_any(2), holes[larger][0], f"2 pages, hole {larger} of 5 is larger")
+
+
+def _first_fit(spans: list[tuple[int, int]], count: int) -> int:
+    """Linux's walk of its sorted list: a hole must be larger than the request."""
+    candidate = 0
+    for start, length in spans:
+        if candidate + count < start:
+            break
+        candidate = start + length
+    return candidate
+
+
+@case(
+    "index.random-sequence", ["M7"], "a long random sequence of MAP and UNMAP gives Linux's indices"
+)
+def random_sequence(t: Context) -> None:
+    """A wrong kernel finds its way in the cases above and not in a crowded file."""
+    chance = random.Random(4711)
+    dev = t.gntdev()
+    spans: list[tuple[int, int]] = []
+    for step in range(150):
+        if spans and chance.random() < 0.4:
+            start, count = spans.pop(chance.randrange(len(spans)))
+            dev.unmap(start * PAGE, count)
+            continue
+        count = chance.randint(1, 6)
+        wanted = _first_fit(spans, count)
+        index = dev.map_any(count) // PAGE
+        if index != wanted:
+            t.expect(index, wanted, f"step {step}: {count} pages among {spans}")
+            return
+        spans.append((wanted, count))
+        spans.sort()
+    t.expect(len(spans) > 20, True, "many maps at the end")
 
 
 @case("index.hole-at-start", ["M7"], "a hole at the start of the file is used like any other")
