@@ -50,12 +50,18 @@ bool	host_loaded(void);
  */
 unsigned host_teardown(bool exiting);
 
+/*
+ * From here on only the calling thread gets into the driver, others stop at
+ * its door: the process ends.  Returns when nobody else is inside.
+ */
+void	host_quiesce(void);
+
 /* name is relative to /dev.  ENOENT if the driver has no such node. */
 int	host_open(const char *name, int fflags, struct file **);
 void	host_hold(struct file *);
 void	host_close(struct file *);	/* one reference */
 bool	host_node_exists(const char *name);
-const char *host_file_name(const struct file *);
+bool	host_file_is(const struct file *, const char *name);
 
 /* ioctl(2) of a native program: cmd is a FreeBSD word, arg the raw slot. */
 int	host_ioctl(struct file *, unsigned long cmd, uintptr_t arg);

@@ -89,10 +89,13 @@ static void
 stop_if_exiting(void)
 {
 
-	while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) == EXITING &&
+	if (__atomic_load_n(&state, __ATOMIC_ACQUIRE) != RUNNING &&
 	    !pthread_equal(exiting_thread, pthread_self()))
-		pause();
+		os_sleep_forever();
 }
+
+/* In the table at the end of the process: a device was open here. */
+#define	GONE	((struct file *)1)
 
 static bool
 is_placeholder(int fd)
@@ -116,7 +119,7 @@ table_take(int fd)
 	fp = table[fd];
 	table[fd] = NULL;
 	pthread_mutex_unlock(&table_lock);
-	return (fp);
+	return (fp == GONE ? NULL : fp);
 }
 
 /* fp's reference becomes the table's; what was there before is closed. */
@@ -131,7 +134,7 @@ table_put(int fd, struct file *fp)
 	if (fd >= table_end)
 		__atomic_store_n(&table_end, fd + 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&table_lock);
-	if (old != NULL)
+	if (old != NULL && old != GONE)
 		host_close(old);
 }
 
@@ -158,9 +161,13 @@ table_get(int fd)
 	errno = saved;
 	pthread_mutex_lock(&table_lock);
 	fp = table[fd];
+	if (fp == GONE)
+		fp = NULL;
 	if (fp != NULL)
 		host_hold(fp);
 	pthread_mutex_unlock(&table_lock);
+	if (fp == NULL)
+		stop_if_exiting();
 	return (fp);
 }
 
@@ -735,7 +742,7 @@ node_by_fd(int fd)
 	fp = table_get(fd);
 	if (fp == NULL)
 		return (NULL);
-	name = strstr(host_file_name(fp), "alloc") != NULL ? "xen/gntalloc" :
+	name = host_file_is(fp, "xen/gntalloc") ? "xen/gntalloc" :
 	    "xen/gntdev";
 	host_close(fp);
 	return (name);
@@ -903,22 +910,27 @@ shut_down(void)
 {
 	struct file *fp;
 	unsigned leaks;
-	int expected, fd;
+	int fd;
 
 	if (!is_owner())
 		return (0);
-	exiting_thread = pthread_self();
-	expected = RUNNING;
-	if (!__atomic_compare_exchange_n(&state, &expected, EXITING, false,
-	    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	pthread_mutex_lock(&table_lock);
+	if (state != RUNNING) {
+		pthread_mutex_unlock(&table_lock);
+		/* Two threads may end the process; the second waits. */
+		stop_if_exiting();
 		return (0);
-	/* Whoever is inside the driver gets out first. */
-	host_fork_prepare();
-	host_fork_parent();
+	}
+	exiting_thread = pthread_self();
+	__atomic_store_n(&state, EXITING, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&table_lock);
+	host_quiesce();
 	for (fd = 0; fd < table_end; fd++) {
 		fp = table_take(fd);
-		if (fp != NULL)
+		if (fp != NULL) {
+			table_put(fd, GONE);
 			host_close(fp);
+		}
 	}
 	leaks = host_teardown(true);
 	__atomic_store_n(&state, DOWN, __ATOMIC_RELEASE);

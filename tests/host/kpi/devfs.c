@@ -341,9 +341,11 @@ void
 host_close(struct file *fp)
 {
 
-	if (!refcount_release(&fp->f_count))
-		return;
 	kpi_enter();
+	if (!refcount_release(&fp->f_count)) {
+		kpi_leave("a close returned");
+		return;
+	}
 	priv_destroy(fp);
 	kpi_no_locks("a cdevpriv destructor returned");
 	devfs_lock();
@@ -367,11 +369,15 @@ kpi_files_close_all(void)
 	}
 }
 
-const char *
-host_file_name(const struct file *fp)
+bool
+host_file_is(const struct file *fp, const char *name)
 {
+	bool same;
 
-	return (fp->f_cdev->si_name);
+	kpi_enter();
+	same = strcmp(fp->f_cdev->si_name, name) == 0;
+	kpi_leave("a look-up returned");
+	return (same);
 }
 
 /* What reaches the driver of an ioctl(2): REFERENCE 3.5. */
@@ -556,10 +562,13 @@ host_mmap(struct file *fp, void *hint, size_t len, int prot, int flags,
 		else if ((prot & VM_PROT_WRITE) != 0)
 			return (EACCES);
 	}
-	error = mmap_cdev(fp, size, prot, maxprot, flags, &foff, &object);
-	if (error != 0)
-		return (error);
+	/* In one go: the object must not be left between the two. */
 	kpi_enter();
+	error = mmap_cdev(fp, size, prot, maxprot, flags, &foff, &object);
+	if (error != 0) {
+		kpi_leave("mmap returned");
+		return (error);
+	}
 	if ((foff & PAGE_MASK) != 0)
 		error = EINVAL;
 	else

@@ -37,12 +37,29 @@ gate_init(void)
 	atomic_store_rel_int(&gate.once, 0);
 }
 
+/* The thread that ends the process; others do not get in any more. */
+static struct thread *exiting;
+
 void
 kpi_enter(void)
 {
 
 	gate_init();
 	os_rwlock_rdlock(&gate.lock);
+	if (exiting != NULL && exiting != curthread && !curthread->td_kthread) {
+		os_rwlock_unlock(&gate.lock);
+		os_sleep_forever();
+	}
+}
+
+void
+host_quiesce(void)
+{
+
+	gate_init();
+	os_rwlock_wrlock(&gate.lock);
+	exiting = curthread;
+	os_rwlock_unlock(&gate.lock);
 }
 
 /* Back to user mode: as userret() with INVARIANTS. */
@@ -339,6 +356,7 @@ host_fork_child(void)
 
 	os_rwlock_init(&gate.lock);
 	os_mutex_init(&gate.load);
+	exiting = NULL;
 	kpi_tasks_fork_child();
 	/*
 	 * A machine that only holds the helper domain goes on in the child;

@@ -107,8 +107,10 @@ kpi_locks_report(void)
 	u_int i;
 
 	for (i = 0; i < locks.n && i < 8; i++)
-		kpi_message("leak: %s \"%s\" never destroyed\n",
-		    kind_names[locks.list[i]->lo_kind], locks.list[i]->lo_name);
+		if (locks.list[i] != &kpi_vmspace.vm_map.lock.lock_object)
+			kpi_message("leak: %s \"%s\" never destroyed\n",
+			    kind_names[locks.list[i]->lo_kind],
+			    locks.list[i]->lo_name);
 }
 
 /* What the thread holds. */

@@ -7,6 +7,7 @@
 #include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/kernel.h>
+#include <sys/proc.h>
 #include <sys/taskqueue.h>
 
 #include "kpi.h"
@@ -90,6 +91,7 @@ queue_main(void *arg)
 	struct taskqueue *q;
 	struct task *t;
 
+	curthread->td_kthread = true;
 	q = arg;
 	queue_lock(q);
 	while (!q->stop) {

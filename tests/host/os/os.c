@@ -176,6 +176,14 @@ os_yield(void)
 	sched_yield();
 }
 
+void
+os_sleep_forever(void)
+{
+
+	for (;;)
+		pause();
+}
+
 int
 os_getpid(void)
 {

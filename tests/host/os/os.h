@@ -48,6 +48,7 @@ void	os_cond_broadcast(struct os_cond *);
 
 uint64_t os_now(void);
 void	os_yield(void);
+void	os_sleep_forever(void) __attribute__((noreturn));
 int	os_getpid(void);
 /* Start time of a process in ticks, 0 when there is none: tells pids apart. */
 uint64_t os_process_start(int pid);

@@ -20,6 +20,7 @@ struct thread {
 	/* The locks this thread holds, in the order it took them. */
 	struct lock_object *td_held[KPI_HELD_MAX];
 	u_int		td_nheld;
+	bool		td_kthread;	/* of the shim, not of a user */
 	u_int		td_nosleep;	/* how many of them forbid to sleep */
 };
 
