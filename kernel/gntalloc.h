@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The grant allocator: files and grefs (REFERENCE 2.0).
+ * The grant allocator: grefs (REFERENCE 2.0).
  *
  * A *gref* is one page granted to a peer.  It has a user while its file
  * lists it, and one for each mmap(2) that covers it; the last user's going
  * destroys it, or hands it to the deferred list while the peer still maps
- * it (2.14).  Files live as gntdev's do (rows O9, B12).
+ * it (2.14).
  */
 #ifndef _GNTALLOC_H_
 #define	_GNTALLOC_H_
 
 #include <sys/types.h>
-#include <sys/lock.h>
 #include <sys/queue.h>
-#include <sys/sx.h>
 
 #include <vm/vm.h>
 
@@ -22,13 +20,7 @@
 
 #include "xengnt_index.h"
 
-struct gntalloc_file {
-	struct sx	lock;
-	u_int		refs;		/* descriptor + VM objects */
-	int		oflags;		/* FREAD, FWRITE of the open (K4, K5) */
-	uint64_t	next_page;	/* (f) next index; never goes back */
-	struct xengnt_index grefs;	/* (f) */
-};
+struct xengnt_file;
 
 struct gntalloc_gref {
 	struct xengnt_range range;	/* (f) page index; count is 1 */
@@ -40,16 +32,11 @@ struct gntalloc_gref {
 };
 TAILQ_HEAD(gntalloc_grefs, gntalloc_gref);
 
-/* gntalloc_dev.c */
-void	gntalloc_file_hold(struct gntalloc_file *file);
-void	gntalloc_file_rele(struct gntalloc_file *file);
-
 /* gntalloc_alloc.c */
-int	gntalloc_ioctl_alloc(struct gntalloc_file *file, char *uarg);
-int	gntalloc_ioctl_dealloc(struct gntalloc_file *file, char *uarg);
-struct gntalloc_gref *gntalloc_find_run(struct gntalloc_file *file,
+int	gntalloc_ioctl_alloc(struct xengnt_file *file, char *uarg);
+int	gntalloc_ioctl_dealloc(struct xengnt_file *file, char *uarg);
+struct gntalloc_gref *gntalloc_find_run(struct xengnt_file *file,
 	    uint64_t page, uint64_t count);
-void	gntalloc_file_release_grefs(struct gntalloc_file *file);
 
 /* gntalloc_gref.c */
 int	gntalloc_reserve(uint32_t count);
@@ -57,11 +44,12 @@ void	gntalloc_unreserve(uint32_t count);
 int	gntalloc_gref_create(domid_t domid, bool readonly,
 	    struct gntalloc_gref **grefp);
 void	gntalloc_gref_rele(struct gntalloc_gref *gref);
+void	gntalloc_gref_drop(struct xengnt_range *range);
 void	gntalloc_deferred_init(void);
 void	gntalloc_deferred_fini(void);
 
 /* gntalloc_mmap.c */
-int	gntalloc_mmap(struct gntalloc_file *file, vm_ooffset_t *offset,
+int	gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
 	    vm_size_t size, vm_object_t *object, int nprot);
 
 static inline struct gntalloc_gref *

@@ -10,6 +10,7 @@
 #include <xen/gntalloc.h>
 
 #include "xengnt.h"
+#include "xengnt_file.h"
 #include "gntalloc.h"
 
 /* Linux cannot get a buffer for the references of more (row A2). */
@@ -26,7 +27,7 @@ grefs_rele(struct gntalloc_grefs *grefs)
 
 /* REFERENCE 2.10; the order of the checks is the order of its rows. */
 int
-gntalloc_ioctl_alloc(struct gntalloc_file *file, char *uarg)
+gntalloc_ioctl_alloc(struct xengnt_file *file, char *uarg)
 {
 	struct ioctl_gntalloc_alloc_gref op;
 	struct gntalloc_grefs grefs;
@@ -69,7 +70,7 @@ gntalloc_ioctl_alloc(struct gntalloc_file *file, char *uarg)
 	}
 	sx_xlock(&file->lock);
 	TAILQ_FOREACH(gref, &grefs, link)
-		xengnt_index_insert(&file->grefs, &gref->range);
+		xengnt_index_insert(&file->ranges, &gref->range);
 	sx_xunlock(&file->lock);
 
 	/* A fault leaves them allocated, until close (row A6). */
@@ -88,12 +89,12 @@ out:
  * be anything a caller says; the walk ends with the grefs there are.
  */
 struct gntalloc_gref *
-gntalloc_find_run(struct gntalloc_file *file, uint64_t page, uint64_t count)
+gntalloc_find_run(struct xengnt_file *file, uint64_t page, uint64_t count)
 {
 	struct xengnt_range *first, *range;
 
 	sx_assert(&file->lock, SA_XLOCKED);
-	first = range = xengnt_index_find(&file->grefs, page);
+	first = range = xengnt_index_find(&file->ranges, page);
 	while (range != NULL && --count > 0)
 		range = xengnt_index_adjacent(range);
 	return (range == NULL ? NULL : gntalloc_range_gref(first));
@@ -101,7 +102,7 @@ gntalloc_find_run(struct gntalloc_file *file, uint64_t page, uint64_t count)
 
 /* REFERENCE 2.11: all of the range or nothing. */
 int
-gntalloc_ioctl_dealloc(struct gntalloc_file *file, char *uarg)
+gntalloc_ioctl_dealloc(struct xengnt_file *file, char *uarg)
 {
 	struct ioctl_gntalloc_dealloc_gref op;
 	struct gntalloc_grefs grefs;
@@ -122,7 +123,7 @@ gntalloc_ioctl_dealloc(struct gntalloc_file *file, char *uarg)
 		range = &gref->range;
 		for (i = 0; i < op.count; i++) {
 			next = xengnt_index_adjacent(range);
-			xengnt_index_remove(&file->grefs, range);
+			xengnt_index_remove(&file->ranges, range);
 			TAILQ_INSERT_TAIL(&grefs, gntalloc_range_gref(range),
 			    link);
 			range = next;
@@ -133,16 +134,4 @@ gntalloc_ioctl_dealloc(struct gntalloc_file *file, char *uarg)
 		return (EINVAL);
 	grefs_rele(&grefs);
 	return (0);
-}
-
-/* The last reference on the file is gone: nobody else sees the list. */
-void
-gntalloc_file_release_grefs(struct gntalloc_file *file)
-{
-	struct xengnt_range *range;
-
-	while ((range = xengnt_index_first(&file->grefs)) != NULL) {
-		xengnt_index_remove(&file->grefs, range);
-		gntalloc_gref_rele(gntalloc_range_gref(range));
-	}
 }

@@ -136,6 +136,14 @@ gntalloc_gref_rele(struct gntalloc_gref *gref)
 	mtx_unlock(&gntalloc.mtx);
 }
 
+/* The file does not list the gref any more. */
+void
+gntalloc_gref_drop(struct xengnt_range *range)
+{
+
+	gntalloc_gref_rele(gntalloc_range_gref(range));
+}
+
 /* Looks at some of the list, in turn, once a second while there is any. */
 static void
 deferred_task(void *arg __unused, int pending __unused)

@@ -11,7 +11,6 @@
 
 #include <sys/systm.h>
 #include <sys/errno.h>
-#include <sys/fcntl.h>
 #include <sys/kernel.h>
 #include <sys/lock.h>
 #include <sys/proc.h>
@@ -22,11 +21,12 @@
 #include <vm/vm_pager.h>
 
 #include "xengnt.h"
+#include "xengnt_file.h"
 #include "gntalloc.h"
 
 /* One mmap: it uses its grefs until the whole of it is gone (row B11). */
 struct gntalloc_vma {
-	struct gntalloc_file *file;
+	struct xengnt_file *file;
 	u_int		count;
 	struct gntalloc_gref *grefs[];
 };
@@ -50,7 +50,7 @@ gntalloc_pager_dtor(void *handle)
 	vma = handle;
 	for (i = 0; i < vma->count; i++)
 		gntalloc_gref_rele(vma->grefs[i]);
-	gntalloc_file_rele(vma->file);
+	xengnt_file_rele(vma->file);
 	free(vma, M_XENGNT);
 }
 
@@ -91,7 +91,7 @@ static const struct cdev_pager_ops gntalloc_pager_ops = {
 
 /* REFERENCE 2.13.  offset and size are whole pages; size is not 0. */
 int
-gntalloc_mmap(struct gntalloc_file *file, vm_ooffset_t *offset, vm_size_t size,
+gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
     vm_object_t *object, int nprot)
 {
 	struct gntalloc_gref *gref;
@@ -99,13 +99,6 @@ gntalloc_mmap(struct gntalloc_file *file, vm_ooffset_t *offset, vm_size_t size,
 	struct xengnt_range *range;
 	vm_object_t obj;
 	u_int i;
-
-	/* FreeBSD would let a write-only descriptor map for writing (K4). */
-	if ((file->oflags & FREAD) == 0)
-		return (EACCES);
-	/* On Linux a read-only descriptor cannot share a mapping (K5). */
-	if ((file->oflags & FWRITE) == 0)
-		return (EINVAL);
 
 	sx_xlock(&file->lock);
 	/* The run bounds what the caller makes us allocate. */
@@ -125,7 +118,7 @@ gntalloc_mmap(struct gntalloc_file *file, vm_ooffset_t *offset, vm_size_t size,
 		refcount_acquire(&vma->grefs[i]->users);
 		range = xengnt_index_adjacent(range);
 	}
-	gntalloc_file_hold(file);
+	xengnt_file_hold(file);
 	sx_xunlock(&file->lock);
 
 	obj = cdev_pager_allocate(vma, OBJT_DEVICE, &gntalloc_pager_ops, size,

@@ -12,6 +12,7 @@
 
 #include "xengnt.h"
 #include "xengnt_arena.h"
+#include "xengnt_file.h"
 #include "gntdev.h"
 
 /* The largest single request, in pages (row M3). */
@@ -72,6 +73,14 @@ gntdev_map_rele(struct gntdev_map *map)
 	free(map, M_XENGNT);
 }
 
+/* The file does not list the map any more. */
+void
+gntdev_map_drop(struct xengnt_range *range)
+{
+
+	gntdev_map_rele(__containerof(range, struct gntdev_map, range));
+}
+
 /* Copies in the array behind the fixed struct, in bounded pieces. */
 static int
 map_copyin_refs(struct gntdev_map *map, const char *urefs)
@@ -97,7 +106,7 @@ map_copyin_refs(struct gntdev_map *map, const char *urefs)
 
 /* REFERENCE 2.2; the order of the checks is the order of its rows. */
 int
-gntdev_ioctl_map(struct gntdev_file *file, char *uarg)
+gntdev_ioctl_map(struct xengnt_file *file, char *uarg)
 {
 	struct ioctl_gntdev_map_grant_ref op;
 	struct gntdev_map *map;
@@ -127,11 +136,11 @@ gntdev_ioctl_map(struct gntdev_file *file, char *uarg)
 	 * take the map off the list before a failed copyout does (row M6).
 	 */
 	sx_xlock(&file->lock);
-	xengnt_index_first_fit(&file->maps, &map->range);
+	xengnt_index_first_fit(&file->ranges, &map->range);
 	op.index = ptoa(map->range.start);
 	error = copyout(&op, uarg, sizeof(op));
 	if (error != 0)
-		xengnt_index_remove(&file->maps, &map->range);
+		xengnt_index_remove(&file->ranges, &map->range);
 	sx_xunlock(&file->lock);
 	if (error == 0)
 		return (0);
@@ -142,7 +151,7 @@ fail:
 
 /* REFERENCE 2.4. */
 int
-gntdev_ioctl_unmap(struct gntdev_file *file, char *uarg)
+gntdev_ioctl_unmap(struct xengnt_file *file, char *uarg)
 {
 	struct ioctl_gntdev_unmap_grant_ref op;
 	struct xengnt_range *range;
@@ -153,28 +162,15 @@ gntdev_ioctl_unmap(struct gntdev_file *file, char *uarg)
 		return (error);
 	sx_xlock(&file->lock);
 	/* The low bits of the index do not count (row U2). */
-	range = xengnt_index_find(&file->maps, atop(op.index));
+	range = xengnt_index_find(&file->ranges, atop(op.index));
 	/* Nothing but the whole map; count 0 stands for it (U3, U4). */
 	if (range != NULL && op.count != 0 && op.count != range->count)
 		range = NULL;
 	if (range != NULL)
-		xengnt_index_remove(&file->maps, range);
+		xengnt_index_remove(&file->ranges, range);
 	sx_xunlock(&file->lock);
 	if (range == NULL)
 		return (ENOENT);
-	gntdev_map_rele(__containerof(range, struct gntdev_map, range));
+	gntdev_map_drop(range);
 	return (0);
-}
-
-/* The last reference on the file is gone: nobody else sees the list. */
-void
-gntdev_file_release_maps(struct gntdev_file *file)
-{
-	struct xengnt_range *range;
-
-	/* Ascending index (row O8). */
-	while ((range = xengnt_index_first(&file->maps)) != NULL) {
-		xengnt_index_remove(&file->maps, range);
-		gntdev_map_rele(__containerof(range, struct gntdev_map, range));
-	}
 }

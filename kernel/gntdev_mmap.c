@@ -5,7 +5,6 @@
 
 #include <sys/systm.h>
 #include <sys/errno.h>
-#include <sys/fcntl.h>
 #include <sys/kernel.h>
 #include <sys/lock.h>
 #include <sys/proc.h>
@@ -21,6 +20,7 @@
 
 #include "xengnt.h"
 #include "xengnt_arena.h"
+#include "xengnt_file.h"
 #include "gntdev.h"
 
 static int
@@ -41,12 +41,12 @@ static void
 gntdev_pager_dtor(void *handle)
 {
 	struct gntdev_map *map;
-	struct gntdev_file *file;
+	struct xengnt_file *file;
 
 	map = handle;
 	file = map->file;
 	gntdev_map_rele(map);
-	gntdev_file_rele(file);
+	xengnt_file_rele(file);
 }
 
 /*
@@ -94,7 +94,7 @@ map_insert_pages(struct gntdev_map *map, vm_object_t object)
 
 /* REFERENCE 2.3.  offset and size are whole pages; size is not 0. */
 int
-gntdev_mmap(struct gntdev_file *file, vm_ooffset_t *offset, vm_size_t size,
+gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
     vm_object_t *object, int nprot)
 {
 	struct xengnt_range *range;
@@ -102,12 +102,8 @@ gntdev_mmap(struct gntdev_file *file, vm_ooffset_t *offset, vm_size_t size,
 	vm_object_t obj;
 	int error;
 
-	/* FreeBSD would let a write-only descriptor map for writing (K4). */
-	if ((file->oflags & FREAD) == 0)
-		return (EACCES);
-
 	sx_xlock(&file->lock);
-	range = xengnt_index_find(&file->maps,
+	range = xengnt_index_find(&file->ranges,
 	    atop((vm_ooffset_t)*offset));	/* row P8 */
 	map = NULL;
 	if (range != NULL && range->count == atop(size)) {	/* row P9 */
@@ -122,7 +118,7 @@ gntdev_mmap(struct gntdev_file *file, vm_ooffset_t *offset, vm_size_t size,
 	map->in_use = true;
 	map->file = file;
 	gntdev_map_hold(map);
-	gntdev_file_hold(file);
+	xengnt_file_hold(file);
 	sx_xunlock(&file->lock);
 
 	error = gntdev_grants_map(map, (nprot & VM_PROT_WRITE) == 0);
@@ -141,7 +137,7 @@ gntdev_mmap(struct gntdev_file *file, vm_ooffset_t *offset, vm_size_t size,
 	return (0);
 fail:
 	gntdev_map_rele(map);
-	gntdev_file_rele(file);
+	xengnt_file_rele(file);
 	return (error);
 }
 

@@ -2,7 +2,7 @@
 /*
  * What the files of the driver share.
  *
- * Locks: the sx of a file (gntdev_file, gntalloc_file) guards what is marked
+ * Locks: the sx of a file (xengnt_file.h) guards what is marked
  * (f) and may be held across copyin, copyout and allocations; it is never
  * held across a grant-table hypercall, and never taken in a pager destructor
  * other than through a last release.  The mutexes of the arena and of the

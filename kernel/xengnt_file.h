@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An open file of either node.
+ *
+ * It lives while the descriptor or any VM object made through it exists;
+ * when it goes, so does everything it lists (rows O8, O9, B12).  FreeBSD
+ * itself would run the destructor at the last close and leave the objects
+ * alone, so the objects hold the file here.
+ */
+#ifndef _XENGNT_FILE_H_
+#define	_XENGNT_FILE_H_
+
+#include <sys/types.h>
+#include <sys/lock.h>
+#include <sys/sx.h>
+
+#include "xengnt_index.h"
+
+struct cdev;
+struct uio;
+
+struct xengnt_file {
+	struct sx	lock;
+	u_int		refs;		/* descriptor + VM objects */
+	int		oflags;		/* FREAD, FWRITE of the open (K4) */
+	struct xengnt_index ranges;	/* (f) maps or grefs by page index */
+	uint64_t	next_page;	/* (f) gntalloc: never goes back */
+	/* Drops what a range belongs to; it is off the index already. */
+	void		(*drop)(struct xengnt_range *range);
+};
+
+/* For d_open: any access mode will do (rows O1, O2). */
+int	xengnt_file_open(int oflags, void (*drop)(struct xengnt_range *));
+
+void	xengnt_file_hold(struct xengnt_file *file);
+void	xengnt_file_rele(struct xengnt_file *file);
+
+/*
+ * For d_ioctl: the file, or an errno.  EJUSTRETURN stands for a command that
+ * the layers above want answered with success.
+ */
+int	xengnt_file_ioctl(u_long cmd, struct xengnt_file **file);
+
+/* For d_mmap_single. */
+int	xengnt_file_mmap(struct xengnt_file **file);
+
+/* For d_read and d_write: the cdev layer would say ENODEV (row O6). */
+int	xengnt_file_rw(struct cdev *dev, struct uio *uio, int ioflag);
+
+#endif /* !_XENGNT_FILE_H_ */
