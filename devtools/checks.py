@@ -20,7 +20,7 @@ from devtools.paths import ASAN, NATIVE, RESULTS, ROOT, cache_dir, freebsd_build
 CROSS_TESTS = ["tests/lib/test_symbols.py", "tests/lib/test_freebsd_elf.py"]
 PARITY = ROOT / "compat-tests/parity.py"
 # A busy machine makes a run slow, never red.
-PATIENCE = 10
+PATIENCE = 4
 # Cell states of the parity report that are neither a pass nor a failure.
 PARITY_SKIPS = {"skip", "n/a"}
 
@@ -189,7 +189,7 @@ def parity(console: Console, options: Options) -> Tally:
     report.unlink(missing_ok=True)
     targets = ["--targets", "host"] if options.quick else []
     # The suite shows its own progress and table.
-    status = run_parity([*targets, "--json", str(report)])
+    status = run_parity([*targets, "--json", str(report), "--report", str(RESULTS / "parity")])
     if not report.exists():
         tally = Tally()
         tally.add(False, f"parity: status {status} and no report")
