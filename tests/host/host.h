@@ -42,6 +42,9 @@ struct xen_machine;
 int	host_load(void);
 bool	host_loaded(void);
 
+/* kldunload: EBUSY while something lives (row O13). */
+int	host_unload(void);
+
 /*
  * What the end of a process does, in FreeBSD's order: closes the files that
  * are still open, unmaps, runs what was deferred, unloads, and says what is

@@ -882,6 +882,7 @@ faccessat(int dirfd, const char *path, int mode, int flags)
 int	xengnt_host_peer(const char *request, char *reply, size_t replylen);
 int	xengnt_host_sysctl(const char *name, const unsigned *newval,
 	    unsigned *oldval);
+int	xengnt_host_unload(void);
 
 EXPORT int
 xengnt_host_peer(const char *request, char *reply, size_t replylen)
@@ -897,6 +898,16 @@ xengnt_host_sysctl(const char *name, const unsigned *newval, unsigned *oldval)
 
 	saved = errno;
 	return (result(host_sysctl(name, newval, oldval), saved));
+}
+
+/* 0, or -1 with EBUSY; the next open loads again. */
+EXPORT int
+xengnt_host_unload(void)
+{
+	int saved;
+
+	saved = errno;
+	return (result(host_unload(), saved));
 }
 
 /* The end of the process, and its beginning. */

@@ -967,10 +967,24 @@ test_threads(void **state)
 static void
 test_busy_module_stays(void **state)
 {
+	struct host_counts c;
 	struct file *fp;
+	char *p;
 
 	(void)state;
-	/* Files go first; then it unloads, and loads again. */
+	assert_int_equal(host_unload(), EBUSY);
+	host_close(gntalloc);
+	/* The mapping keeps its file, and with it the module. */
+	p = mmap_at(gntdev, map(gntdev, REF, 1), 1, RW);
+	host_close(gntdev);
+	assert_int_equal(host_unload(), EBUSY);
+	unmap_pages(p, 1);
+	host_counts(&c);
+	assert_int_equal(c.files, 0);
+	assert_int_equal(host_unload(), 0);
+	assert_int_equal(host_unload(), ENOENT);
+	/* It loads again, and the end of a process closes what is open. */
+	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), 0);
 	assert_int_equal(host_teardown(false), 0);
 	assert_false(host_loaded());
 	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), 0);

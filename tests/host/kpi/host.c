@@ -224,6 +224,26 @@ unload(void)
 	}
 }
 
+int
+host_unload(void)
+{
+	int error;
+
+	gate_init();
+	os_mutex_lock(&gate.load);
+	error = ENOENT;
+	if (loaded && !kpi_inherited) {
+		error = kpi_modules_unload();
+		if (error == 0) {
+			leaks_report();
+			kpi_xen_fini();
+			loaded = false;
+		}
+	}
+	os_mutex_unlock(&gate.load);
+	return (error);
+}
+
 unsigned
 host_teardown(bool exiting)
 {

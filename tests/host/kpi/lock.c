@@ -80,7 +80,7 @@ lock_destroy(struct lock_object *lo, u_int kind)
 	u_int i;
 
 	lock_check(lo, kind, "destruction");
-	KASSERT(lo->lo_owner == NULL && lo->lo_shared == 0,
+	KASSERT(atomic_load_ptr(&lo->lo_owner) == NULL && lo->lo_shared == 0,
 	    ("destruction of held %s \"%s\"", kind_names[kind], lo->lo_name));
 	lo->lo_magic = LOCK_DEAD;
 	locks_enter();
@@ -111,6 +111,21 @@ kpi_locks_report(void)
 			kpi_message("leak: %s \"%s\" never destroyed\n",
 			    kind_names[locks.list[i]->lo_kind],
 			    locks.list[i]->lo_name);
+}
+
+/* Others may look at any time: compared with the own thread, it is exact. */
+static struct thread *
+owner(const struct lock_object *lo)
+{
+
+	return (atomic_load_ptr(&lo->lo_owner));
+}
+
+static void
+set_owner(struct lock_object *lo, struct thread *td)
+{
+
+	atomic_store_ptr(&lo->lo_owner, td);
 }
 
 /* What the thread holds. */
@@ -199,7 +214,7 @@ static void
 lock_acquired(struct lock_object *lo)
 {
 
-	lo->lo_owner = curthread;
+	set_owner(lo, curthread);
 	held_push(lo);
 }
 
@@ -208,9 +223,9 @@ check_unlock(struct lock_object *lo, u_int kind)
 {
 
 	lock_check(lo, kind, "unlock");
-	KASSERT(lo->lo_owner != NULL, ("unlock of %s \"%s\", not locked",
+	KASSERT(owner(lo) != NULL, ("unlock of %s \"%s\", not locked",
 	    kind_names[kind], lo->lo_name));
-	KASSERT(lo->lo_owner == curthread, ("unlock of %s \"%s\", held by "
+	KASSERT(owner(lo) == curthread, ("unlock of %s \"%s\", held by "
 	    "another thread", kind_names[kind], lo->lo_name));
 }
 
@@ -219,7 +234,7 @@ lock_assert(const struct lock_object *lo, int what, const char *file, int line)
 {
 	bool mine, shared;
 
-	mine = lo->lo_owner == curthread;
+	mine = owner(lo) == curthread;
 	shared = !mine && held(lo);
 	if (what == LA_UNLOCKED)
 		KASSERT(!mine && !shared, ("%s \"%s\" held at %s:%d",
@@ -254,7 +269,7 @@ mtx_destroy(struct mtx *m)
 {
 
 	/* As FreeBSD allows: by its owner. */
-	if (m->lock_object.lo_owner == curthread)
+	if (owner(&m->lock_object) == curthread)
 		mtx_unlock(m);
 	lock_destroy(&m->lock_object, KIND_MTX);
 	os_mutex_destroy((struct os_mutex *)m->mtx_host);
@@ -264,7 +279,7 @@ static bool
 mtx_recurses(struct mtx *m)
 {
 
-	if (m->lock_object.lo_owner != curthread)
+	if (owner(&m->lock_object) != curthread)
 		return (false);
 	KASSERT((m->lock_object.lo_opts & MTX_RECURSE) != 0,
 	    ("recursion on mutex \"%s\"", m->lock_object.lo_name));
@@ -306,7 +321,7 @@ mtx_unlock(struct mtx *m)
 		return;
 	}
 	held_pop(&m->lock_object);
-	m->lock_object.lo_owner = NULL;
+	set_owner(&m->lock_object, NULL);
 	os_mutex_unlock((struct os_mutex *)m->mtx_host);
 }
 
@@ -321,7 +336,7 @@ int
 mtx_owned(const struct mtx *m)
 {
 
-	return (m->lock_object.lo_owner == curthread);
+	return (owner(&m->lock_object) == curthread);
 }
 
 int
@@ -361,7 +376,7 @@ exclusive_lock(struct lock_object *lo, uint64_t *host, u_int kind, bool try)
 	lock_check(lo, kind, "lock");
 	if (kind == KIND_SX && !try)
 		kpi_no_sleep("acquisition of an sx lock");
-	if (lo->lo_owner == curthread) {
+	if (owner(lo) == curthread) {
 		KASSERT((lo->lo_opts & SX_RECURSE) != 0,
 		    ("recursion on %s \"%s\"", kind_names[kind], lo->lo_name));
 		lo->lo_recurse++;
@@ -388,7 +403,7 @@ exclusive_unlock(struct lock_object *lo, uint64_t *host, u_int kind)
 		return;
 	}
 	held_pop(lo);
-	lo->lo_owner = NULL;
+	set_owner(lo, NULL);
 	os_rwlock_unlock((struct os_rwlock *)host);
 }
 
@@ -400,7 +415,7 @@ shared_lock(struct lock_object *lo, uint64_t *host, u_int kind)
 	if (kind == KIND_SX)
 		kpi_no_sleep("acquisition of an sx lock");
 	/* A writer that waits in between would make it a deadlock. */
-	KASSERT(lo->lo_owner != curthread && !held(lo),
+	KASSERT(owner(lo) != curthread && !held(lo),
 	    ("recursion on %s \"%s\"", kind_names[kind], lo->lo_name));
 	os_rwlock_rdlock((struct os_rwlock *)host);
 	atomic_add_int(&lo->lo_shared, 1);
@@ -412,7 +427,7 @@ shared_unlock(struct lock_object *lo, uint64_t *host, u_int kind)
 {
 
 	lock_check(lo, kind, "unlock");
-	KASSERT(lo->lo_owner == NULL, ("shared unlock of %s \"%s\", held "
+	KASSERT(owner(lo) == NULL, ("shared unlock of %s \"%s\", held "
 	    "exclusively", kind_names[kind], lo->lo_name));
 	held_pop(lo);
 	atomic_subtract_int(&lo->lo_shared, 1);
@@ -472,7 +487,7 @@ void
 sx_unlock(struct sx *sx)
 {
 
-	if (sx->lock_object.lo_owner == curthread)
+	if (owner(&sx->lock_object) == curthread)
 		sx_xunlock(sx);
 	else
 		sx_sunlock(sx);
@@ -489,7 +504,7 @@ int
 sx_xlocked(const struct sx *sx)
 {
 
-	return (sx->lock_object.lo_owner == curthread);
+	return (owner(&sx->lock_object) == curthread);
 }
 
 void
@@ -552,5 +567,5 @@ int
 rw_wowned(const struct rwlock *rw)
 {
 
-	return (rw->lock_object.lo_owner == curthread);
+	return (owner(&rw->lock_object) == curthread);
 }
