@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libxengnt-host.so: preloaded, it puts the driver behind /dev/xen/gntdev
+ * and /dev/xen/gntalloc of any Linux program.
+ *
+ * An open device is a descriptor of /dev/null, so that its number, dup(2),
+ * poll(2) and close-on-exec are the system's own business.  Command words
+ * are translated as the Linuxulator module does: a full compare, else ENOTTY
+ * (REFERENCE 3.6).
+ *
+ * Include this first: open and open64 are two symbols here.
+ */
+#ifndef _PRELOAD_H_
+#define	_PRELOAD_H_
+
+#undef _FILE_OFFSET_BITS
+#undef _FORTIFY_SOURCE
+#define	_GNU_SOURCE
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "../host.h"
+#include "../os/os.h"
+
+#define	EXPORT		__attribute__((visibility("default")))
+
+/* The next definition of a function, the C library's as a rule. */
+#define	NEXT(name) ({							\
+	static __typeof__(&name) next;					\
+	if (next == NULL)						\
+		next = (__typeof__(&name))next_symbol(#name);		\
+	next;								\
+})
+void	*next_symbol(const char *name);
+
+/*
+ * table.c: which descriptors are ours.  A table entry holds a reference on
+ * its file; so does the caller of table_get().
+ */
+#define	MAX_FDS		65536
+struct file *table_get(int fd);
+struct file *table_take(int fd); /* out of the table, with its reference */
+void	table_put(int fd, struct file *);
+
+/*
+ * A child of vfork(2) runs on our memory until it executes something: what it
+ * does is not ours.
+ */
+bool	is_owner(void);
+/* The process has not begun to end. */
+bool	is_running(void);
+/* Where a thread goes that the end of the process overtakes. */
+void	stop_if_exiting(void);
+
+/* 0, or -1 with errno, of FreeBSD's error number; on 0 errno is saved. */
+int	result(int error, int saved);
+
+/* node.c: the node's name below /dev, or NULL for other people's paths. */
+const char *device_name(const char *path);
+
+#endif /* !_PRELOAD_H_ */
