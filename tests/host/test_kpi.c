@@ -145,7 +145,7 @@ test_sleep_under_sx(void **state)
 static void
 test_user_addresses(void **state)
 {
-	uint64_t word;
+	uint64_t word = 0;
 	char *p;
 
 	(void)state;
@@ -414,7 +414,7 @@ test_zeroed_pages(void **state)
 static void
 test_tasks_on_demand(void **state)
 {
-	int ran;
+	int ran = -1;
 
 	(void)state;
 	assert_int_equal(op(MOCK_TASK, NULL), 0);

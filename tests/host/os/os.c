@@ -391,7 +391,9 @@ do_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset,
 	long p;
 
 	saved = errno;
-	p = syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+	/* Whole words: these arguments have no prototype. */
+	p = syscall(SYS_mmap, addr, len, (long)prot, (long)flags, (long)fd,
+	    offset);
 	error = p == -1 ? errno : 0;
 	errno = saved;
 	if (error == 0)
@@ -455,7 +457,7 @@ os_protect(void *addr, size_t len, int prot)
 	int error, saved;
 
 	saved = errno;
-	error = syscall(SYS_mprotect, addr, len, prot) == 0 ? 0 : errno;
+	error = syscall(SYS_mprotect, addr, len, (long)prot) == 0 ? 0 : errno;
 	errno = saved;
 	return (error);
 }
@@ -523,7 +525,7 @@ os_vmessage(const char *prefix, const char *fmt, va_list ap)
 	n += vsnprintf(buf + n, sizeof(buf) - (size_t)n, fmt, ap);
 	if (n >= (int)sizeof(buf))
 		n = sizeof(buf) - 1;
-	if (syscall(SYS_write, STDERR_FILENO, buf, n) < 0)
+	if (syscall(SYS_write, STDERR_FILENO, buf, (size_t)n) < 0)
 		n = 0;	/* Nobody is left to be told. */
 	errno = saved;
 }

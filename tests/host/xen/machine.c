@@ -148,7 +148,8 @@ xen_machine_open(const char *path, struct xen_machine **mp)
 	if (st.st_size == 0 && ftruncate(m->fd, size) != 0)
 		goto fail_fd;
 	s = (struct shared *)syscall(SYS_mmap, NULL, size,
-	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->fd, 0);
+	    (long)(PROT_READ | PROT_WRITE),
+	    (long)(MAP_SHARED | MAP_NORESERVE), (long)m->fd, 0L);
 	if (s == MAP_FAILED)
 		goto fail_fd;
 	if (st.st_size != 0 && (s->magic != MAGIC || !anyone_there(s))) {
