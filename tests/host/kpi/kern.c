@@ -53,12 +53,14 @@ kpi_curthread(void)
 void
 panic(const char *fmt, ...)
 {
+	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	os_vmessage("xengnt-host: panic: ", fmt, ap);
+	__builtin_vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	os_message("aborting\n");
+	/* Driver messages have no line end, as panic(9) wants them. */
+	kpi_message("panic: %s\n", text);
 	os_abort();
 }
 
