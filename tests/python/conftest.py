@@ -9,6 +9,10 @@ import xengnttab._calls
 from tests.python.fake_library import FakeLibrary
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "dom0: boots a Linux Dom0 on Xen in QEMU")
+
+
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
     library = FakeLibrary()
