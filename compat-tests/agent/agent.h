@@ -57,6 +57,7 @@ struct agent {
 	struct sub	*subs;
 	int		 nextsub;
 	const char	*self;	/* os_self() */
+	uint8_t		*scratch; /* LINE_BYTES for arguments, page-aligned */
 };
 
 typedef int op_fn(struct agent *, int, char **, struct reply *);
@@ -104,6 +105,10 @@ void	guard_init(void);
  */
 #define	guard()		(guard_on = 1, sigsetjmp(guard_jmp, 1))
 #define	guard_off()	((void)(guard_on = 0))
+
+/* ops_mem.c */
+int	mem_read(uintptr_t, size_t, struct reply *);
+int	mem_write(uintptr_t, const uint8_t *, size_t, struct reply *);
 
 /* worker.c */
 int	worker_main(int, const char *, const char *);

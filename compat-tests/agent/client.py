@@ -19,6 +19,8 @@ from typing import Protocol
 PAGE = 4096
 # A serial line's buffers are small; longer data goes in several requests.
 CHUNK = 1024
+# Requests under way at once: a serial line's buffers hold them, the supervisor queues them.
+PIPELINE = 16
 
 
 class Transport(Protocol):
@@ -156,11 +158,14 @@ class Agent:
         else:
             raise AgentError(f"not a reply: {line!r}")
 
-    def collect(self, pending: Pending, timeout: float | None = None) -> Reply:
+    def await_answer(self, pending: Pending, timeout: float | None = None) -> None:
         while pending.seq not in self._answers:
             if self.ended is not None:
                 raise WorkerDied(_ending(self.ended), pending.request)
             self._pump(pending.request, timeout)
+
+    def collect(self, pending: Pending, timeout: float | None = None) -> Reply:
+        self.await_answer(pending, timeout)
         words = self._answers.pop(pending.seq)
         if words[0] == "ok":
             return Reply(parse_values(words[1:]))
@@ -176,6 +181,17 @@ class Agent:
 
     def call(self, request: str, timeout: float | None = None) -> Reply:
         return self.submit(request).result(timeout)
+
+    def call_all(self, requests: Sequence[str]) -> list[Reply]:
+        """Several requests that do not depend on one another, without waiting in between."""
+        replies: list[Reply] = []
+        for at in range(0, len(requests), PIPELINE):
+            pending = [self.submit(request) for request in requests[at : at + PIPELINE]]
+            # All are taken off the stream before one of them raises.
+            for item in pending:
+                self.await_answer(item)
+            replies += [item.result() for item in pending]
+        return replies
 
     def hello(self) -> dict[str, str]:
         return self.call("hello").values
@@ -241,6 +257,7 @@ class Worker:
         self.agent = agent
         self.address = address
         self.pid = pid
+        self._scratch: int | None = None
 
     def submit(self, request: str) -> Pending:
         return self.agent.submit(self.address + request)
@@ -262,6 +279,19 @@ class Worker:
     def ioctl(self, fd: int, command: str | int, address: int) -> int:
         word = command if isinstance(command, str) else f"0x{command:x}"
         return self.call(f"ioctl {fd} {word} 0x{address:x}").int("ret")
+
+    def ioctl_bytes(self, fd: int, command: str | int, data: bytes, out: int = 0) -> bytes:
+        """Performs a command on bytes in the agent's own buffer; the first ``out`` afterwards."""
+        word = command if isinstance(command, str) else f"0x{command:x}"
+        reply = self.call(f"ioctl {fd} {word} 0x{self.scratch:x} {data.hex()} {out}")
+        return reply.bytes() if out else b""
+
+    @property
+    def scratch(self) -> int:
+        """Address of the agent's own buffer."""
+        if self._scratch is None:
+            self._scratch = self.call("scratch").int("addr")
+        return self._scratch
 
     def read(self, fd: int, length: int) -> bytes:
         return self.call(f"read {fd} {length}").bytes()
@@ -371,6 +401,7 @@ class Worker:
     def exec(self) -> None:
         """Executes the agent anew in the same process."""
         self.call("exec")
+        self._scratch = None
 
     def send_fd(self, child: Worker, fd: int) -> int:
         """Passes a descriptor over a socket; its number at the receiver."""

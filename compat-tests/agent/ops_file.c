@@ -80,26 +80,47 @@ op_dup(struct agent *a, int argc, char **argv, struct reply *r)
 	return (0);
 }
 
+/*
+ * ioctl FD COMMAND ADDRESS [HEX [OUT]]: with HEX the bytes go to the address
+ * first, with OUT that many come back with the answer.  Three requests in
+ * one: under emulation a round trip costs more than the call.
+ */
 static int
 op_ioctl(struct agent *a, int argc, char **argv, struct reply *r)
 {
 	unsigned long word;
-	uint64_t arg;
+	uint64_t arg, out;
+	uint8_t *buf;
+	size_t len;
 	int fd, rc, ret;
 
 	(void)a;
-	(void)argc;
 	if ((rc = get_fd(argv[1], &fd, r)) != 0)
 		return (rc);
 	if (ioctl_word(argv[2], &word) != 0)
 		return (bad(r, "command: %.60s", argv[2]));
 	if (parse_u64(argv[3], &arg) != 0)
 		return (bad(r, "argument: %.40s", argv[3]));
+	out = 0;
+	if (argc > 5 && (parse_u64(argv[5], &out) != 0 || out > DATA_BYTES))
+		return (bad(r, "length: %.40s", argv[5]));
+	if (argc > 4) {
+		buf = malloc(DATA_BYTES);
+		if (buf == NULL)
+			return (ENOMEM);
+		if (unhex(argv[4], buf, DATA_BYTES, &len) != 0)
+			rc = bad(r, "data is not hex or too long");
+		else
+			rc = mem_write((uintptr_t)arg, buf, len, r);
+		free(buf);
+		if (rc != 0)
+			return (rc);
+	}
 	ret = ioctl(fd, word, (void *)(uintptr_t)arg);
 	if (ret < 0)
 		return (errno);
 	put(r, " ret=%d", ret);
-	return (0);
+	return (out == 0 ? 0 : mem_read((uintptr_t)arg, out, r));
 }
 
 static int
@@ -316,7 +337,7 @@ const struct op ops_file[] = {
 	{ "open", 1, 6, op_open, "DEVICE|PATH [rdwr|rdonly|wronly|cloexec|...]" },
 	{ "close", 1, 1, op_close, "FD" },
 	{ "dup", 1, 1, op_dup, "FD" },
-	{ "ioctl", 3, 3, op_ioctl, "FD COMMAND ADDRESS" },
+	{ "ioctl", 3, 5, op_ioctl, "FD COMMAND ADDRESS [HEX [OUT]]" },
 	{ "ioctl32", 3, 3, op_ioctl32, "FD 0xWORD ADDRESS" },
 	{ "read", 2, 2, op_read, "FD LENGTH" },
 	{ "write", 2, 2, op_write, "FD HEX" },

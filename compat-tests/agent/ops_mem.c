@@ -205,9 +205,10 @@ op_madvise(struct agent *a, int argc, char **argv, struct reply *r)
 
 /*
  * Plain loads and stores of 8 or 1 bytes: a page that Xen emulates (a store
- * to a read-only grant, row V4) should meet no vector instruction.
+ * to a read-only grant, row V4) should meet no vector instruction.  Not
+ * inline: their variables must not live across a guard's sigsetjmp().
  */
-static void
+static __attribute__((noinline)) void
 copy_in(uint8_t *dst, uintptr_t src, size_t len)
 {
 	uint64_t v;
@@ -220,7 +221,7 @@ copy_in(uint8_t *dst, uintptr_t src, size_t len)
 		*dst++ = *(volatile uint8_t *)src++;
 }
 
-static void
+static __attribute__((noinline)) void
 copy_out(uintptr_t dst, const uint8_t *src, size_t len)
 {
 	uint64_t v;
@@ -233,11 +234,54 @@ copy_out(uintptr_t dst, const uint8_t *src, size_t len)
 		*(volatile uint8_t *)dst++ = *src++;
 }
 
+/* Adds " data=..." of len bytes at addr; 0, ENOMEM or R_FAULT. */
+int
+mem_read(uintptr_t addr, size_t len, struct reply *r)
+{
+	uint8_t *buf;
+	int rc;
+
+	buf = malloc(DATA_BYTES);
+	if (buf == NULL)
+		return (ENOMEM);
+	rc = 0;
+	r->fault = guard();
+	if (r->fault == 0) {
+		copy_in(buf, addr, len);
+		guard_off();
+		put_hex(r, "data", buf, len);
+	} else
+		rc = R_FAULT;
+	free(buf);
+	return (rc);
+}
+
+int
+mem_write(uintptr_t addr, const uint8_t *data, size_t len, struct reply *r)
+{
+
+	if ((r->fault = guard()) != 0)
+		return (R_FAULT);
+	copy_out(addr, data, len);
+	guard_off();
+	return (0);
+}
+
+/* Where arguments may be put without a request for memory of their own. */
+static int
+op_scratch(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	(void)argc;
+	(void)argv;
+	put(r, " addr=0x%lx len=%d", (unsigned long)(uintptr_t)a->scratch,
+	    LINE_BYTES);
+	return (0);
+}
+
 static int
 op_peek(struct agent *a, int argc, char **argv, struct reply *r)
 {
 	uint64_t al[2];
-	uint8_t *buf;
 	int rc;
 
 	(void)a;
@@ -246,18 +290,7 @@ op_peek(struct agent *a, int argc, char **argv, struct reply *r)
 		return (rc);
 	if (al[1] > DATA_BYTES)
 		return (bad(r, "length: %.40s", argv[2]));
-	buf = malloc(DATA_BYTES);
-	if (buf == NULL)
-		return (ENOMEM);
-	r->fault = guard();
-	if (r->fault == 0) {
-		copy_in(buf, (uintptr_t)al[0], al[1]);
-		guard_off();
-		put_hex(r, "data", buf, al[1]);
-	} else
-		rc = R_FAULT;
-	free(buf);
-	return (rc);
+	return (mem_read((uintptr_t)al[0], al[1], r));
 }
 
 static int
@@ -277,11 +310,8 @@ op_poke(struct agent *a, int argc, char **argv, struct reply *r)
 		return (ENOMEM);
 	if (unhex(argv[2], buf, DATA_BYTES, &len) != 0)
 		rc = bad(r, "data is not hex or too long");
-	else if ((r->fault = guard()) == 0) {
-		copy_out((uintptr_t)addr, buf, len);
-		guard_off();
-	} else
-		rc = R_FAULT;
+	else
+		rc = mem_write((uintptr_t)addr, buf, len, r);
 	free(buf);
 	return (rc);
 }
@@ -369,6 +399,7 @@ const struct op ops_mem[] = {
 	{ "mprotect", 3, 3, op_mprotect, "ADDRESS LENGTH PROT" },
 	{ "mremap", 3, 5, op_mremap, "ADDRESS OLD NEW [maymove|fixed TO]" },
 	{ "madvise", 3, 3, op_madvise, "ADDRESS LENGTH ADVICE" },
+	{ "scratch", 0, 0, op_scratch, "" },
 	{ "peek", 2, 2, op_peek, "ADDRESS LENGTH" },
 	{ "poke", 2, 2, op_poke, "ADDRESS HEX" },
 	{ "fill", 3, 3, op_fill, "ADDRESS LENGTH BYTE" },

@@ -21,6 +21,12 @@
 #include "os.h"
 
 #define	SEQ_BYTES	32
+#define	PEER_QUEUE	64	/* requests that wait for the peer program */
+
+struct waiting {
+	char	 seq[SEQ_BYTES];
+	char	*text;
+};
 
 struct stream {
 	char	*buf;
@@ -38,6 +44,8 @@ struct supervisor {
 	int		 pfd;
 	struct stream	 pstream;
 	char		 pseq[SEQ_BYTES]; /* of the peer request, or empty */
+	struct waiting	 queue[PEER_QUEUE];
+	int		 nqueued;
 	bool		 done;
 };
 
@@ -247,7 +255,12 @@ ask_peer(struct supervisor *s, const char *seq, const char *text)
 	int error;
 
 	if (s->pseq[0] != '\0') {
-		say(s, "%s err EBUSY a peer request is under way", seq);
+		if (s->nqueued == PEER_QUEUE ||
+		    (s->queue[s->nqueued].text = strdup(text)) == NULL) {
+			say(s, "%s err EBUSY too many peer requests", seq);
+			return;
+		}
+		snprintf(s->queue[s->nqueued++].seq, SEQ_BYTES, "%s", seq);
 		return;
 	}
 	if (s->pfd < 0 && (error = start_peer(s)) != 0) {
@@ -267,6 +280,22 @@ ask_peer(struct supervisor *s, const char *seq, const char *text)
 			peer_gone(s, "the peer program died");
 			return;
 		}
+	}
+}
+
+/* The peer has answered or died: the next request, if one waits. */
+static void
+peer_next(struct supervisor *s)
+{
+	struct waiting next;
+
+	while (s->pseq[0] == '\0' && s->nqueued > 0) {
+		next = s->queue[0];
+		s->nqueued--;
+		memmove(&s->queue[0], &s->queue[1],
+		    (size_t)s->nqueued * sizeof(s->queue[0]));
+		ask_peer(s, next.seq, next.text);
+		free(next.text);
 	}
 }
 
@@ -479,6 +508,7 @@ supervise(const struct options *opt)
 		if (s.pfd >= 0 && p[2].revents != 0 &&
 		    !feed(&s, s.pfd, &s.pstream, peer_line))
 			peer_gone(&s, "the peer program died");
+		peer_next(&s);
 		if (p[0].revents != 0 && !feed(&s, s.in, &s.stream, handle))
 			s.done = true;
 	}

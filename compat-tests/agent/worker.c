@@ -66,8 +66,10 @@ agent_loop(struct agent *a)
 
 	line = malloc(LINE_BYTES);
 	r.buf = malloc(LINE_BYTES);
-	if (line == NULL || r.buf == NULL)
+	a->scratch = aligned_alloc(4096, LINE_BYTES);
+	if (line == NULL || r.buf == NULL || a->scratch == NULL)
 		abort();
+	memset(a->scratch, 0, LINE_BYTES);
 	while (!a->done) {
 		n = recv_line(a->in, line, LINE_BYTES, &a->passed);
 		if (n <= 0)
@@ -86,6 +88,7 @@ agent_loop(struct agent *a)
 			a->passed = -1;
 		}
 	}
+	free(a->scratch);
 	free(line);
 	free(r.buf);
 }

@@ -130,41 +130,69 @@ def registered() -> list[Case]:
     return list(_registry.values())
 
 
+@dataclass(frozen=True)
+class PeerFacts:
+    """What does not change while a helper domain lives."""
+
+    domid: int
+    pages: int
+    entries: int
+
+
 class Peer:
     """The helper domain: grants pages to the domain under test and shows what becomes of them."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, known: PeerFacts | None = None) -> None:
         self._worker = worker
+        self.facts = known or self._find()
+        self.domid = self.facts.domid
+        self.pages = self.facts.pages
+        self.entries = self.facts.entries
+        self.destroyed = False
+        self._next = 8
+
+    def _find(self) -> PeerFacts:
+        agent = self._worker.agent
         try:
-            reply = worker.agent.peer("info")
+            reply = agent.peer("info")
         except Errno as error:
             if error.word != "ENOENT":
                 raise Broken(f"helper domain: {error} {error.detail}") from error
             try:
-                reply = worker.agent.peer("new")
+                reply = agent.peer("new")
             except Errno as why:
                 raise Broken(f"cannot make the helper domain: {why} {why.detail}") from why
-        self.domid = reply.int("domid")
-        self.pages = reply.int("pages")
-        self.entries = reply.int("entries")
-        self._next = 8
+        return PeerFacts(reply.int("domid"), reply.int("pages"), reply.int("entries"))
 
-    def _ask(self, request: str) -> Mapping[str, str]:
+    def _ask_all(self, requests: Sequence[str]) -> list[Mapping[str, str]]:
         try:
-            return self._worker.agent.peer(request).values
+            replies = self._worker.agent.call_all([f"peer {request}" for request in requests])
         except Errno as error:
             raise Broken(f"helper domain: {error} {error.detail}") from error
+        return [reply.values for reply in replies]
+
+    def _ask(self, request: str) -> Mapping[str, str]:
+        return self._ask_all([request])[0]
+
+    def _grant_all(self, pages: Sequence[int], flags: int, domid: int) -> list[int]:
+        first = self._next
+        self._next += len(pages)
+        refs = list(range(first, self._next))
+        self._ask_all(
+            [
+                f"grant {ref} {page} 0x{flags:x} domid={domid}"
+                for ref, page in zip(refs, pages, strict=True)
+            ]
+        )
+        return refs
 
     def grant(self, page: int, flags: int = abi.GTF_PERMIT, domid: int = 0) -> int:
         """Grants a page to a domain; a grant reference not used before in this case."""
-        ref = self._next
-        self._next += 1
-        self._ask(f"grant {ref} {page} 0x{flags:x} domid={domid}")
-        return ref
+        return self._grant_all([page], flags, domid)[0]
 
     def grants(self, count: int, flags: int = abi.GTF_PERMIT) -> list[int]:
         """Grants the first ``count`` pages, each its own reference."""
-        return [self.grant(page, flags) for page in range(count)]
+        return self._grant_all(range(count), flags, 0)
 
     def unused_ref(self) -> int:
         ref = self._next
@@ -174,15 +202,13 @@ class Peer:
     def set_flags(self, ref: int, flags: int) -> None:
         self._ask(f"flags {ref} 0x{flags:x}")
 
+    def states(self, refs: Sequence[int]) -> list[str]:
+        """``mapped rw``, ``mapped ro`` or ``not mapped``: what Xen has noted in the entries."""
+        replies = self._ask_all([f"entry {ref}" for ref in refs])
+        return [_entry_state(int(reply["flags"], 0)) for reply in replies]
+
     def state(self, ref: int) -> str:
-        """``mapped rw``, ``mapped ro`` or ``not mapped``: what Xen has noted in the entry."""
-        flags = int(self._ask(f"entry {ref}")["flags"], 0)
-        reading, writing = flags & abi.GTF_READING, flags & abi.GTF_WRITING
-        if reading and writing:
-            return "mapped rw"
-        if reading:
-            return "mapped ro"
-        return f"only writing (0x{flags:x})" if writing else "not mapped"
+        return self.states([ref])[0]
 
     def read(self, page: int, offset: int, length: int) -> bytes:
         return bytes.fromhex(self._ask(f"read {page} {offset} {length}")["data"])
@@ -192,6 +218,16 @@ class Peer:
 
     def destroy(self) -> None:
         self._ask("destroy")
+        self.destroyed = True
+
+
+def _entry_state(flags: int) -> str:
+    reading, writing = flags & abi.GTF_READING, flags & abi.GTF_WRITING
+    if reading and writing:
+        return "mapped rw"
+    if reading:
+        return "mapped ro"
+    return f"only writing (0x{flags:x})" if writing else "not mapped"
 
 
 @dataclass
@@ -201,6 +237,8 @@ class Context:
     worker: Worker
     target: Host
     checks: list[Check] = field(default_factory=list)
+    # The helper domain that an earlier case left, clean.
+    known_peer: PeerFacts | None = None
     _peer: Peer | None = None
     _args: dict[str, int] = field(default_factory=dict)
     # Limits to put back, whatever becomes of the case.
@@ -210,12 +248,13 @@ class Context:
     def peer(self) -> Peer:
         if self._peer is None:
             self.need("peer")
-            self._peer = Peer(self.worker)
+            self._peer = Peer(self.worker, self.known_peer)
         return self._peer
 
     @property
-    def used_peer(self) -> bool:
-        return self._peer is not None
+    def used_peer(self) -> Peer | None:
+        """The helper domain if the case has asked for it."""
+        return self._peer
 
     def need(self, capability: str) -> None:
         reason = self.target.reason_against(capability)
@@ -376,36 +415,41 @@ class Gntdev(_Device):
         return self.map_grants([(domid, ref) for ref in refs])
 
     def map_grants(self, grants: Sequence[tuple[int, int]]) -> int:
-        return self.worker.u64(self.ioctl(abi.MAP_GRANT_REF, abi.pack_map(grants)) + 8)
+        data = abi.pack_map(grants)
+        if len(data) > PAGE:
+            return self.worker.u64(self.ioctl(abi.MAP_GRANT_REF, data) + 8)
+        back = self.worker.ioctl_bytes(self.fd, abi.MAP_GRANT_REF, data, abi.MAP.size)
+        return int(abi.MAP.unpack(back)[2])
 
     def map_any(self, count: int = 1) -> int:
         """A request that is never mmapped: nobody looks at its references (row M7)."""
         return self.map_grants([(1, 8)] * count)
 
     def unmap(self, index: int, count: int) -> None:
-        self.ioctl(abi.UNMAP_GRANT_REF, abi.UNMAP.pack(index, count, 0))
+        data = abi.UNMAP.pack(index, count, 0)
+        self.worker.ioctl_bytes(self.fd, abi.UNMAP_GRANT_REF, data)
 
     def offset(self, address: int) -> tuple[int, int]:
         """GET_OFFSET_FOR_VADDR: offset and count."""
-        at = self.ioctl(abi.GET_OFFSET_FOR_VADDR, abi.OFFSET.pack(address, 0, 0, 0))
-        return self.worker.u64(at + 8), self.worker.u32(at + 16)
+        data = abi.OFFSET.pack(address, 0, 0, 0)
+        back = self.worker.ioctl_bytes(self.fd, abi.GET_OFFSET_FOR_VADDR, data, len(data))
+        _, offset, count, _ = abi.OFFSET.unpack(back)
+        return offset, count
 
     def notify(self, index: int, action: int = abi.CLEAR_BYTE, port: int = 0) -> None:
-        self.ioctl(abi.SET_UNMAP_NOTIFY, abi.NOTIFY.pack(index, action, port))
+        data = abi.NOTIFY.pack(index, action, port)
+        self.worker.ioctl_bytes(self.fd, abi.SET_UNMAP_NOTIFY, data)
 
     def copy(self, *segments: abi.Segment) -> list[int]:
         """GRANT_COPY; the status of each segment."""
-        data = b"".join(segment.pack() for segment in segments)
-        array = self.worker.alloc(max(len(data), PAGE))
-        self.worker.poke(array, data)
-        self.ioctl(abi.GRANT_COPY, abi.COPY.pack(len(segments), array))
+        # The array follows the struct that points to it.
+        array = self.worker.scratch + abi.COPY.size
+        data = abi.COPY.pack(len(segments), array)
+        data += b"".join(segment.pack() for segment in segments)
+        back = self.worker.ioctl_bytes(self.fd, abi.GRANT_COPY, data, len(data))
         return [
-            int.from_bytes(
-                self.worker.peek(array + n * abi.SEGMENT_SIZE + abi.SEGMENT_STATUS, 2),
-                "little",
-                signed=True,
-            )
-            for n in range(len(segments))
+            int.from_bytes(back[at : at + 2], "little", signed=True)
+            for at in range(abi.COPY.size + abi.SEGMENT_STATUS, len(back), abi.SEGMENT_SIZE)
         ]
 
 
@@ -417,17 +461,20 @@ class Gntalloc(_Device):
         self, count: int = 1, domid: int = 0, flags: int = abi.WRITABLE
     ) -> tuple[int, list[int]]:
         """ALLOC_GREF: index and grant references."""
-        data = abi.ALLOC.pack(domid, flags, count, 0, 0).ljust(abi.ALLOC_IDS + 4 * count, b"\0")
-        at = self.ioctl(abi.ALLOC_GREF, data)
-        ids = self.worker.peek(at + abi.ALLOC_IDS, 4 * count) if count else b""
+        size = max(abi.ALLOC.size, abi.ALLOC_IDS + 4 * count)
+        data = abi.ALLOC.pack(domid, flags, count, 0, 0)
+        back = self.worker.ioctl_bytes(self.fd, abi.ALLOC_GREF, data, size)
+        ids = back[abi.ALLOC_IDS : abi.ALLOC_IDS + 4 * count]
         refs = [int.from_bytes(ids[n : n + 4], "little") for n in range(0, len(ids), 4)]
-        return self.worker.u64(at + 8), refs
+        return int(abi.ALLOC.unpack(back[: abi.ALLOC.size])[3]), refs
 
     def dealloc(self, index: int, count: int) -> None:
-        self.ioctl(abi.DEALLOC_GREF, abi.DEALLOC.pack(index, count))
+        data = abi.DEALLOC.pack(index, count)
+        self.worker.ioctl_bytes(self.fd, abi.DEALLOC_GREF, data)
 
     def notify(self, index: int, action: int = abi.CLEAR_BYTE, port: int = 0) -> None:
-        self.ioctl(abi.GNTALLOC_SET_UNMAP_NOTIFY, abi.NOTIFY.pack(index, action, port))
+        data = abi.NOTIFY.pack(index, action, port)
+        self.worker.ioctl_bytes(self.fd, abi.GNTALLOC_SET_UNMAP_NOTIFY, data)
 
 
 class Loop:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from agent.client import PAGE
 
 from . import abi
-from .framework import Context, Loop, case, section
+from .framework import Context, Gntalloc, Gntdev, Loop, case, section
 
 section("2.1 open, close, descriptors")
 
@@ -296,7 +296,7 @@ def piece_holds(t: Context) -> None:
     t.expect(t.peer.state(refs[0]), "mapped rw", "first page, munmapped", {"K7": "not mapped"})
     t.expect(t.peer.state(refs[1]), "mapped rw", "middle page, still mmapped")
     t.worker.munmap(address + PAGE, PAGE)
-    t.expect([t.peer.state(ref) for ref in refs], ["not mapped"] * 3, "all pages at the end")
+    t.expect(t.peer.states(refs), ["not mapped"] * 3, "all pages at the end")
 
 
 @case(
@@ -405,11 +405,8 @@ def passed(t: Context) -> None:
 
 def _dies_with_mapping(t: Context, end: str) -> None:
     child = t.worker.fork()
-    dev = t.gntdev().via(child)
     refs = t.peer.grants(2)
-    dev.worker.close(dev.fd)
-    t.worker.close(dev.fd)
-    dev = dev.via(child, child.open("gntdev"))
+    dev = Gntdev(t, child, child.open("gntdev"))
     first = dev.map([refs[0]])
     second = dev.map([refs[1]])
     dev.mmap(1, first)
@@ -422,7 +419,7 @@ def _dies_with_mapping(t: Context, end: str) -> None:
     else:
         t.worker.kill(child, end)
         t.expect(t.worker.wait(child), end, "how the child ended")
-    t.expect([t.peer.state(ref) for ref in refs], ["not mapped"] * 2, "entries after the end")
+    t.expect(t.peer.states(refs), ["not mapped"] * 2, "entries after the end")
 
 
 @case("exit.releases-grants", ["O11"], "process exit unmaps everything", needs=["fork"])
@@ -444,8 +441,7 @@ def exit_ends(t: Context) -> None:
     """A wrong kernel leaves pages granted that nobody owns."""
     loop = Loop(t)
     child = t.worker.fork()
-    dev = t.gntalloc()
-    mine = dev.via(child, child.open("gntalloc"))
+    mine = Gntalloc(t, child, child.open("gntalloc"))
     index, refs = mine.alloc(2)
     mine.mmap(1, index)
     t.expect([loop.granted(ref) for ref in refs], ["granted"] * 2, "before the exit")

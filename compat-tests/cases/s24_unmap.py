@@ -80,7 +80,7 @@ def count_small(t: Context) -> None:
     """A wrong kernel unmaps a part, or all of it."""
     dev, index, _, refs = t.mapped(3)
     t.refused("ENOENT", "2 of 3", dev.unmap, index, 2)
-    t.expect([t.peer.state(ref) for ref in refs], ["mapped rw"] * 3, "entries")
+    t.expect(t.peer.states(refs), ["mapped rw"] * 3, "entries")
     t.accepted("3 of 3", dev.unmap, index, 3)
 
 
@@ -111,13 +111,13 @@ def after_munmap(t: Context) -> None:
     dev, index, address, refs = t.mapped(2)
     t.worker.munmap(address, 2 * PAGE)
     t.expect(
-        [t.peer.state(ref) for ref in refs],
+        t.peer.states(refs),
         ["mapped rw"] * 2,
         "entries after munmap",
         {"K7": ["not mapped"] * 2},
     )
     t.accepted("UNMAP", dev.unmap, index, 2)
-    t.expect([t.peer.state(ref) for ref in refs], ["not mapped"] * 2, "entries after UNMAP")
+    t.expect(t.peer.states(refs), ["not mapped"] * 2, "entries after UNMAP")
 
 
 @case("unmap.never-mapped", ["U5"], "UNMAP of a map that was never mmapped")
@@ -155,7 +155,7 @@ def while_split(t: Context) -> None:
     dev.unmap(index, 3)
     t.worker.munmap(address + PAGE, PAGE)
     t.expect(
-        [t.peer.state(ref) for ref in refs],
+        t.peer.states(refs),
         ["mapped rw"] * 3,
         "middle page munmapped",
         {"K7": ["mapped rw", "not mapped", "mapped rw"]},
@@ -163,7 +163,7 @@ def while_split(t: Context) -> None:
     t.worker.munmap(address, PAGE)
     t.expect(t.peer.state(refs[2]), "mapped rw", "last page, first one munmapped too")
     t.worker.munmap(address + 2 * PAGE, PAGE)
-    t.expect([t.peer.state(ref) for ref in refs], ["not mapped"] * 3, "all munmapped")
+    t.expect(t.peer.states(refs), ["not mapped"] * 3, "all munmapped")
 
 
 @case("unmap.index-free-at-once", ["U6"], "the index can be used again while the old mapping lives")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from .base import Setting, Target, TargetMissing
 
@@ -21,7 +22,7 @@ class Entry:
     slow: bool = True
 
 
-def _linux(kind: str) -> Callable[[Setting], Target]:
+def _linux(kind: Literal["pv", "pvh"]) -> Callable[[Setting], Target]:
     def make(setting: Setting) -> Target:
         from .linux_dom0 import LinuxDom0Target
 

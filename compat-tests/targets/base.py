@@ -17,6 +17,7 @@ from cases.framework import (
     Check,
     Context,
     NotApplicable,
+    PeerFacts,
     Skip,
     Status,
     Stop,
@@ -58,6 +59,8 @@ class Target(ABC):
         self.setting = setting
         self.facts: dict[str, str] = {}
         self._lacks: dict[str, str] = {}
+        # The helper domain, as long as it is known to be there and clean.
+        self.peer: PeerFacts | None = None
 
     def reason_against(self, capability: str) -> str | None:
         return self._lacks.get(capability)
@@ -131,7 +134,7 @@ class Target(ABC):
             worker = agent.begin(case.id)
         except (AgentError, Errno) as error:
             return Cell(Status.ERROR, detail=f"cannot begin: {error}")
-        context = Context(worker, self)
+        context = Context(worker, self, known_peer=self.peer)
         status, detail = self._perform(case, context)
         died = agent.ended
         try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 from agent.client import Agent, Errno, Worker
 from cases.framework import Case, Context
@@ -34,7 +35,7 @@ class _Control:
 class LinuxDom0Target(Target):
     gone = (vm.Hung, vm.Died)
 
-    def __init__(self, kind: str, setting: Setting) -> None:
+    def __init__(self, kind: Literal["pv", "pvh"], setting: Setting) -> None:
         super().__init__(setting)
         self.kind = kind
         self.name = f"linux-{kind}"
@@ -47,7 +48,11 @@ class LinuxDom0Target(Target):
     def _files(self) -> list[image.File]:
         where = self.setting.build / "compat-tests/agent"
         files = []
-        for name, path in ((image.AGENT, "xengnt-agent"), (image.PEER, "xengnt-peer")):
+        for name, path in (
+            (image.AGENT, "xengnt-agent"),
+            (image.PEER, "xengnt-peer"),
+            (image.RELAY, "xengnt-relay"),
+        ):
             found = next((p for p in (where / path, where / "peer" / path) if p.is_file()), None)
             if found is None:
                 raise TargetMissing(f"{self.name}: {where / path} is not built (./dev build)")
@@ -111,6 +116,7 @@ class LinuxDom0Target(Target):
 
     def stop(self) -> None:
         machine, self._machine, self._agent = self._machine, None, None
+        self.peer = None
         if machine is not None:
             machine.__exit__(None, None, None)
 
@@ -128,8 +134,9 @@ class LinuxDom0Target(Target):
         wrong = []
         if ended != "exit 0":
             wrong.append(f"the worker ended with {ended}")
-        if context.used_peer:
+        if context.used_peer is not None:
             wrong += self._clear_peer()
+            self.peer = None if wrong or context.used_peer.destroyed else context.used_peer.facts
         assert self._machine is not None
         wrong += excerpt(self._machine.alarms_since(self._mark), case.allow)
         return "; ".join(wrong) or None
