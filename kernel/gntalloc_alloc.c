@@ -16,6 +16,9 @@
 /* Linux cannot get a buffer for the references of more (row A2). */
 #define	ALLOC_MAX	1048576
 
+/* References are copied out this many at a time. */
+#define	COPYOUT_IDS	64
+
 static void
 grefs_rele(struct gntalloc_grefs *grefs)
 {
@@ -25,14 +28,40 @@ grefs_rele(struct gntalloc_grefs *grefs)
 		gntalloc_gref_rele(gref);
 }
 
-/* REFERENCE 2.10; the order of the checks is the order of its rows. */
+/* The references of the grefs, in order, to the array behind the struct. */
+static int
+copyout_ids(struct gntalloc_grefs *grefs, char *uids)
+{
+	grant_ref_t ids[COPYOUT_IDS];
+	struct gntalloc_gref *gref;
+	u_int n;
+	int error;
+
+	n = 0;
+	error = 0;
+	TAILQ_FOREACH(gref, grefs, link) {
+		ids[n++] = gref->ref;
+		if (n < COPYOUT_IDS && TAILQ_NEXT(gref, link) != NULL)
+			continue;
+		error = copyout(ids, uids, n * sizeof(ids[0]));
+		if (error != 0)
+			break;
+		uids += n * sizeof(ids[0]);
+		n = 0;
+	}
+	return (error);
+}
+
+/*
+ * REFERENCE 2.10; the order of the checks is that of its rows, but that
+ * Linux was seen to look at the limit (A3) before its buffer (A2).
+ */
 int
 gntalloc_ioctl_alloc(struct xengnt_file *file, char *uarg)
 {
 	struct ioctl_gntalloc_alloc_gref op;
 	struct gntalloc_grefs grefs;
 	struct gntalloc_gref *gref;
-	grant_ref_t *ids;
 	uint64_t page;
 	uint32_t i;
 	int error;
@@ -40,11 +69,14 @@ gntalloc_ioctl_alloc(struct xengnt_file *file, char *uarg)
 	error = copyin(uarg, &op, sizeof(op));
 	if (error != 0)
 		return (error);
-	if (op.count > ALLOC_MAX)
-		return (ENOMEM);
 	error = gntalloc_reserve(op.count);
 	if (error != 0)
 		return (error);
+
+	if (op.count > ALLOC_MAX) {
+		gntalloc_unreserve(op.count);
+		return (ENOMEM);
+	}
 
 	/* From here on the indices are spent, whatever happens (A4, A5). */
 	sx_xlock(&file->lock);
@@ -54,7 +86,6 @@ gntalloc_ioctl_alloc(struct xengnt_file *file, char *uarg)
 	op.index = ptoa(page);
 
 	TAILQ_INIT(&grefs);
-	ids = mallocarray(op.count, sizeof(ids[0]), M_XENGNT, M_WAITOK);
 	for (i = 0; i < op.count; i++) {
 		error = gntalloc_gref_create(op.domid,
 		    (op.flags & GNTALLOC_FLAG_WRITABLE) == 0, &gref);
@@ -62,25 +93,24 @@ gntalloc_ioctl_alloc(struct xengnt_file *file, char *uarg)
 			/* The created ones give back their own share. */
 			gntalloc_unreserve(op.count - i);
 			grefs_rele(&grefs);
-			goto out;
+			return (error);
 		}
 		gref->range.start = page + i;
 		TAILQ_INSERT_TAIL(&grefs, gref, link);
-		ids[i] = gref->ref;
 	}
+
+	/*
+	 * The lock keeps them together until their references are told.  A
+	 * fault leaves them allocated, until close (row A6).
+	 */
 	sx_xlock(&file->lock);
 	TAILQ_FOREACH(gref, &grefs, link)
 		xengnt_index_insert(&file->ranges, &gref->range);
-	sx_xunlock(&file->lock);
-
-	/* A fault leaves them allocated, until close (row A6). */
 	error = copyout(&op, uarg, sizeof(op));
-	if (error == 0 && op.count != 0)
-		error = copyout(ids,
-		    uarg + offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids),
-		    op.count * sizeof(ids[0]));
-out:
-	free(ids, M_XENGNT);
+	if (error == 0)
+		error = copyout_ids(&grefs, uarg +
+		    offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids));
+	sx_xunlock(&file->lock);
 	return (error);
 }
 
