@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * xengnt-relay: a 16550 serial port, driven from user space, as standard
+ * input and output of a program.
+ *
+ *	xengnt-relay PORT PROGRAM [ARGUMENT...]
+ *
+ * The control channel of a Dom0 under test.  The kernel's own driver is no
+ * good for it: a PVH Dom0 without an IOMMU gets no interrupt of a physical
+ * device, and where there are interrupts (or timers), each of them costs more
+ * under emulation than the bytes it brings.  So the port is polled without a
+ * pause, at idle priority: the program runs whenever it can.  QEMU sends a
+ * byte as soon as it is written, so that an answer is one burst.
+ */
+#include <sys/io.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <err.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define	UART_DATA	0		/* the divisor latch is not shown */
+#define	UART_IER	1
+#define	UART_FCR	2
+#define	UART_LCR	3
+#define	UART_MCR	4
+#define	UART_LSR	5
+#define	LSR_DATA_READY	0x01
+#define	LSR_THR_EMPTY	0x20
+#define	FIFO_BYTES	16u
+
+/* Looks at the port without a byte before the machine may rest. */
+#define	IDLE_LOOKS	100000u
+#define	IDLE_NS		10000000
+/* Looks at the port per look at the program. */
+#define	LOOKS		4
+/* Looks without a byte after which even half a line is passed on. */
+#define	HALF_LINE_LOOKS	2000u
+
+static unsigned short port;
+
+static void
+rest(long ns)
+{
+	struct timespec ts = { .tv_nsec = ns };
+
+	nanosleep(&ts, NULL);
+}
+
+/*
+ * What has arrived.  Every access costs a PV Dom0 a trap into Xen, a string
+ * instruction costs one trap for all its bytes; so read a whole FIFO whatever
+ * is in it.  QEMU answers 0 for what is not there, and the protocol is text.
+ */
+static size_t
+receive(unsigned char *buf, size_t size)
+{
+	unsigned char fifo[FIFO_BYTES];
+	size_t i, n;
+	int looks;
+
+	for (n = 0, looks = 0; n + FIFO_BYTES <= size && looks < LOOKS; looks++) {
+		if ((inb(port + UART_LSR) & LSR_DATA_READY) == 0)
+			continue;
+		insb(port + UART_DATA, fifo, FIFO_BYTES);
+		for (i = 0; i < FIFO_BYTES; i++) {
+			if (fifo[i] != '\0')
+				buf[n++] = fifo[i];
+		}
+		looks = 0;
+	}
+	return (n);
+}
+
+static void
+transmit(const unsigned char *buf, size_t size)
+{
+	size_t n;
+
+	for (; size > 0; buf += n, size -= n) {
+		/* Not empty only while nobody reads the other end. */
+		while ((inb(port + UART_LSR) & LSR_THR_EMPTY) == 0)
+			rest(1000000);
+		n = size < FIFO_BYTES ? size : FIFO_BYTES;
+		outsb(port + UART_DATA, buf, n);
+	}
+}
+
+static int
+start(char **argv)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		err(1, "socketpair");
+	pid = fork();
+	if (pid == -1)
+		err(1, "fork");
+	if (pid == 0) {
+		if (dup2(pair[1], 0) == -1 || dup2(pair[1], 1) == -1)
+			err(127, "dup2");
+		execv(argv[0], argv);
+		err(127, "%s", argv[0]);
+	}
+	close(pair[1]);
+	return (pair[0]);
+}
+
+/* Passes bytes on until the program has closed its end. */
+static void
+relay(int fd)
+{
+	static unsigned char in[4096], out[4096];
+	unsigned idle;
+	size_t got, have;
+	ssize_t n;
+
+	for (have = 0, idle = 0;;) {
+		got = receive(in + have, sizeof(in) - have);
+		have += got;
+		if (got != 0)
+			idle = 0;
+		/* Bytes come singly: whole lines spare the program much. */
+		if (have != 0 && (in[have - 1] == '\n' ||
+		    have + FIFO_BYTES > sizeof(in) || idle > HALF_LINE_LOOKS)) {
+			if (send(fd, in, have, MSG_NOSIGNAL) == -1)
+				return;
+			have = 0;
+			sched_yield();
+		}
+		if (have != 0 && got != 0)
+			continue;
+		n = recv(fd, out, sizeof(out), MSG_DONTWAIT);
+		if (n > 0) {
+			transmit(out, (size_t)n);
+			idle = 0;
+		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+			return;
+		}
+		if (++idle > IDLE_LOOKS)
+			rest(IDLE_NS);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct sched_param none = { 0 };
+	unsigned long value;
+	char *end;
+	int fd, status;
+
+	if (argc < 3)
+		errx(2, "usage: xengnt-relay PORT PROGRAM [ARGUMENT...]");
+	value = strtoul(argv[1], &end, 0);
+	if (*end != '\0' || value == 0 || value > 0xfff8)
+		errx(2, "%s: not an I/O port", argv[1]);
+	port = (unsigned short)value;
+	if (ioperm(port, 8, 1) != 0)
+		err(1, "ioperm 0x%x", port);
+	if (inb(port + UART_LSR) == 0xff)
+		errx(1, "no serial port at 0x%x", port);
+	outb(0, port + UART_IER);
+	outb(0x03, port + UART_LCR);		/* 8 bits, no parity */
+	/* QEMU hands over as many bytes at once as would trigger. */
+	outb(0xc7, port + UART_FCR);
+	outb(0x03, port + UART_MCR);		/* DTR, RTS */
+	if (sched_setscheduler(0, SCHED_IDLE | SCHED_RESET_ON_FORK, &none) != 0)
+		warn("sched_setscheduler");
+
+	for (;;) {
+		fd = start(argv + 2);
+		relay(fd);
+		close(fd);
+		status = 0;
+		if (wait(&status) != -1)
+			warnx("%s ended with %s %d, starting it again", argv[2],
+			    WIFSIGNALED(status) ? "signal" : "status",
+			    WIFSIGNALED(status) ? WTERMSIG(status) :
+			    WEXITSTATUS(status));
+		rest(500000000);
+	}
+}

@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Find, download and unpack the Debian packages that the Dom0 virtual machines are made of.
+
+Nothing is installed and no version is fixed: the names come from what this machine's package index
+offers (Debian 12: ``xen-hypervisor-4.17-amd64``, Debian 13: another one), so that a mirror which
+drops superseded versions does no harm.  Unpacked files live under
+``CACHE/packages/NAME_VERSION/``; once they are there no network is needed, and when the index is
+missing or its version cannot be fetched the newest unpacked one is used.
+
+The work is done by ``apt-cache``, ``apt-get download`` and ``dpkg-deb``, which need no root.
+A foreign index can be used through apt's own ``APT_CONFIG`` variable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import json
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import TestbedError
+
+Progress = Callable[[str], None]
+
+#: Modules that the tests need; "xen-" names as Debian spells the files.  Built-in ones are fine too.
+MODULES = ("xen-evtchn", "xen-privcmd", "xenfs", "xen-gntdev", "xen-gntalloc")
+
+_HYPERVISOR = re.compile(r"xen-hypervisor-(\d+(?:\.\d+)*)-amd64")
+_KERNEL = re.compile(r"\b(linux-image-\d[^\s,|(]*-amd64)\b")
+_MODULE_FILE = re.compile(r"(?:^|/)lib/modules/([^/]+)/(.+)$")
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package as the index offers it."""
+
+    name: str
+    version: str
+
+    @property
+    def slug(self) -> str:
+        """Directory name in the cache."""
+        return f"{self.name}_{self.version.replace(':', '%3a').replace('/', '_')}"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The unpacked files a Dom0 boots from."""
+
+    xen: Path  # ELF image, decompressed
+    xen_version: str
+    kernel: Path  # vmlinux ELF when it could be unwrapped, else the bzImage
+    kernel_release: str
+    kernel_version: str
+    modules: tuple[Path, ...]  # decompressed .ko files in load order
+    busybox: Path
+    notes: tuple[str, ...] = ()
+
+
+def _run(argv: list[str], cwd: Path | None = None) -> str:
+    env = dict(os.environ, LC_ALL="C.UTF-8")
+    try:
+        done = subprocess.run(argv, cwd=cwd, env=env, text=True, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise TestbedError(f"{argv[0]} not found: the testbed needs Debian's apt and dpkg") from None
+    if done.returncode != 0:
+        lines = [ln for ln in done.stderr.splitlines() if ln.strip()]
+        errors = [ln for ln in lines if ln.startswith("E:")] or lines or ["no message"]
+        raise TestbedError(f"{' '.join(argv)}: {errors[0]}")
+    return done.stdout
+
+
+def _candidate(name: str) -> dict[str, str]:
+    """Fields of the version that apt would take; {} when the index does not know the name."""
+    try:
+        text = _run(["apt-cache", "show", "--no-all-versions", name])
+    except TestbedError:
+        return {}
+    fields: dict[str, str] = {}
+    for line in text.split("\n\n", 1)[0].splitlines():
+        key, colon, value = line.partition(":")
+        if colon and not line.startswith(" "):
+            fields[key] = value.strip()
+    # A package that is installed but offered nowhere has no Filename: it cannot be downloaded.
+    return fields if "Filename" in fields else {}
+
+
+def _version_key(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text))
+
+
+def find_hypervisor() -> Package:
+    """The newest hypervisor the index offers."""
+    names = _run(["apt-cache", "pkgnames", "xen-hypervisor-"]).split()
+    found = [(m[1], name) for name in names if (m := _HYPERVISOR.fullmatch(name))]
+    for _, name in sorted(found, key=lambda item: _version_key(item[0]), reverse=True):
+        if fields := _candidate(name):
+            return Package(name, fields["Version"])
+    raise TestbedError(
+        "package xen-hypervisor-*-amd64 is not in the package index: run apt-get update"
+    )
+
+
+def find_kernel() -> Package:
+    """The kernel image that ``linux-image-amd64`` depends on."""
+    meta = _candidate("linux-image-amd64")
+    match = _KERNEL.search(meta.get("Depends", ""))
+    if match is None:
+        raise TestbedError("package linux-image-amd64 is not in the package index: run apt-get update")
+    fields = _candidate(match[1])
+    if not fields:
+        raise TestbedError(f"package {match[1]} is not in the package index: run apt-get update")
+    return Package(match[1], fields["Version"])
+
+
+def find_busybox() -> Package:
+    """Debian's statically linked busybox."""
+    fields = _candidate("busybox-static")
+    if not fields:
+        raise TestbedError("package busybox-static is not in the package index: run apt-get update")
+    return Package("busybox-static", fields["Version"])
+
+
+_FINDERS: dict[str, Callable[[], Package]] = {
+    "hypervisor": find_hypervisor,
+    "kernel": find_kernel,
+    "busybox": find_busybox,
+}
+
+
+# ---------------------------------------------------------------- unpacking
+
+
+def _wanted_hypervisor(path: str) -> bool:
+    return re.fullmatch(r"boot/xen-[^/]+-amd64(\.gz|\.efi)?", path) is not None
+
+
+def _wanted_kernel(path: str) -> bool:
+    if path.startswith("boot/vmlinuz-"):
+        return True
+    match = _MODULE_FILE.search(path)
+    if match is None:
+        return False
+    inside = match[2]
+    return inside in ("modules.builtin", "modules.order") or inside.startswith("kernel/drivers/xen/")
+
+
+def _wanted_busybox(path: str) -> bool:
+    return path in ("bin/busybox", "usr/bin/busybox")
+
+
+_WANTED: dict[str, Callable[[str], bool]] = {
+    "hypervisor": _wanted_hypervisor,
+    "kernel": _wanted_kernel,
+    "busybox": _wanted_busybox,
+}
+
+
+def _unpack(deb: Path, into: Path, wanted: Callable[[str], bool]) -> None:
+    """Extract the wanted regular files only (a kernel package is 400 MB unpacked)."""
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as proc:
+        assert proc.stdout is not None and proc.stderr is not None
+        try:
+            with tarfile.open(fileobj=proc.stdout, mode="r|") as archive:
+                for member in archive:
+                    name = os.path.normpath(member.name)
+                    if not member.isreg() or name.startswith(("/", "..")) or not wanted(name):
+                        continue
+                    source = archive.extractfile(member)
+                    assert source is not None
+                    target = into / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with target.open("wb") as out:
+                        shutil.copyfileobj(source, out, 1 << 20)
+                    target.chmod(0o644)
+        except tarfile.TarError as exc:
+            raise TestbedError(f"{deb.name}: damaged package: {exc}") from None
+        proc.stdout.read()
+        if proc.wait() != 0:
+            message = proc.stderr.read().decode(errors="replace").strip().splitlines()
+            raise TestbedError(f"{deb.name}: {message[0] if message else 'dpkg-deb failed'}")
+
+
+def _fetch(package: Package, kind: str, root: Path, progress: Progress) -> Path:
+    """Directory with the unpacked package, downloading it when it is not there yet."""
+    target = root / package.slug
+    if (target / ".complete").exists():
+        return target
+    progress(f"downloading {package.name} {package.version}")
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".get-", dir=root) as tmp:
+        scratch = Path(tmp)
+        # apt's sandbox user cannot write there; running as the calling user is what we want.
+        argv = ["apt-get", "-q", "download", f"{package.name}={package.version}"]
+        if os.geteuid() == 0:
+            argv[1:1] = ["-o", "APT::Sandbox::User=root"]
+        _run(argv, cwd=scratch)
+        debs = list(scratch.glob("*.deb"))
+        if len(debs) != 1:
+            raise TestbedError(f"apt-get download {package.name} produced {len(debs)} files, not 1")
+        progress(f"unpacking {package.name}")
+        tree = scratch / "tree"
+        tree.mkdir()
+        _unpack(debs[0], tree, _WANTED[kind])
+        (tree / ".package.json").write_text(
+            json.dumps({"kind": kind, "name": package.name, "version": package.version})
+        )
+        (tree / ".complete").write_text("")
+        shutil.rmtree(target, ignore_errors=True)
+        tree.rename(target)
+    return target
+
+
+def _newest_unpacked(kind: str, root: Path) -> Path | None:
+    """The most recently unpacked package of a kind: what a machine without an index still has."""
+    best: tuple[float, Path] | None = None
+    for note in root.glob("*/.package.json"):
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(note.read_text())["kind"] != kind:
+                continue
+            if not (note.parent / ".complete").exists():
+                continue
+            key = (note.stat().st_mtime, note.parent)
+            best = key if best is None or key > best else best
+    return best[1] if best else None
+
+
+def _index_stamp() -> str:
+    """Changes when the package index or the sources may have changed: asking apt costs seconds."""
+    parts = [os.environ.get("APT_CONFIG", "")]
+    for place in ("/var/lib/apt/lists", "/var/lib/dpkg/status", "/etc/apt/sources.list",
+                  "/etc/apt/sources.list.d"):
+        with contextlib.suppress(OSError):
+            parts.append(f"{place}:{os.stat(place).st_mtime_ns}")
+    with contextlib.suppress(OSError):
+        parts.append(str(sorted((e.name, e.stat().st_mtime_ns)
+                                for e in os.scandir("/var/lib/apt/lists") if e.is_file())))
+    return "|".join(parts)
+
+
+def _obtain(kind: str, root: Path, progress: Progress) -> tuple[Path, list[str]]:
+    """Unpacked directory of a package kind plus remarks for the report."""
+    try:
+        try:
+            return _fetch(_FINDERS[kind](), kind, root, progress), []
+        except TestbedError:
+            if os.geteuid() != 0:
+                raise
+            # A stale index names versions that the mirror has dropped: refresh it once.
+            progress("refreshing the package index")
+            _run(["apt-get", "-q", "update"])
+            return _fetch(_FINDERS[kind](), kind, root, progress), []
+    except TestbedError as exc:
+        fallback = _newest_unpacked(kind, root)
+        if fallback is None:
+            raise
+        return fallback, [f"{kind}: using the cached {fallback.name} ({exc})"]
+
+
+# ---------------------------------------------------------------- what is inside
+
+
+def decompress(data: bytes, name: str) -> bytes:
+    """Contents of a gzip, xz or zstd stream; the data itself when it is none of these."""
+    if data[:2] == b"\x1f\x8b":
+        import gzip
+
+        return gzip.decompress(data)
+    if data[:6] == b"\xfd7zXZ\0":
+        return lzma.LZMADecompressor().decompress(data)
+    if data[:4] == b"\x28\xb5\x2f\xfd":
+        try:
+            done = subprocess.run(["zstd", "-dcq"], input=data, capture_output=True, check=False)
+        except FileNotFoundError:
+            raise TestbedError(f"{name} is compressed with zstd: install package zstd") from None
+        if not done.stdout:
+            raise TestbedError(f"{name}: zstd: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout
+    return data
+
+
+def unwrap_kernel(image: bytes) -> bytes | None:
+    """The vmlinux ELF inside a bzImage, or None when its payload cannot be read here.
+
+    Xen would decompress the payload itself, but under emulation that takes seconds of every boot.
+    """
+    if image[0x202:0x206] != b"HdrS":
+        return None
+    sectors = image[0x1F1] or 4
+    offset = int.from_bytes(image[0x248:0x24C], "little")
+    length = int.from_bytes(image[0x24C:0x250], "little")
+    start = (sectors + 1) * 512 + offset
+    payload = image[start : start + length]
+    try:
+        plain = decompress(payload, "kernel")
+    except (TestbedError, lzma.LZMAError, OSError, EOFError):
+        return None
+    return plain if plain[:4] == b"\x7fELF" else None
+
+
+def _module_name(path: str) -> str:
+    return re.sub(r"\.ko(\.\w+)?$", "", path.rsplit("/", 1)[-1]).replace("-", "_")
+
+
+def _module_depends(data: bytes) -> list[str]:
+    """Names from a module's own ``depends=`` (packages ship no modules.dep; depmod makes it)."""
+    match = re.search(rb"\0depends=([^\0]*)\0", data)
+    return [name for name in match[1].decode().split(",") if name] if match else []
+
+
+def _load_order(tree: Path, out: Path) -> tuple[str, tuple[Path, ...]]:
+    """Kernel release, and the needed modules decompressed into `out` so that each follows its
+    dependencies."""
+    roots = [p for p in (tree / "lib/modules", tree / "usr/lib/modules") if p.is_dir()]
+    releases = [p for root in roots for p in sorted(root.iterdir())]
+    if not releases:
+        raise TestbedError(f"{tree.name}: no lib/modules in the kernel package")
+    base = releases[-1]
+    files = {_module_name(str(p)): p for p in base.rglob("*.ko*") if p.is_file()}
+    builtin_list = base / "modules.builtin"
+    builtin = (
+        {_module_name(line) for line in builtin_list.read_text().split()}
+        if builtin_list.exists()
+        else set()
+    )
+    ordered: dict[str, Path] = {}
+
+    def add(name: str, wanted_by: str) -> None:
+        name = name.replace("-", "_")
+        if name in ordered or name in builtin:
+            return
+        if name not in files:
+            raise TestbedError(f"{tree.name}: no module {name} (needed by {wanted_by})")
+        data = decompress(files[name].read_bytes(), files[name].name)
+        for dependency in _module_depends(data):
+            add(dependency, name)
+        target = out / f"{name}.ko"
+        target.write_bytes(data)
+        ordered[name] = target
+
+    for module in MODULES:
+        add(module, "the tests")
+    return base.name, tuple(ordered.values())
+
+
+def _single(tree: Path, pattern: str, what: str) -> Path:
+    found = sorted(tree.glob(pattern))
+    if not found:
+        raise TestbedError(f"{tree.name}: no {what} in the package ({pattern})")
+    return found[-1]
+
+
+def _derive(tree: Path, make: Callable[[Path], dict[str, object]]) -> dict[str, object]:
+    """Run `make` once for an unpacked package; its result and files stay in TREE/derived."""
+    target = tree / "derived"
+    stamp = target / "facts.json"
+    if stamp.exists():
+        facts: dict[str, object] = json.loads(stamp.read_text())
+        return facts
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    facts = make(target)
+    stamp.write_text(json.dumps(facts))
+    return facts
+
+
+def _derive_hypervisor(tree: Path, out: Path) -> dict[str, object]:
+    try:
+        packed = _single(tree, "boot/xen-*-amd64.gz", "hypervisor image")
+    except TestbedError:
+        packed = _single(tree, "boot/xen-*-amd64", "hypervisor image")
+    image = decompress(packed.read_bytes(), packed.name)
+    if image[:4] != b"\x7fELF":
+        raise TestbedError(f"{packed.name}: not an ELF image")
+    (out / "xen.elf").write_bytes(image)
+    return {}
+
+
+def _derive_kernel(tree: Path, progress: Progress, out: Path) -> dict[str, object]:
+    packed = _single(tree, "boot/vmlinuz-*", "kernel image")
+    progress("unwrapping the kernel")
+    image = packed.read_bytes()
+    plain = unwrap_kernel(image)
+    (out / "kernel").write_bytes(plain if plain is not None else image)
+    release, modules = _load_order(tree, out)
+    return {"release": release, "modules": [m.name for m in modules], "elf": plain is not None}
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """One process at a time fills the cache (two targets may start together)."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _quiet(_: str) -> None:
+    return None
+
+
+def select(cache: Path, progress: Progress | None = None) -> Selection:
+    """Everything a Dom0 boots from, downloading what the cache lacks."""
+    report = progress or _quiet
+    root = cache / "packages"
+    notes: list[str] = []
+    trees: dict[str, Path] = {}
+    with _locked(root):
+        memo = root / "selection.json"
+        stamp = _index_stamp()
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            known = json.loads(memo.read_text())
+            if known["stamp"] == stamp:
+                trees = {kind: root / slug for kind, slug in known["trees"].items()}
+        if set(trees) != set(_FINDERS) or not all(
+            (tree / ".complete").exists() for tree in trees.values()
+        ):
+            trees = {}
+            for kind in _FINDERS:
+                trees[kind], remarks = _obtain(kind, root, report)
+                notes += remarks
+            if not notes:
+                # Taken anew: a download may have refreshed the index meanwhile.
+                memo.write_text(
+                    json.dumps(
+                        {"stamp": _index_stamp(), "trees": {k: t.name for k, t in trees.items()}}
+                    )
+                )
+        _derive(trees["hypervisor"], functools.partial(_derive_hypervisor, trees["hypervisor"]))
+        facts = _derive(
+            trees["kernel"], functools.partial(_derive_kernel, trees["kernel"], report)
+        )
+    versions = {
+        kind: str(json.loads((tree / ".package.json").read_text())["version"])
+        for kind, tree in trees.items()
+    }
+    derived = trees["kernel"] / "derived"
+    modules = facts["modules"]
+    assert isinstance(modules, list)
+    return Selection(
+        xen=trees["hypervisor"] / "derived" / "xen.elf",
+        xen_version=versions["hypervisor"],
+        kernel=derived / "kernel",
+        kernel_release=str(facts["release"]),
+        kernel_version=versions["kernel"],
+        modules=tuple(derived / str(name) for name in modules),
+        busybox=_single(trees["busybox"], "**/bin/busybox", "busybox"),
+        notes=tuple(notes),
+    )
