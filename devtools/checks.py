@@ -180,6 +180,8 @@ def unit(console: Console, options: Options) -> Tally:
     """Everything pytest finds, but for what the other steps run."""
     environment.install_package(console)
     elsewhere = ["--ignore=tests/typecheck", "--ignore=tests/lib/test_freebsd_elf.py"]
+    if options.quick:
+        elsewhere += ["-m", "not dom0"]
     return pytest(console, "unit", options.pytest or elsewhere)
 
 
