@@ -72,7 +72,9 @@ class _Archive:
         self._known: set[str] = set()
         self._inode = 1
 
-    def _entry(self, name: str, mode: int, data: bytes = b"", rdev: tuple[int, int] = (0, 0)) -> None:
+    def _entry(
+        self, name: str, mode: int, data: bytes = b"", rdev: tuple[int, int] = (0, 0)
+    ) -> None:
         path = name.encode()
         fields = (
             self._inode, mode, 0, 0, 1, 0, len(data), 0, 0, rdev[0], rdev[1], len(path) + 1, 0,
@@ -129,7 +131,9 @@ def shared_libraries(path: Path) -> dict[str, Path]:
         text = done.stdout + done.stderr
         if "not a dynamic executable" in text or "statically linked" in text:
             return {}
-        raise TestbedError(f"ldd {path}: {text.strip().splitlines()[0] if text.strip() else 'failed'}")
+        raise TestbedError(
+            f"ldd {path}: {text.strip().splitlines()[0] if text.strip() else 'failed'}"
+        )
     found: dict[str, Path] = {}
     for line in done.stdout.splitlines():
         line = line.strip()
@@ -229,7 +233,6 @@ v=/sys/hypervisor/version
 fact xen "$(cat $v/major 2>/dev/null).$(cat $v/minor 2>/dev/null)$(cat $v/extra 2>/dev/null)"
 fact guest_type "$(cat /sys/hypervisor/guest_type 2>/dev/null)"
 fact seconds_to_init "$(cut -d' ' -f1 /proc/uptime)"
-if grep -q xengnt.debug /proc/cmdline; then cat /proc/interrupts /proc/tty/driver/serial /proc/ioports >/dev/console; (sleep 8; cat /proc/interrupts /proc/tty/driver/serial; dmesg) >/dev/console & fi
 fact end 1
 
 # Boot was quiet; from here on every kernel message belongs to a case.

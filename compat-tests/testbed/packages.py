@@ -32,7 +32,7 @@ from .errors import TestbedError
 
 Progress = Callable[[str], None]
 
-#: Modules that the tests need; "xen-" names as Debian spells the files.  Built-in ones are fine too.
+#: Modules that the tests need, as Debian names the files.  Built-in ones are fine too.
 MODULES = ("xen-evtchn", "xen-privcmd", "xenfs", "xen-gntdev", "xen-gntalloc")
 
 _HYPERVISOR = re.compile(r"xen-hypervisor-(\d+(?:\.\d+)*)-amd64")
@@ -72,7 +72,9 @@ def _run(argv: list[str], cwd: Path | None = None) -> str:
     try:
         done = subprocess.run(argv, cwd=cwd, env=env, text=True, capture_output=True, check=False)
     except FileNotFoundError:
-        raise TestbedError(f"{argv[0]} not found: the testbed needs Debian's apt and dpkg") from None
+        raise TestbedError(
+            f"{argv[0]} not found: the testbed needs Debian's apt and dpkg"
+        ) from None
     if done.returncode != 0:
         lines = [ln for ln in done.stderr.splitlines() if ln.strip()]
         errors = [ln for ln in lines if ln.startswith("E:")] or lines or ["no message"]
@@ -116,7 +118,9 @@ def find_kernel() -> Package:
     meta = _candidate("linux-image-amd64")
     match = _KERNEL.search(meta.get("Depends", ""))
     if match is None:
-        raise TestbedError("package linux-image-amd64 is not in the package index: run apt-get update")
+        raise TestbedError(
+            "package linux-image-amd64 is not in the package index: run apt-get update"
+        )
     fields = _candidate(match[1])
     if not fields:
         raise TestbedError(f"package {match[1]} is not in the package index: run apt-get update")
@@ -152,7 +156,9 @@ def _wanted_kernel(path: str) -> bool:
     if match is None:
         return False
     inside = match[2]
-    return inside in ("modules.builtin", "modules.order") or inside.startswith("kernel/drivers/xen/")
+    return inside in ("modules.builtin", "modules.order") or inside.startswith(
+        "kernel/drivers/xen/"
+    )
 
 
 def _wanted_busybox(path: str) -> bool:
@@ -240,13 +246,24 @@ def _newest_unpacked(kind: str, root: Path) -> Path | None:
 def _index_stamp() -> str:
     """Changes when the package index or the sources may have changed: asking apt costs seconds."""
     parts = [os.environ.get("APT_CONFIG", "")]
-    for place in ("/var/lib/apt/lists", "/var/lib/dpkg/status", "/etc/apt/sources.list",
-                  "/etc/apt/sources.list.d"):
+    for place in (
+        "/var/lib/apt/lists",
+        "/var/lib/dpkg/status",
+        "/etc/apt/sources.list",
+        "/etc/apt/sources.list.d",
+    ):
         with contextlib.suppress(OSError):
             parts.append(f"{place}:{os.stat(place).st_mtime_ns}")
     with contextlib.suppress(OSError):
-        parts.append(str(sorted((e.name, e.stat().st_mtime_ns)
-                                for e in os.scandir("/var/lib/apt/lists") if e.is_file())))
+        parts.append(
+            str(
+                sorted(
+                    (e.name, e.stat().st_mtime_ns)
+                    for e in os.scandir("/var/lib/apt/lists")
+                    if e.is_file()
+                )
+            )
+        )
     return "|".join(parts)
 
 
@@ -439,9 +456,7 @@ def select(cache: Path, progress: Progress | None = None) -> Selection:
                     )
                 )
         _derive(trees["hypervisor"], functools.partial(_derive_hypervisor, trees["hypervisor"]))
-        facts = _derive(
-            trees["kernel"], functools.partial(_derive_kernel, trees["kernel"], report)
-        )
+        facts = _derive(trees["kernel"], functools.partial(_derive_kernel, trees["kernel"], report))
     versions = {
         kind: str(json.loads((tree / ".package.json").read_text())["version"])
         for kind, tree in trees.items()

@@ -1,20 +1,31 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A real Xen with a Linux Dom0, PV or PVH, in QEMU without hardware support.
+"""Linux as Dom0 of a real Xen in QEMU, without hardware support and without root.
 
-Public names::
+::
 
-    LinuxDom0(kind, files, workdir, cache, progress)   context manager; boots in __enter__
-        .control   sendline(str), readline(timeout_effective) -> str: the agent's channel
-        .facts     what the machine said of itself while booting
-        .mark(), .console_since(mark), .alarms_since(mark)   the log of Xen and Dom0
-    Hung, Died     raised by readline; the text ends with the console's last lines
+    from testbed import image, vm
 
-The first serial port is Xen's and Dom0's console and goes to a file; the second one is the
-control channel, a socket here.
+    files = [image.File(build / "xengnt-relay", image.RELAY),
+             image.File(build / "xengnt-agent", image.AGENT),
+             image.File(build / "xengnt-peer", image.PEER)]
+    with vm.LinuxDom0("pvh", files, workdir, cache, progress) as machine:
+        machine.control.sendline("1 hello")
+        line = machine.control.readline(60.0)
 
-Waits follow the machine's progress and not the wall clock: a deadline counts the time in which
-QEMU's threads ran or slept, without the time they waited for a processor of this host, and any
-output starts it anew.  A busy host makes a run slow, never red.
+``LinuxDom0(kind, files, workdir, cache, progress)``
+    kind is "pv" or "pvh"; files as in `testbed.image`; logs go to workdir, packages and images
+    to cache.  Entering starts the machine and returns at once: the first line on the control
+    channel is the agent's ``! ready``.
+``.control.sendline(str)``, ``.control.readline(timeout_effective) -> str``
+    raise `Hung` or `Died` with the reason found in the console.
+``.mark() -> int``, ``.console_since(mark) -> str``, ``.alarms_since(mark) -> list[str]``
+    the log of Xen and of Dom0's kernel, and its suspicious lines.
+``.facts``
+    what is known about the machine: xen, kernel, guest_type, ...
+
+Timeouts are "effective" seconds: time in which QEMU could have run.  What its threads spend
+waiting for a processor does not count, nor what a virtual machine's host steals, and every sign
+of progress starts the count anew.  So a busy machine makes a run slow, never red.
 """
 
 from __future__ import annotations
@@ -23,6 +34,7 @@ import contextlib
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -32,174 +44,334 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from . import image, packages
+from . import image, packages, xenelf
 from .errors import TestbedError
 
-_MEMORY = 512
-_QEMU = "qemu-system-x86_64"
-_LOOK_SECONDS = 0.2
-_SHOWN_LINES = 12
-# A line of the console that means the case has hurt the system (habit H10).
-_ALARM = re.compile(
-    r"Kernel panic|Oops|BUG:|general protection|Call Trace|WARNING: CPU|unable to handle|"
-    r"refcount_t:|Bad page|soft lockup|hung task|rcu: INFO|"
-    r"\(XEN\).*(Panic on CPU|Assertion|Xen BUG|FATAL|domain_crash|crashed|WARN)",
+Kind = Literal["pv", "pvh"]
+Progress = Callable[[str], None]
+
+
+class Died(TestbedError):
+    """The machine is gone: QEMU ended, or Xen or the kernel gave up."""
+
+
+class Hung(TestbedError):
+    """The machine runs but has shown no progress for too long."""
+
+
+# ---------------------------------------------------------------- what the log says
+
+#: After one of these nothing more can be expected of the machine.
+FATAL = re.compile(
+    r"""Kernel\ panic\ -\ not\ syncing
+      | \(XEN\).*Panic\ on\ CPU
+      | \(XEN\).*Xen\ BUG\ at
+      | \(XEN\).*FATAL\ (TRAP|PAGE\ FAULT)
+      | \(XEN\).*Domain\ 0\ .*crashed
+      | \(XEN\).*Hardware\ Dom0\ (crashed|halted|shutdown|rebooted)
+      | xengnt-init:.*powering\ off
+    """,
+    re.VERBOSE,
 )
-_DEAD = re.compile(r"Kernel panic|Panic on CPU|Reboot disabled|\(XEN\) Hardware Dom0 (crashed|halted|shutdown)")
-_FACT = re.compile(r"^xengnt-init: fact (\w+)=(.*)$")
-_BOOT_NOISE = re.compile(r"PVH is an experimental mode")
+
+#: Lines that make a case suspicious (habit H10).
+ALARM = re.compile(
+    FATAL.pattern
+    + r"""
+      | \bOops\b
+      | \bBUG:                       # BUG: Bad page map, BUG: unable to handle, ...
+      | kernel\ BUG\ at
+      | \bWARNING:
+      | general\ protection\ fault
+      | double\ fault
+      | divide\ error:
+      | unable\ to\ handle
+      | Bad\ page\ (map|state|cache)
+      | possible\ (circular|recursive)\ locking
+      | inconsistent\ lock\ state
+      | sleeping\ function\ called\ from\ invalid
+      | scheduling\ while\ atomic
+      | refcount_t:
+      | list_(add|del)\ corruption
+      | (?<!_)Out\ of\ memory:
+      | \(XEN\).*(domain_crash\ called|crashed\ by\ domain|Domain\ \d+\ \(vcpu\#\d+\)\ crashed)
+      | \(XEN\).*(Assertion\ .*failed|Xen\ (BUG|WARN)\ at)
+      | \(XEN\).*grant_table\.c:\d+.*(?:Bad|bug|leak|inconsistent)
+    """,
+    re.VERBOSE,
+)
+
+_FACT = re.compile(r"xengnt-init: fact (\w+)=(.*?)\r?$", re.MULTILINE)
 
 
-class Gone(TestbedError):
-    """The machine is of no use any more."""
+def _alarms(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if ALARM.search(line)]
 
 
-class Hung(Gone):
-    """No answer and no sign of life for longer than allowed."""
-
-
-class Died(Gone):
-    """QEMU, Xen or Dom0's kernel has ended."""
+# ---------------------------------------------------------------- time that counts
 
 
 class _Clock:
-    """Seconds in which the emulated machine could have made progress."""
+    """Effective time of a process: wall time in which it was not kept from running."""
 
     def __init__(self, pid: int) -> None:
         self._tasks = Path(f"/proc/{pid}/task")
-        self.restart()
+        self._cpus = os.cpu_count() or 1
+        self._hertz = os.sysconf("SC_CLK_TCK")
+        self._delays: dict[str, int] = {}
+        self._stolen = self._steal()
+        self._wall = time.monotonic()
+        self._elapsed = 0.0
 
-    def _waited(self) -> float:
-        """The longest time that a thread has waited for a processor."""
-        longest = 0
+    def _steal(self) -> float:
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+            return int(fields[8]) / self._hertz / self._cpus
+        return 0.0
+
+    def _delay(self) -> float:
+        """Seconds since the last look that the most hindered thread waited for a processor."""
+        worst = 0
         with contextlib.suppress(OSError):
-            for task in self._tasks.iterdir():
-                with contextlib.suppress(OSError, ValueError, IndexError):
-                    longest = max(longest, int((task / "schedstat").read_text().split()[1]))
-        return longest / 1e9
+            for task in os.listdir(self._tasks):
+                with contextlib.suppress(OSError, IndexError, ValueError):
+                    waited = int((self._tasks / task / "schedstat").read_text().split()[1])
+                    worst = max(worst, waited - self._delays.get(task, waited))
+                    self._delays[task] = waited
+        return worst / 1e9
 
-    def restart(self) -> None:
-        self._start = time.monotonic()
-        self._base = self._waited()
+    def read(self) -> float:
+        """Effective seconds so far; to be called at least every few seconds."""
+        wall = time.monotonic()
+        stolen = self._steal()
+        passed = wall - self._wall - self._delay() - (stolen - self._stolen)
+        self._wall = wall
+        self._stolen = stolen
+        self._elapsed += max(passed, 0.0)
+        return self._elapsed
 
-    def elapsed(self) -> float:
-        return time.monotonic() - self._start - max(0.0, self._waited() - self._base)
+
+# ---------------------------------------------------------------- QEMU
+
+_BASE_COMMAND = (
+    "qemu-system-x86_64 -nodefaults -no-user-config -accel tcg,thread=multi -machine pc "
+    # rdrand: without a time-stamp counter flag Linux would take its seed from a missing PIT.
+    "-cpu qemu64,+svm,+npt,+rdrand -smp 1 -m 512M -display none -vga none -no-reboot"
+).split()
+
+# no-real-mode: Xen then takes the memory map that xenelf has corrected, not the BIOS's.
+_XEN = (
+    "console=com1 com1=115200,8n1 no-real-mode dom0_mem=288M,max:288M dom0_max_vcpus=1 "
+    "loglvl=warning guest_loglvl=error bootscrub=0 spec-ctrl=no xpti=no watchdog=0 "
+    "gnttab_max_frames=64 gnttab_max_maptrack_frames=1024"
+)
+_XEN_KIND = {"pv": "", "pvh": " dom0=pvh dom0-iommu=none"}
+
+# oops=panic: a kernel that has stumbled is replaced, not used on.  Nothing here changes how grants
+# behave; the rest is time (README.md has what each of them saves).
+_LINUX = (
+    "console=hvc0 quiet panic=-1 oops=panic nowatchdog hung_task_timeout_secs=0 "
+    "rcupdate.rcu_cpu_stall_suppress=1 clocksource=xen mitigations=off init_on_alloc=0 "
+    "nokaslr audit=0 lsm=capability ipv6.disable=1 pci=off nohpet pmtmr=0 "
+    "i8042.nopnp i8042.noaux i8042.nokbd rodata=off"
+)
+# A PVH Dom0 has no PIT to calibrate the time-stamp counter with and would try for seconds.
+_LINUX_KIND = {"pv": "", "pvh": " clearcpuid=4 lpj=1000000"}
+
+#: With no sign of progress for this many times its own timeout a wait ends even when the machine
+#: keeps talking.
+_CEILING = 20.0
+_TICK = 0.25
 
 
-class _Control:
-    """Lines to and from the second serial port."""
+class Control:
+    """Text lines to and from the agent over the second serial port."""
 
-    def __init__(self, machine: LinuxDom0, sock: socket.socket) -> None:
+    def __init__(self, machine: LinuxDom0, channel: socket.socket) -> None:
         self._machine = machine
-        self._socket = sock
-        self._buffer = b""
+        self._channel = channel
+        self._buffer = bytearray()
+        channel.setblocking(False)
 
     def sendline(self, line: str) -> None:
-        try:
-            self._socket.sendall(line.encode() + b"\n")
-        except OSError as exc:
-            raise Died(self._machine.obituary(f"the control channel broke: {exc.strerror}")) from None
+        """Send one line; waits while the machine does not take it."""
+        data = memoryview(line.encode() + b"\n")
+        wait = self._machine.wait("taking a request", 60.0)
+        while data:
+            try:
+                data = data[self._channel.send(data) :]
+                wait.progress()
+            except BlockingIOError:
+                select.select([], [self._channel], [], _TICK)
+                wait.check()
+            except OSError:
+                self._machine.lost()
 
     def readline(self, timeout_effective: float) -> str:
-        """The next line without its end."""
-        clock = self._machine.clock
-        clock.restart()
-        log = self._machine.mark()
-        while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._socket], [], [], _LOOK_SECONDS)
-            if ready:
-                data = b""
-                with contextlib.suppress(OSError):
-                    data = self._socket.recv(65536)
-                if not data:
-                    raise Died(self._machine.obituary("the emulated machine has ended"))
-                self._buffer += data
-                clock.restart()
+        """The next line without its line end."""
+        wait = self._machine.wait("answering", timeout_effective)
+        while (end := self._buffer.find(b"\n")) < 0:
+            readable, _, _ = select.select([self._channel], [], [], _TICK)
+            if not readable:
+                wait.check()
                 continue
-            self._machine.check()
-            if self._machine.mark() != log:
-                log = self._machine.mark()
-                clock.restart()
-            if clock.elapsed() > timeout_effective:
-                raise Hung(
-                    self._machine.obituary(f"no answer for {timeout_effective:.0f} s of its own time")
-                )
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line.rstrip(b"\r").decode(errors="replace")
+            try:
+                data = self._channel.recv(65536)
+            except BlockingIOError:
+                continue
+            except OSError:
+                data = b""
+            if not data:
+                self._machine.lost()
+            self._buffer += data
+            wait.progress()
+        line = self._buffer[:end].decode(errors="replace")
+        del self._buffer[: end + 1]
+        return line.rstrip("\r")
 
-    def close(self) -> None:
-        self._socket.close()
+
+class Wait:
+    """One wait for the machine: ends with `Hung` after too long without progress."""
+
+    def __init__(self, machine: LinuxDom0, what: str, timeout: float) -> None:
+        self._machine = machine
+        self._what = what
+        self._timeout = timeout
+        self._begin = self._last = machine.effective()
+        self._size = machine.mark()
+
+    def progress(self) -> None:
+        """Something happened: count anew."""
+        self._last = self._machine.effective()
+
+    def check(self) -> None:
+        """Raise when there is nothing to wait for any more."""
+        self._machine.check()
+        now = self._machine.effective()
+        size = self._machine.mark()
+        if size != self._size:
+            self._size = size
+            self._last = now
+        if now - self._last > self._timeout or now - self._begin > self._timeout * _CEILING:
+            raise Hung(
+                f"{self._machine.name}: no progress for {now - self._last:.0f} s while waiting "
+                f"for it {self._what}{self._machine.hint()}"
+            )
 
 
 class LinuxDom0:
-    """Debian's hypervisor and kernel; see the module's text."""
-
-    control: _Control
-    clock: _Clock
+    """A booted machine; see the module's text."""
 
     def __init__(
         self,
-        kind: Literal["pv", "pvh"],
+        kind: Kind,
         files: Sequence[image.File],
         workdir: Path,
         cache: Path,
-        progress: Callable[[str], None] | None = None,
-        boot_seconds: float = 120.0,
+        progress: Progress | None = None,
+        *,
+        kernel_options: str = "",
+        xen_options: str = "",
     ) -> None:
+        if kind not in _XEN_KIND:
+            raise TestbedError(f"no such kind of Dom0: {kind} (pv or pvh)")
         self.kind = kind
-        self.facts: dict[str, str] = {}
-        self._files = files
-        self._work = workdir
+        self.name = f"linux-{kind}"
+        self.console_log = workdir / "console.log"
+        self.qemu_log = workdir / "qemu.log"
+        self._files = list(files)
+        self._workdir = workdir
         self._cache = cache
-        self._progress = progress or (lambda _: None)
-        self._boot_seconds = boot_seconds
+        self._progress: Progress = progress or (lambda _: None)
+        self._kernel_options = kernel_options
+        self._xen_options = xen_options
         self._qemu: subprocess.Popen[bytes] | None = None
-        self._console = workdir / "console.log"
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._clock: _Clock | None = None
+        self._channel: socket.socket | None = None
+        self._control: Control | None = None
+        self._known: dict[str, str] = {}
+        self._watched = 0
+        self._reason: str | None = None
 
-    def _arguments(self, selection: packages.Selection, initrd: Path) -> list[str]:
-        xen = (
-            f"console=com1 com1=115200,8n1 dom0_mem={_MEMORY}M,max:{_MEMORY}M loglvl=warning "
-            "guest_loglvl=error bootscrub=0 noreboot gnttab_max_maptrack_frames=1024"
-        )
-        machine = ["-machine", "q35"]
-        if self.kind == "pvh":
-            xen += " dom0=pvh"
-            machine = ["-machine", "q35,kernel-irqchip=off", "-device", "intel-iommu"]
-        kernel = f"{selection.kernel} console=hvc0 quiet panic=-1 oops=panic"
-        return [
-            _QEMU, "-accel", "tcg", *machine, "-cpu", "qemu64,+svm,+npt,+rdrand",
-            "-m", str(2 * _MEMORY + 256), "-smp", "1", "-nodefaults", "-no-user-config", "-display",
-            "none", "-vga", "none", "-no-reboot", "-serial", f"file:{self._console}",
-            "-serial", f"unix:{self._work / 'control'},server=on,wait=off",
-            "-kernel", str(selection.xen), "-append", xen,
-            "-initrd", f"{kernel},{initrd}".replace(",,", ","),
-        ]  # fmt: skip
+    # ---- life
 
     def __enter__(self) -> LinuxDom0:
         selection = packages.select(self._cache, self._progress)
-        initrd = image.build(self._cache, selection, self._files)
-        self._work.mkdir(parents=True, exist_ok=True)
-        for name in ("console.log", "control"):
-            (self._work / name).unlink(missing_ok=True)
-        self._progress("booting")
-        log = (self._work / "qemu.log").open("wb")
+        for note in selection.notes:
+            self._progress(note)
+        initramfs = image.build(self._cache, selection, self._files)
+        xen = xenelf.prepared(selection.xen)
+        self._known = {
+            "kind": self.kind,
+            "xen_package": selection.xen_version,
+            "kernel_package": selection.kernel_version,
+            "kernel": selection.kernel_release,
+        }
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        for log in (self.console_log, self.qemu_log):
+            if log.exists():  # the log of a machine that died stays one generation
+                log.replace(log.with_suffix(".log.1"))
+        self.console_log.touch()
+        self._progress(f"booting {self.name}")
         try:
-            self._qemu = subprocess.Popen(
-                self._arguments(selection, initrd),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        except FileNotFoundError:
-            raise TestbedError(f"{_QEMU} is missing: install qemu-system-x86") from None
-        finally:
-            log.close()
-        try:
-            self.clock = _Clock(self._qemu.pid)
-            self.control = _Control(self, self._connect())
-            self._wait_boot()
+            self._launch(xen, selection.kernel, initramfs)
         except BaseException:
-            self.__exit__(None, None, None)
+            self._kill()
             raise
         return self
+
+    def command(self, xen: Path, kernel: Path, initramfs: Path, channel: int) -> list[str]:
+        """QEMU's command line."""
+
+        def quoted(path: Path | str) -> str:  # in QEMU's comma-separated options
+            return str(path).replace(",", ",,")
+
+        options = f"{_LINUX}{_LINUX_KIND[self.kind]} {self._kernel_options}".strip()
+        # The list of multiboot modules is comma-separated, its file names stop at a blank.
+        for path in (kernel, initramfs):
+            if " " in str(path):
+                raise TestbedError(f"the cache directory must not have blanks in its name: {path}")
+        return [
+            *_BASE_COMMAND,
+            "-chardev", f"file,id=console,path={quoted(self.console_log)}",
+            "-serial", "chardev:console",
+            "-chardev", f"socket,id=control,fd={channel}",
+            "-serial", "chardev:control",
+            "-kernel", str(xen),
+            "-append", f"{_XEN}{_XEN_KIND[self.kind]} {self._xen_options}".strip(),
+            "-initrd", f"{quoted(kernel)} {quoted(options)},{quoted(initramfs)}",
+        ]  # fmt: skip
+
+    def _launch(self, xen: Path, kernel: Path, initramfs: Path) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._channel = ours
+        with theirs, self.qemu_log.open("wb") as errors:
+            argv = self.command(xen, kernel, initramfs, theirs.fileno())
+            errors.write((shlex.join(argv) + "\n").encode())
+            errors.flush()
+            try:
+                # A session of its own: Ctrl-C reaches us, and we end it.
+                self._qemu = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=errors,
+                    stderr=errors,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+            except FileNotFoundError:
+                raise TestbedError(f"{argv[0]} not found: install qemu-system-x86") from None
+        # Should we be killed outright, the guard sees its input end and kills QEMU.
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r _; kill -KILL "$1"', "sh", str(self._qemu.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._clock = _Clock(self._qemu.pid)
+        self._control = Control(self, ours)
 
     def __exit__(
         self,
@@ -207,72 +379,145 @@ class LinuxDom0:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if hasattr(self, "control"):
-            self.control.close()
-        if self._qemu is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._qemu.pid, signal.SIGKILL)
+        self._kill()
+
+    def _kill(self) -> None:
+        # The guard goes first: once QEMU is reaped its number may be another process's.
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.kill()
+            guard.wait()
+            if guard.stdin is not None:
+                with contextlib.suppress(OSError):
+                    guard.stdin.close()
+        if self._qemu is not None and self._qemu.poll() is None:
+            self._qemu.kill()
             self._qemu.wait()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
 
-    def _connect(self) -> socket.socket:
-        sock = socket.socket(socket.AF_UNIX)
-        while True:
-            try:
-                sock.connect(str(self._work / "control"))
-                return sock
-            except OSError:
-                self.check()
-                if self.clock.elapsed() > 30:
-                    raise Hung(self.obituary("QEMU does not open the control channel")) from None
-                time.sleep(0.05)
+    # ---- control channel
 
-    def _wait_boot(self) -> None:
-        """Until init has said all it knows, on the console."""
-        size = 0
-        while "end" not in self.facts:
-            self.check()
-            if self.mark() != size:
-                size = self.mark()
-                self.clock.restart()
-                for line in self.console_since(0).splitlines():
-                    found = _FACT.match(line)
-                    if found:
-                        self.facts[found[1]] = found[2].strip()
-            if self.clock.elapsed() > self._boot_seconds:
-                raise Hung(self.obituary("Dom0 does not come up"))
-            time.sleep(0.1)
-        del self.facts["end"]
+    @property
+    def control(self) -> Control:
+        """The line to the agent."""
+        if self._control is None:
+            raise TestbedError(f"{self.name} is not started")
+        return self._control
 
-    def check(self) -> None:
-        """Raises Died if the machine is no more."""
-        assert self._qemu is not None
-        if self._qemu.poll() is not None:
-            said = (self._work / "qemu.log").read_text(errors="replace").strip()
-            raise Died(self.obituary(f"QEMU has ended with {self._qemu.returncode} {said}".strip()))
-        if _DEAD.search(self.console_since(0)):
-            raise Died(self.obituary("Dom0 has crashed"))
+    def wait(self, what: str, timeout: float) -> Wait:
+        """A wait of `timeout` effective seconds without progress."""
+        return Wait(self, what, timeout)
 
-    def obituary(self, reason: str) -> str:
-        lines = self.console_since(0).splitlines()[-_SHOWN_LINES:]
-        return "\n".join([f"linux-{self.kind}: {reason}; the console's last lines:", *lines])
+    def effective(self) -> float:
+        """Effective seconds since the start."""
+        return self._clock.read() if self._clock is not None else 0.0
+
+    # ---- the log
+
+    def _text(self, begin: int) -> str:
+        try:
+            with self.console_log.open("rb") as log:
+                log.seek(begin)
+                return log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def mark(self) -> int:
+        """The current length of the console's log."""
         try:
-            return self._console.stat().st_size
-        except OSError:
+            return self.console_log.stat().st_size
+        except FileNotFoundError:
             return 0
 
     def console_since(self, mark: int) -> str:
-        try:
-            with self._console.open("rb") as log:
-                log.seek(mark)
-                return log.read().replace(b"\r", b"").decode(errors="replace")
-        except OSError:
-            return ""
+        """What Xen and Dom0's kernel have said since a mark."""
+        return self._text(mark)
 
     def alarms_since(self, mark: int) -> list[str]:
-        return [
-            line
-            for line in self.console_since(mark).splitlines()
-            if _ALARM.search(line) and not _BOOT_NOISE.search(line)
-        ]
+        """The suspicious lines among it."""
+        return _alarms(self._text(mark))
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known about the machine by now."""
+        if "end" not in self._known:
+            found = dict(_FACT.findall(self._text(0)))
+            self._known.update({key: value.strip() for key, value in found.items()})
+        return {key: value for key, value in self._known.items() if key != "end"}
+
+    def hint(self) -> str:
+        """The last lines of the log, for a message."""
+        lines = [line.strip() for line in self._text(0)[-2000:].splitlines() if line.strip()]
+        return f" (log {self.console_log} ends: {lines[-1][:160]})" if lines else ""
+
+    # ---- death
+
+    def check(self) -> None:
+        """Raise `Died` when the machine is gone or about to go."""
+        if self._reason is not None:
+            raise Died(self._reason)
+        if self._qemu is None:
+            raise TestbedError(f"{self.name} is not started")
+        size = self.mark()
+        if size > self._watched:
+            text = self._text(max(self._watched - 200, 0))  # a line may come in two pieces
+            if FATAL.search(text):
+                self._bury(self._last_words())
+            self._watched = size
+        if self._qemu.poll() is not None:
+            self._bury(self._last_words())
+
+    def lost(self) -> None:
+        """The control channel has ended: find out why, and raise."""
+        assert self._qemu is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._qemu.wait(10)
+        self.check()
+        self._bury("QEMU closed the control channel")
+
+    def _last_words(self) -> str:
+        """Gather the rest of a panic's output and name the line that matters."""
+        assert self._qemu is not None
+        size = -1
+        for _ in range(40):  # until nothing more comes; the text is short and already on its way
+            if self._qemu.poll() is not None or size == self.mark():
+                break
+            size = self.mark()
+            time.sleep(_TICK)
+        text = self._text(0)
+        alarms = _alarms(text)
+        fatal = [line for line in alarms if FATAL.search(line)]
+        if fatal:
+            # The first alarm of the last burst says more than "panic".
+            return fatal[0]
+        code = self._qemu.poll()
+        if code is None:
+            return "stopped"
+        last = (self.qemu_log.read_text(errors="replace").splitlines() or [""])[-1]
+        if code < 0:
+            return f"QEMU was ended by {signal.Signals(-code).name}"
+        if code != 0:
+            return f"QEMU failed: {last}"
+        return (
+            "the machine switched itself off"
+            if "powering off" in text
+            else ("the machine reset or switched itself off" + self.hint())
+        )
+
+    def _bury(self, reason: str) -> None:
+        self._reason = f"{self.name}: {reason}"
+        raise Died(self._reason)
+
+    @property
+    def pid(self) -> int | None:
+        """QEMU's process while it runs."""
+        return self._qemu.pid if self._qemu is not None and self._qemu.poll() is None else None
+
+    @property
+    def channel(self) -> socket.socket:
+        """The raw control channel, for an interactive session."""
+        if self._channel is None:
+            raise TestbedError(f"{self.name} is not started")
+        return self._channel

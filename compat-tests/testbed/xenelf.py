@@ -10,7 +10,9 @@ few instructions run before Xen's own entry point: they walk the multiboot memor
 
 from __future__ import annotations
 
+import os
 import struct
+from pathlib import Path
 
 from .errors import TestbedError
 
@@ -67,3 +69,13 @@ def with_acpi_marked(image: bytes) -> bytes:
     struct.pack_into("<I", out, 32, 0)  # e_shoff
     struct.pack_into("<HH", out, 48, 0, 0)  # e_shnum, e_shstrndx
     return bytes(out)
+
+
+def prepared(xen: Path) -> Path:
+    """The file to boot for the image `xen`, made beside it when it is not there."""
+    target = xen.with_name("xen-acpi.elf")
+    if not target.exists() or target.stat().st_mtime < xen.stat().st_mtime:
+        scratch = target.with_suffix(f".{os.getpid()}")
+        scratch.write_bytes(with_acpi_marked(xen.read_bytes()))
+        scratch.replace(target)
+    return target

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boot a machine by hand: ``python -m testbed boot --kind pvh --shell``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from . import image, packages, vm
+from .errors import TestbedError
+
+_BUILD = Path(__file__).resolve().parents[2] / "build/native/compat-tests/agent"
+
+
+def _cache() -> Path:
+    if here := os.environ.get("XENGNT_CACHE"):
+        return Path(here)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "xengnt"
+    return Path.home() / ".cache/xengnt"
+
+
+def _say(text: str) -> None:
+    print(f"testbed: {text}", file=sys.stderr, flush=True)
+
+
+def _programs(build: Path) -> list[image.File]:
+    files = []
+    for dst, name in (
+        (image.RELAY, "xengnt-relay"), (image.AGENT, "xengnt-agent"), (image.PEER, "xengnt-peer")
+    ):  # fmt: skip
+        found = next((p for p in (build / "peer" / name, build / name) if p.is_file()), None)
+        if found is not None:
+            files += image.program_files(found, dst)
+        elif dst == image.RELAY:
+            raise TestbedError(f"{build / 'peer' / name} is not built (or name it by --build)")
+    return files
+
+
+def _extra(text: str) -> list[image.File]:
+    path, _, dst = text.partition(":")
+    return image.program_files(Path(path), dst or None)
+
+
+def _talk(machine: vm.LinuxDom0) -> None:
+    """Standard input and output as the control channel until either ends."""
+    machine.channel.setblocking(True)
+    inputs = [machine.channel, sys.stdin]
+    while True:
+        readable, _, _ = select.select(inputs, [], [], 1.0)
+        machine.check()
+        if machine.channel in readable:
+            data = machine.channel.recv(65536)
+            if not data:
+                machine.lost()
+            os.write(1, data)
+        if sys.stdin in readable:
+            data = os.read(0, 4096)
+            if not data:
+                return
+            machine.channel.sendall(data)
+
+
+def _boot(args: argparse.Namespace) -> None:
+    files = _programs(args.build)
+    for text in args.add:
+        files += [f for f in _extra(text) if f not in files]
+    options = " ".join((["xengnt.shell"] if args.shell else []) + args.linux)
+    with tempfile.TemporaryDirectory(prefix="xengnt-boot-") as scratch:
+        workdir = args.workdir or Path(scratch)
+        begin = time.monotonic()
+        with vm.LinuxDom0(
+            args.kind, files, workdir, _cache(), _say,
+            kernel_options=options, xen_options=" ".join(args.xen),
+        ) as machine:  # fmt: skip
+            try:
+                while machine.control.readline(args.timeout) != "! ready":
+                    pass
+                effective = machine.effective()
+                _say(f"ready after {time.monotonic() - begin:.1f} s ({effective:.1f} s effective)")
+                for key, value in machine.facts.items():
+                    _say(f"  {key} {value}")
+                if not args.once:
+                    _talk(machine)
+            except (vm.Died, vm.Hung):
+                sys.stderr.write(machine.console_since(0)[-3000:])
+                raise
+            finally:
+                if args.log:
+                    sys.stderr.write(machine.console_since(0))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="testbed", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    boot = commands.add_parser("boot", help="boot a Dom0 and talk to it on standard input")
+    boot.add_argument("--kind", choices=("pv", "pvh"), default="pvh")
+    boot.add_argument("--shell", action="store_true", help="a shell instead of the agent")
+    boot.add_argument("--once", action="store_true", help="end as soon as it is ready")
+    boot.add_argument("--log", action="store_true", help="show the console's log at the end")
+    boot.add_argument("--build", type=Path, default=_BUILD, help="where the programs are built")
+    boot.add_argument("--workdir", type=Path, help="keep the logs there")
+    boot.add_argument("--add", action="append", default=[], metavar="PROGRAM[:PLACE]")
+    boot.add_argument("--linux", action="append", default=[], metavar="OPTION")
+    boot.add_argument("--xen", action="append", default=[], metavar="OPTION")
+    boot.add_argument("--timeout", type=float, default=120.0)
+    commands.add_parser("fetch", help="download and unpack the packages")
+    args = parser.parse_args()
+    try:
+        if args.command == "boot":
+            _boot(args)
+        else:
+            print(packages.select(_cache(), _say))
+    except TestbedError as exc:
+        _say(str(exc))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
