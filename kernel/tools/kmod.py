@@ -81,27 +81,68 @@ def prepare(sysdir: Path, work: Path) -> None:
         link.symlink_to(arch_include(sysdir, arch))
     (work / "opt_global.h").write_text(OPT_GLOBAL)
     for interface in ("device", "bus"):
-        run([awk(), "-f", str(sysdir / "tools" / "makeobjops.awk"),
-             str(sysdir / "kern" / f"{interface}_if.m"), "-h"], cwd=work)
+        run(
+            [
+                awk(),
+                "-f",
+                str(sysdir / "tools" / "makeobjops.awk"),
+                str(sysdir / "kern" / f"{interface}_if.m"),
+                "-h",
+            ],
+            cwd=work,
+        )
 
 
 def build(args: argparse.Namespace) -> None:
     sysdir = find_sys(args.src)
     prepare(sysdir, args.work)
-    flags = [f"--target=x86_64-unknown-freebsd{version(sysdir)}", *CFLAGS,
-             "-include", "opt_global.h", "-I", str(args.include), "-I.", f"-I{sysdir}",
-             f"-I{sysdir}/contrib/ck/include"]
+    flags = [
+        f"--target=x86_64-unknown-freebsd{version(sysdir)}",
+        *CFLAGS,
+        "-include",
+        "opt_global.h",
+        "-I",
+        str(args.include),
+        "-I.",
+        f"-I{sysdir}",
+        f"-I{sysdir}/contrib/ck/include",
+    ]
     objects, depends = [], []
     for source in args.sources:
         stem = source.stem
-        run([args.clang, *flags, "-MD", "-MF", f"{stem}.d", "-c", str(source.resolve()),
-             "-o", f"{stem}.o"], cwd=args.work)
+        run(
+            [
+                args.clang,
+                *flags,
+                "-MD",
+                "-MF",
+                f"{stem}.d",
+                "-c",
+                str(source.resolve()),
+                "-o",
+                f"{stem}.o",
+            ],
+            cwd=args.work,
+        )
         objects.append(f"{stem}.o")
         depends += (args.work / f"{stem}.d").read_text().replace("\\\n", " ").split()[1:]
     output = args.output.resolve()
-    run([args.lld, "-m", "elf_x86_64_fbsd", "-warn-common", "--build-id=sha1",
-         "-T", str(sysdir / "conf" / "ldscript.kmod.amd64"), "-r", "-o", str(output), *objects],
-        cwd=args.work)
+    run(
+        [
+            args.lld,
+            "-m",
+            "elf_x86_64_fbsd",
+            "-warn-common",
+            "--build-id=sha1",
+            "-T",
+            str(sysdir / "conf" / "ldscript.kmod.amd64"),
+            "-r",
+            "-o",
+            str(output),
+            *objects,
+        ],
+        cwd=args.work,
+    )
     if args.depfile is not None:
         deps = sorted({name for name in depends if name.startswith("/")})
         args.depfile.write_text(f"{args.output}: " + " \\\n ".join(deps) + "\n")
