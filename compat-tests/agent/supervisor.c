@@ -104,7 +104,6 @@ say(struct supervisor *s, const char *fmt, ...)
 	    sizeof(line) - 1);
 }
 
-/* The environment and argument list after fork must cost no allocation. */
 static int
 start_worker(struct supervisor *s)
 {
@@ -126,12 +125,26 @@ start_worker(struct supervisor *s)
 	if (s->worker == 0) {
 		setpgid(0, 0);
 		signal(SIGCHLD, SIG_DFL);
+		signal(SIGPIPE, SIG_DFL);
 		if (dup2(sv[1], WORKER_FD) < 0)
 			_exit(126);
+		close(sv[0]);
+		close(sv[1]);
+		if (s->pfd >= 0)
+			close(s->pfd);
+		if (s->in > STDERR_FILENO)
+			close(s->in);
 		/* The stream is not the worker's to read or write. */
 		dup2(STDERR_FILENO, STDOUT_FILENO);
 		close(STDIN_FILENO);
 		open("/dev/null", O_RDONLY);
+		/*
+		 * Under the harness a worker is a domain of its own from its
+		 * first instruction on.  Elsewhere a fork is as good, and
+		 * under emulation many times cheaper.
+		 */
+		if (!hosted())
+			worker_main(WORKER_FD, NULL, s->opt->self);
 		execl(s->opt->self, "xengnt-agent", "--worker", fd,
 		    "--gntdev", device_of("gntdev"), "--gntalloc",
 		    device_of("gntalloc"), (char *)NULL);

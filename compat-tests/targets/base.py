@@ -115,7 +115,8 @@ class Target(ABC):
             cell = self._run(case)
         except self.gone as error:
             detail = str(error) or type(error).__name__
-            cell = Cell(Status.CRASH, detail=detail, log=self.log())
+            log = f"{detail}\n\n{self.log()}"
+            cell = Cell(Status.CRASH, detail=detail.splitlines()[0], log=log)
             self.recover()
         return Cell(
             cell.status,
