@@ -382,8 +382,12 @@ handle(struct supervisor *s, char *line, size_t len)
 			say(s, "%s err EPROTO a case is active", seq);
 		else if ((error = start_worker(s)) != 0)
 			say(s, "%s err %s", seq, errno_name(error, name));
-		else
+		else {
+			/* What the log says from here on belongs to this case. */
+			snprintf(copy, sizeof(copy), "case %.50s", rest);
+			os_mark(copy);
 			say(s, "%s ok", seq);
+		}
 	} else if (s->worker == 0)
 		say(s, "%s err EPROTO %s: %.40s", seq,
 		    *copy == '\0' ? "empty request" : "no case is active",

@@ -242,7 +242,7 @@ class Context:
     _peer: Peer | None = None
     _args: dict[str, int] = field(default_factory=dict)
     # Limits to put back, whatever becomes of the case.
-    _limits: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
 
     @property
     def peer(self) -> Peer:
@@ -359,13 +359,13 @@ class Context:
         """Sets a page limit for the rest of the case; returns the one before."""
         self.need("limit")
         earlier = self.worker.limit(device, value)
-        self._limits.setdefault(device, earlier)
+        self.limits.setdefault(device, earlier)
         return earlier
 
     def restore(self) -> None:
-        for device, value in self._limits.items():
+        for device, value in self.limits.items():
             self.worker.limit(device, value)
-        self._limits.clear()
+        self.limits.clear()
 
     def mapped(
         self, count: int = 1, prot: str = "rw", dev: Gntdev | None = None

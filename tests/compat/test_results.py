@@ -258,6 +258,22 @@ def test_an_alarm_makes_a_pass_red() -> None:
     assert "BUG" in cell.detail
 
 
+def test_an_alarm_in_the_log_makes_a_cell_red_afterwards() -> None:
+    target = FakeTarget()
+    target.alarms = {"unit.case": ["[1.0] WARNING: CPU: 0 at mm/util.c", "Call Trace:"]}
+    good, other = _case(), _case("unit.other")
+    cell = target.settle(good, target.run(good))
+    assert cell.status is Status.FAIL
+    assert "WARNING: CPU: 0" in cell.detail
+    assert "Call Trace" in cell.log
+    assert target.settle(other, Cell(Status.PASS)).status is Status.PASS
+    crashed = Cell(Status.CRASH, detail="gone")
+    assert target.settle(good, crashed) is crashed
+    allowed = Case("unit.case", ("A2",), "x", "y", good.run,
+                   allow=(re.compile("WARNING"), re.compile("Call Trace")))  # fmt: skip
+    assert target.settle(allowed, Cell(Status.PASS)).status is Status.PASS
+
+
 def test_a_failed_expectation_is_told() -> None:
     cell = FakeTarget().run(_case(run=lambda t: _ignore(t.expect(1, 2, "a number"))))
     assert cell.status is Status.FAIL
