@@ -81,7 +81,7 @@ ALARM = re.compile(
       | \bOops\b
       | \bBUG:                       # BUG: Bad page map, BUG: unable to handle, ...
       | kernel\ BUG\ at
-      | \bWARNING:
+      | (?<!\(XEN\)\ )\bWARNING:      # Xen's own remark: PVH is experimental
       | general\ protection\ fault
       | double\ fault
       | divide\ error:
@@ -182,6 +182,7 @@ _LINUX_KIND = {"pv": "", "pvh": " clearcpuid=4 lpj=1000000"}
 #: keeps talking.
 _CEILING = 20.0
 _TICK = 0.25
+_NICE = int(os.environ.get("NICE", "5"))
 
 
 class Control:
@@ -334,6 +335,7 @@ class LinuxDom0:
                 raise TestbedError(f"the cache directory must not have blanks in its name: {path}")
         return [
             *_BASE_COMMAND,
+            "-name", self.name,
             "-chardev", f"file,id=console,path={quoted(self.console_log)}",
             "-serial", "chardev:console",
             "-chardev", f"socket,id=control,fd={channel}",
@@ -487,11 +489,12 @@ class LinuxDom0:
             size = self.mark()
             time.sleep(_TICK)
         text = self._text(0)
-        alarms = _alarms(text)
-        fatal = [line for line in alarms if FATAL.search(line)]
+        fatal = FATAL.search(text)
         if fatal:
-            # The first alarm of the last burst says more than "panic".
-            return fatal[0]
+            # What comes shortly before a panic says more than the panic.
+            begin = max(text.rfind("\n", 0, fatal.start()) + 1, 0)
+            before = _alarms(text[max(begin - 6000, 0) : begin])[:1]
+            return "; ".join([*before, *_alarms(text[begin:])[:1]])
         code = self._qemu.poll()
         if code is None:
             return "stopped"
