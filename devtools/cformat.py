@@ -26,6 +26,7 @@ QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|/\*.*?\*/|//.*')
 INNER = re.compile(r"(?<=\S)\s+")
 LOOSE = re.compile(r"(?<=[(\[]) | (?=[)\]\[])|(?<=\)) (?=\()|(?<=\*) ")
 OPEN_END = re.compile(r"(?:[,=+?(|]|&&|&|\?|\w\)? :|<<|>>|<|>=|<=|==|!=|-|/|\"\s*)$")
+NO_CODE = re.compile(r"\s*(?:/\*|\*(?:[ \t/]|$)|#)")
 GOES_ON = re.compile(r"\s+(?:__attribute__|[?:&|+=\"]|==)")
 
 
@@ -39,13 +40,13 @@ def statements(text: str) -> Iterator[str]:
     piece, depth, open_end = "", 0, False
     for line in text.splitlines(True):
         bare = QUOTED.sub(lambda m: "" if m[0].startswith("/") else '""', line).rstrip()
-        goes_on = depth > 0 or ((open_end or GOES_ON.match(line)) and line[:1] in " \t")
+        goes_on = line[:1] in " \t" and (depth > 0 or open_end or GOES_ON.match(line))
         if piece and not goes_on:
             yield piece
             piece, depth = "", 0
         piece += line
         # Inside comments and preprocessor lines nothing is open.
-        if not bare.lstrip().startswith(("*", "/*", "#")):
+        if not NO_CODE.match(line):
             depth = max(
                 0, depth + sum(bare.count(c) for c in "([") - sum(bare.count(c) for c in ")]")
             )

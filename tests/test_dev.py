@@ -295,6 +295,13 @@ def test_format_mends_indents_of_statements() -> None:
     assert judged(wrong, right) == right
 
 
+def test_format_reads_on_after_a_line_that_begins_with_a_star() -> None:
+    start = "\tif (f(a) ||\n\t    *s == '\\0')\n\t\treturn (-1);\n"
+    right = start + "\terrno = 0;\n"
+    wrong = start + "\t  errno = 0;\n"
+    assert judged(wrong, right) == right
+
+
 def test_format_mends_long_lines() -> None:
     arguments = ", ".join(["argument"] * 9)
     before = f"\tcall({arguments});\n"
