@@ -170,7 +170,7 @@ _XEN_KIND = {"pv": "", "pvh": " dom0=pvh dom0-iommu=none"}
 # oops=panic: a kernel that has stumbled is replaced, not used on.  Nothing here changes how grants
 # behave; the rest is time (README.md has what each of them saves).
 _LINUX = (
-    "console=hvc0 quiet panic=-1 oops=panic nowatchdog hung_task_timeout_secs=0 "
+    "console=hvc0 quiet panic=-1 oops=panic nowatchdog "
     "rcupdate.rcu_cpu_stall_suppress=1 clocksource=xen mitigations=off init_on_alloc=0 "
     "nokaslr audit=0 lsm=capability ipv6.disable=1 pci=off nohpet pmtmr=0 "
     "i8042.nopnp i8042.noaux i8042.nokbd rodata=off"
