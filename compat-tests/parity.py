@@ -121,8 +121,6 @@ def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) 
                 cell = target.run(case)
                 column.cells[case.id] = cell
                 live.cell(name, case.id, cell)
-        for case in chosen:
-            column.cells[case.id] = target.settle(case, column.cells[case.id])
     except Exception as error:  # the other columns shall still be seen
         text = str(error) or type(error).__name__
         if not isinstance(error, TargetMissing):

@@ -124,6 +124,8 @@ class Agent:
     # Set by the supervisor's "! exit" or "! signal" line.
     ended: str | None = None
     transcript: list[str] = field(default_factory=list)
+    # What the kernel logged during the case that ended last, one line each.
+    kernel_log: list[str] = field(default_factory=list)
 
     def wait_ready(self, timeout: float | None = None) -> None:
         while self._readline(timeout) != "! ready":
@@ -150,6 +152,9 @@ class Agent:
         if words[0] == "!":
             if words[1:2] == ["ready"]:
                 raise AgentError(f"the agent was restarted during {request!r}")
+            if words[1:2] == ["log"]:
+                self.kernel_log.append(line.split(" ", 3)[-1])
+                return
             self.ended = " ".join(words[1:])
         elif words[0] == "?":
             raise AgentError(f"the agent could not read a request ({line}), after {request!r}")
@@ -204,6 +209,7 @@ class Agent:
 
     def begin(self, name: str) -> Worker:
         self._answers.clear()
+        self.kernel_log.clear()
         self.ended = None
         self.call(f"case {name}")
         return Worker(self)

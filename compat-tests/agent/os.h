@@ -19,6 +19,13 @@ void os_facts(char *buf, size_t len);
 /* Writes one line to the kernel's log.  0 or an errno value. */
 int os_mark(const char *text);
 
+/*
+ * Reading of the kernel's log: from now on, and the next message's level
+ * (syslog's numbers) and text, printable and terminated.  False: no more.
+ */
+void os_log_start(void);
+bool os_log_next(int *level, char *text, size_t len);
+
 /* 0 or an errno value; a module in use is EBUSY whatever the system says. */
 int os_unload(const char *module);
 int os_load(const char *path);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -92,6 +93,43 @@ os_mark(const char *text)
 	error = write(fd, line, (size_t)n) == n ? 0 : errno;
 	close(fd);
 	return (error);
+}
+
+static int log_fd = -1;
+
+void
+os_log_start(void)
+{
+
+	log_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (log_fd >= 0)
+		lseek(log_fd, 0, SEEK_END);
+}
+
+/* A record is "prefix,sequence,time,flags;text", then lines of key=value. */
+bool
+os_log_next(int *level, char *text, size_t len)
+{
+	char record[8192], *p;
+	ssize_t n;
+	size_t i;
+
+	if (log_fd < 0)
+		return (false);
+	do
+		n = read(log_fd, record, sizeof(record) - 1);
+	while (n < 0 && (errno == EPIPE || errno == EINTR));
+	if (n <= 0)
+		return (false);
+	record[n] = '\0';
+	*level = (int)strtoul(record, NULL, 10) & 7;
+	p = strchr(record, ';');
+	p = p == NULL ? record : p + 1;
+	p[strcspn(p, "\n")] = '\0';
+	for (i = 0; p[i] != '\0' && i < len - 1; i++)
+		text[i] = p[i] < ' ' || p[i] > '~' ? '?' : p[i];
+	text[i] = '\0';
+	return (true);
 }
 
 int

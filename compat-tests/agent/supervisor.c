@@ -21,6 +21,9 @@
 #include "os.h"
 
 #define	SEQ_BYTES	32
+#define	LOG_LEVEL	4	/* kernel messages up to "warning" */
+#define	LOG_LINES	100	/* of them for one case */
+#define	LOG_BYTES	256
 #define	PEER_QUEUE	64	/* requests that wait for the peer program */
 
 struct waiting {
@@ -173,6 +176,24 @@ drain_worker(struct supervisor *s)
 }
 
 /*
+ * Passes on what the kernel has logged since the last time.  The log itself
+ * is exact about time; a console lags behind and costs more than the case.
+ */
+static void
+tell_log(struct supervisor *s)
+{
+	char text[LOG_BYTES];
+	int level, n;
+
+	for (n = 0; n < LOG_LINES && os_log_next(&level, text, sizeof(text));) {
+		if (level > LOG_LEVEL)
+			continue;
+		say(s, "! log %d %s", level, text);
+		n++;
+	}
+}
+
+/*
  * The worker is dead.  Its children go too, and end of file on the socket
  * says when the last of them has let go of its files.
  */
@@ -198,6 +219,7 @@ worker_died(struct supervisor *s, int status)
 	}
 	close(s->wfd);
 	s->wfd = -1;
+	tell_log(s);
 	if (WIFSIGNALED(status))
 		say(s, "! signal %s", signal_name(WTERMSIG(status), name));
 	else
@@ -382,12 +404,8 @@ handle(struct supervisor *s, char *line, size_t len)
 			say(s, "%s err EPROTO a case is active", seq);
 		else if ((error = start_worker(s)) != 0)
 			say(s, "%s err %s", seq, errno_name(error, name));
-		else {
-			/* What the log says from here on belongs to this case. */
-			snprintf(copy, sizeof(copy), "case %.50s", rest);
-			os_mark(copy);
+		else
 			say(s, "%s ok", seq);
-		}
 	} else if (s->worker == 0)
 		say(s, "%s err EPROTO %s: %.40s", seq,
 		    *copy == '\0' ? "empty request" : "no case is active",
@@ -504,6 +522,7 @@ supervise(const struct options *opt)
 	sa.sa_handler = on_child;
 	sigaction(SIGCHLD, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	os_log_start();
 	say(&s, "! ready");
 	while (!s.done) {
 		n = 0;

@@ -7,7 +7,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.client import Agent, AgentError, Errno, Outcome, Worker, WorkerDied
@@ -59,8 +59,6 @@ class Target(ABC):
         self.setting = setting
         self.facts: dict[str, str] = {}
         self._lacks: dict[str, str] = {}
-        # What the system's log said during each case, beyond what is usual.
-        self.alarms: dict[str, list[str]] = {}
         # The helper domain, as long as it is known to be there and clean.
         self.peer: PeerFacts | None = None
 
@@ -84,8 +82,11 @@ class Target(ABC):
     def before(self, case: Case) -> None:  # noqa: B027 - most targets have nothing to do
         """Called before a case begins."""
 
-    def after(self, case: Case, context: Context, ended: str) -> str | None:
-        """Called when the worker has ended; what is wrong with the system, if anything."""
+    def after(self, case: Case, context: Context, ended: str, said: Sequence[str]) -> str | None:
+        """Called when the worker has ended; what is wrong with the system, if anything.
+
+        ``said`` is what the kernel logged during the case.
+        """
         return None
 
     def recover(self) -> None:  # noqa: B027 - nothing to do where each case starts afresh
@@ -144,11 +145,12 @@ class Target(ABC):
             if died is None:
                 context.restore()
             ended = agent.finish() if status is not Status.ERROR else agent.abort()
+            said = list(agent.kernel_log)
             if context.limits:
                 # The worker did not live to put them back.
                 with agent.case("restore") as context.worker:
                     context.restore()
-            wrong = self.after(case, context, ended)
+            wrong = self.after(case, context, ended, said)
         except (AgentError, Outcome, WorkerDied) as error:
             return self._cell(Status.ERROR, context, f"cannot end the case: {error}", agent)
         if died is not None:
@@ -156,15 +158,6 @@ class Target(ABC):
         if wrong is not None and status not in (Status.ERROR, Status.CRASH):
             status, detail = Status.FAIL, "; ".join(filter(None, (detail, wrong)))
         return self._cell(status, context, detail, agent)
-
-    def settle(self, case: Case, cell: Cell) -> Cell:
-        """The cell in the light of the log, which is complete only when the system has stopped."""
-        alarms = excerpt(self.alarms.get(case.id, []), case.allow)
-        if not alarms or cell.status.red:
-            return cell
-        log = "\n".join(("--- system ---", *self.alarms[case.id]))
-        detail = "; ".join(filter(None, (cell.detail, f"log: {alarms[0].strip()}")))
-        return replace(cell, status=Status.FAIL, detail=detail, log=log)
 
     def death(self, ended: str) -> Status:
         """What a worker that dies by itself means."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from typing import IO
 
 from agent.client import Agent, Errno, PipeTransport, Worker
@@ -134,13 +135,14 @@ class HostTarget(Target):
         # The driver runs in the worker: its panic is the worker's end.
         return Status.CRASH
 
-    def after(self, case: Case, context: Context, ended: str) -> str | None:
-        said = self.log()
+    def after(self, case: Case, context: Context, ended: str, said: Sequence[str]) -> str | None:
+        # This machine's kernel log has nothing to do with it: the driver speaks on stderr.
+        log = self.log()
         if ended != "exit 0":
-            last = said.splitlines()[-1] if said else "no message"
+            last = log.splitlines()[-1] if log else "no message"
             return f"the worker ended with {ended}: {last}"
-        if "leak:" in said:
-            return next(line for line in said.splitlines() if "leak:" in line)
+        if "leak:" in log:
+            return next(line for line in log.splitlines() if "leak:" in line)
         return None
 
     def run(self, case: Case) -> Cell:

@@ -97,6 +97,15 @@ def test_an_answer_before_death_counts() -> None:
     assert agent.finish() == "exit 99"
 
 
+def test_the_kernels_log_belongs_to_its_case() -> None:
+    agent = Agent(Script("{n} ok", "{n} ok", "! log 4 WARNING: CPU: 0", "! exit 0", "{n} ok"))
+    agent.begin("one")
+    assert agent.finish() == "exit 0"
+    assert agent.kernel_log == ["WARNING: CPU: 0"]
+    agent.begin("two")
+    assert agent.kernel_log == []
+
+
 def test_sub_agents_are_addressed() -> None:
     script = Script("{n} ok sub=2 pid=77", "{n} ok sub=1", "{n} ok", "{n} ok signal=SIGKILL")
     worker = Worker(Agent(script))
