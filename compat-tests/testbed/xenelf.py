@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tempfile
 from pathlib import Path
 
 from .errors import TestbedError
@@ -75,7 +76,9 @@ def prepared(xen: Path) -> Path:
     """The file to boot for the image `xen`, made beside it when it is not there."""
     target = xen.with_name("xen-acpi.elf")
     if not target.exists() or target.stat().st_mtime < xen.stat().st_mtime:
-        scratch = target.with_suffix(f".{os.getpid()}")
-        scratch.write_bytes(with_acpi_marked(xen.read_bytes()))
-        scratch.replace(target)
+        # Two machines may be started by two threads at once.
+        handle, scratch = tempfile.mkstemp(prefix=".xen-", dir=target.parent)
+        with os.fdopen(handle, "wb") as out:
+            out.write(with_acpi_marked(xen.read_bytes()))
+        os.replace(scratch, target)
     return target
