@@ -198,8 +198,19 @@ class Agent:
             replies += [item.result() for item in pending]
         return replies
 
-    def hello(self) -> dict[str, str]:
-        return self.call("hello").values
+    def hello(self, tries: int = 3) -> dict[str, str]:
+        """What the agent says of its system.
+
+        The first request over a serial port may meet a byte of noise from its set-up: the agent
+        then says that it read no request, and is asked again.
+        """
+        while True:
+            try:
+                return self.call("hello").values
+            except AgentError as error:
+                tries -= 1
+                if tries == 0 or "could not read a request" not in str(error):
+                    raise
 
     def mark(self, text: str) -> None:
         self.call(f"mark {text}")
@@ -211,8 +222,10 @@ class Agent:
         self._answers.clear()
         self.kernel_log.clear()
         self.ended = None
-        self.call(f"case {name}")
-        return Worker(self)
+        # Two requests in one burst: nearly every case needs the address.
+        started, scratch = self.submit(f"case {name}"), self.submit("scratch")
+        started.result()
+        return Worker(self, scratch=scratch.result().int("addr"))
 
     def finish(self) -> str:
         """Ends the case if it still runs; how the worker ended: ``exit 0``, ``signal NAME``."""
@@ -259,11 +272,17 @@ class Stat:
 class Worker:
     """System calls in the worker process of a case, or in a thread or child of it."""
 
-    def __init__(self, agent: Agent, address: str = "", pid: int | None = None) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        address: str = "",
+        pid: int | None = None,
+        scratch: int | None = None,
+    ) -> None:
         self.agent = agent
         self.address = address
         self.pid = pid
-        self._scratch: int | None = None
+        self._scratch = scratch
 
     def submit(self, request: str) -> Pending:
         return self.agent.submit(self.address + request)

@@ -79,7 +79,7 @@ def test_answers_out_of_order() -> None:
 
 
 def test_death_answers_what_was_asked() -> None:
-    agent = Agent(Script("{n} ok", "! signal SIGSEGV"))
+    agent = Agent(Script("{before} ok", "{n} ok addr=0", "! signal SIGSEGV"))
     worker = agent.begin("case")
     with pytest.raises(WorkerDied) as caught:
         worker.close(3)
@@ -91,14 +91,15 @@ def test_death_answers_what_was_asked() -> None:
 
 
 def test_an_answer_before_death_counts() -> None:
-    agent = Agent(Script("{n} ok", "{n} ok fd=5", "! exit 99"))
+    agent = Agent(Script("{before} ok", "{n} ok addr=0", "{n} ok fd=5", "! exit 99"))
     worker = agent.begin("case")
     assert worker.open("gntdev") == 5
     assert agent.finish() == "exit 99"
 
 
 def test_the_kernels_log_belongs_to_its_case() -> None:
-    agent = Agent(Script("{n} ok", "{n} ok", "! log 4 WARNING: CPU: 0", "! exit 0", "{n} ok"))
+    begun = ("{before} ok", "{n} ok addr=0")
+    agent = Agent(Script(*begun, "{n} ok", "! log 4 WARNING: CPU: 0", "! exit 0", *begun))
     agent.begin("one")
     assert agent.finish() == "exit 0"
     assert agent.kernel_log == ["WARNING: CPU: 0"]
@@ -142,3 +143,10 @@ def test_pipes_cut_lines() -> None:
     with pytest.raises(EOFError):
         pipes.readline(1)
     os.close(read_end)
+
+
+def test_hello_asks_again_after_noise() -> None:
+    script = Script("? err EPROTO not a request", "{n} ok os=Linux")
+    assert Agent(script).hello() == {"os": "Linux"}
+    with pytest.raises(AgentError):
+        Agent(Script(*["? err EPROTO not a request"] * 3)).hello()
