@@ -334,7 +334,8 @@ op_readfile(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 const struct op ops_file[] = {
-	{ "open", 1, 6, op_open, "DEVICE|PATH [rdwr|rdonly|wronly|cloexec|...]" },
+	{ "open", 1, 6, op_open,
+	    "DEVICE|PATH [rdwr|rdonly|wronly|cloexec|...]" },
 	{ "close", 1, 1, op_close, "FD" },
 	{ "dup", 1, 1, op_dup, "FD" },
 	{ "ioctl", 3, 5, op_ioctl, "FD COMMAND ADDRESS [HEX [OUT]]" },

@@ -249,10 +249,11 @@ os_ioctl32(int fd, uint32_t word, uint32_t arg)
 #ifdef __x86_64__
 	long ret;
 
-	__asm__ volatile("int $0x80" : "=a" (ret) :
-	    "a" (54L), "b" ((long)fd), "c" ((unsigned long)word),
-	    "d" ((unsigned long)arg) :
-	    "memory", "cc", "r8", "r9", "r10", "r11");
+	__asm__ volatile("int $0x80"
+	    : "=a"(ret)
+	    : "a"(54L), "b"((long)fd), "c"((unsigned long)word),
+	    "d"((unsigned long)arg)
+	    : "memory", "cc", "r8", "r9", "r10", "r11");
 	return (ret < 0 ? (int)-ret : 0);
 #else
 	(void)fd;

@@ -90,7 +90,6 @@ emit(struct supervisor *s, const char *line, size_t len)
 static void say(struct supervisor *, const char *, ...)
     __attribute__((format(printf, 2, 3)));
 
-
 static void
 say(struct supervisor *s, const char *fmt, ...)
 {

@@ -68,7 +68,8 @@ receive(unsigned char *buf, size_t size)
 	size_t i, n;
 	int looks;
 
-	for (n = 0, looks = 0; n + FIFO_BYTES <= size && looks < LOOKS; looks++) {
+	for (n = 0, looks = 0; n + FIFO_BYTES <= size && looks < LOOKS;
+	    looks++) {
 		if ((inb(port + UART_LSR) & LSR_DATA_READY) == 0)
 			continue;
 		looks = 0;
