@@ -85,6 +85,47 @@ void	host_mapped_over(void *addr, size_t len);
 int	host_sysctl(const char *name, const unsigned *newval,
 	    unsigned *oldval);
 
+/* Any of them, counters whole. */
+int	host_sysctl64(const char *name, uint64_t *value);
+
+/*
+ * The end of a process in FreeBSD's order: it is marked as exiting and the
+ * process_exit handlers run; the caller closes its files, as the process
+ * would by ascending descriptors; then the address space goes.  host_exit()
+ * is all of it, files in the order of their opens.  The process may go on
+ * as if it were a new one.
+ */
+void	host_exit_begin(void);
+void	host_exit_end(void);
+void	host_exit(void);
+
+/*
+ * Others that keep what the process has mapped: I/O that holds a page
+ * (EFAULT if there is none at addr), a process that shares the mapping (by
+ * fork; NULL if addr is none of ours), users of the whole address space.
+ */
+struct host_pin;
+struct vm_object;
+int	host_pin(const void *addr, bool write, struct host_pin **);
+void	host_unpin(struct host_pin *);
+struct vm_object *host_share(const void *addr);
+void	host_unshare(struct vm_object *);
+unsigned host_vmspace_hold(int n);	/* adds n to vm_refcnt */
+
+/* Wirings of the real page at addr; 0 if there is none. */
+unsigned host_page_wirings(const void *addr);
+
+/*
+ * Event channels of our domain.  EVTCHNOP_* past all fault injection: 0 or a
+ * negative errno of Xen; the two ends of a channel within the domain, neither
+ * with an event.
+ */
+int	host_event_op(unsigned cmd, void *arg);
+int	host_loopback(uint32_t *a, uint32_t *b);
+void	host_port_close(uint32_t port);
+bool	host_event_pending(uint32_t port);
+bool	host_event_take(uint32_t port);	/* clears it */
+
 /* The helper domain (xen/peer.c); -1 if it cannot be had. */
 int	host_peer(const char *request, char *reply, size_t replylen);
 

@@ -5,6 +5,8 @@
 #include <sys/systm.h>
 #include <sys/lock.h>
 
+#include <xen/xen_intr.h>
+
 #include "kpi.h"
 
 /*
@@ -193,6 +195,7 @@ leaks_report(void)
 	lines += leak(kpi_fakes_live(), "fictitious or held page(s)");
 	lines += leak(kpi_resources_live(), "xenmem range(s)");
 	lines += leak(kpi_nodes_live(), "device node(s)");
+	lines += leak(kpi_eventhandlers_live(), "event handler(s)");
 	lines += leak(kpi_counters_live - counters_at_load, "counter(s)");
 	kpi_leaked_allocs(&lines);
 	if (kpi_locks_live() != locks_at_load) {
@@ -242,6 +245,185 @@ host_unload(void)
 	}
 	os_mutex_unlock(&gate.load);
 	return (error);
+}
+
+/* The end of a process as exit1() has it: REFERENCE 7.6. */
+
+void
+host_exit_begin(void)
+{
+
+	kpi_enter();
+	curproc->p_flag |= P_WEXIT;
+	kpi_process_exit(curproc);
+	kpi_leave("process_exit handlers returned");
+}
+
+void
+host_exit_end(void)
+{
+
+	kpi_enter();
+	kpi_map_remove(0, VM_MAXUSER_ADDRESS, KPI_UNMAP_OURS);
+	kpi_leave("exit");
+	curproc->p_flag &= ~P_WEXIT;
+}
+
+void
+host_exit(void)
+{
+
+	host_exit_begin();
+	kpi_files_close_all();
+	host_exit_end();
+}
+
+/* Others that use what the process has mapped. */
+
+struct host_pin {
+	vm_page_t	page;
+};
+
+int
+host_pin(const void *addr, bool write, struct host_pin **pinp)
+{
+	struct host_pin *pin;
+	vm_page_t m;
+
+	kpi_enter();
+	m = kpi_hold_page(trunc_page(addr), write ? VM_PROT_RW : VM_PROT_READ);
+	kpi_leave("a page was held");
+	if (m == NULL)
+		return (EFAULT);
+	pin = os_alloc(sizeof(*pin));
+	KASSERT(pin != NULL, ("no memory for a pin"));
+	pin->page = m;
+	*pinp = pin;
+	return (0);
+}
+
+void
+host_unpin(struct host_pin *pin)
+{
+
+	kpi_enter();
+	vm_page_unhold_pages(&pin->page, 1);
+	kpi_leave("a page was let go");
+	os_free(pin);
+}
+
+unsigned
+host_page_wirings(const void *addr)
+{
+	vm_page_t m;
+	u_int n;
+
+	kpi_enter();
+	m = kpi_hold_page(trunc_page(addr), VM_PROT_READ);
+	n = 0;
+	if (m != NULL) {
+		n = VPRC_WIRE_COUNT(atomic_load_int(&m->ref_count)) - 1;
+		vm_page_unhold_pages(&m, 1);
+	}
+	kpi_leave("a look-up returned");
+	return (n);
+}
+
+struct vm_object *
+host_share(const void *addr)
+{
+	vm_map_entry_t entry;
+	vm_object_t object;
+	vm_map_t map;
+
+	kpi_enter();
+	map = &kpi_vmspace.vm_map;
+	vm_map_lock_read(map);
+	object = NULL;
+	if (vm_map_lookup_entry(map, (vm_offset_t)addr, &entry))
+		object = entry->object.vm_object;
+	if (object != NULL)
+		vm_object_reference(object);
+	vm_map_unlock_read(map);
+	kpi_leave("a look-up returned");
+	return (object);
+}
+
+void
+host_unshare(struct vm_object *object)
+{
+
+	kpi_enter();
+	vm_object_deallocate(object);
+	kpi_leave("another process unmapped");
+}
+
+unsigned
+host_vmspace_hold(int n)
+{
+
+	return (atomic_fetchadd_int(&kpi_vmspace.vm_refcnt, (u_int)n) +
+	    (u_int)n);
+}
+
+/* Event channels. */
+
+int
+host_event_op(unsigned cmd, void *arg)
+{
+
+	return ((int)xen_event_channel_op(kpi_domain, cmd, arg));
+}
+
+int
+host_loopback(uint32_t *a, uint32_t *b)
+{
+	struct evtchn_bind_interdomain bind;
+	struct evtchn_alloc_unbound alloc;
+	struct evtchn_close close;
+	int error;
+
+	memset(&alloc, 0, sizeof(alloc));
+	alloc.dom = alloc.remote_dom = DOMID_SELF;
+	error = host_event_op(EVTCHNOP_alloc_unbound, &alloc);
+	if (error != 0)
+		return (os_errno_to_freebsd(-error));
+	memset(&bind, 0, sizeof(bind));
+	bind.remote_dom = DOMID_SELF;
+	bind.remote_port = alloc.port;
+	error = host_event_op(EVTCHNOP_bind_interdomain, &bind);
+	if (error != 0) {
+		close.port = alloc.port;
+		host_event_op(EVTCHNOP_close, &close);
+		return (os_errno_to_freebsd(-error));
+	}
+	*a = alloc.port;
+	*b = bind.local_port;
+	host_event_take(*b);
+	return (0);
+}
+
+void
+host_port_close(uint32_t port)
+{
+	struct evtchn_close close;
+
+	close.port = port;
+	host_event_op(EVTCHNOP_close, &close);
+}
+
+bool
+host_event_pending(uint32_t port)
+{
+
+	return (xen_domain_port_pending(kpi_domain, port));
+}
+
+bool
+host_event_take(uint32_t port)
+{
+
+	return (xen_domain_port_take(kpi_domain, port));
 }
 
 unsigned
@@ -328,6 +510,13 @@ host_sysctl(const char *name, const unsigned *newval, unsigned *oldval)
 {
 
 	return (kpi_sysctl(name, newval, oldval));
+}
+
+int
+host_sysctl64(const char *name, uint64_t *value)
+{
+
+	return (kpi_sysctl64(name, value));
 }
 
 int

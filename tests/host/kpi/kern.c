@@ -401,7 +401,7 @@ counter_u64_fetch(counter_u64_t c)
 
 /* sysctl(9): variables by name. */
 
-static struct kpi_sysctl *kpi_sysctls;
+static struct kpi_sysctl *kpi_sysctls;	/* all made before main() */
 
 void
 kpi_sysctl_register(struct kpi_sysctl *oid)
@@ -425,27 +425,60 @@ sysctl_is(const struct kpi_sysctl *oid, const char *name)
 	return (*p == *name);
 }
 
-int
-kpi_sysctl(const char *name, const u_int *newval, u_int *oldval)
+static struct kpi_sysctl *
+sysctl_find(const char *name)
 {
 	struct kpi_sysctl *oid;
-	counter_u64_t *c;
 
 	for (oid = kpi_sysctls; oid != NULL; oid = oid->next)
 		if (sysctl_is(oid, name))
 			break;
-	if (oid == NULL)
-		return (ENOENT);
-	if (oid->type == CTLTYPE_U64) {
-		if (newval != NULL)
-			return (EPERM);
-		c = oid->ptr;
-		if (oldval != NULL)
-			*oldval = (u_int)counter_u64_fetch(*c);
+	return (oid);
+}
+
+static int
+sysctl_read(const struct kpi_sysctl *oid, uint64_t *value)
+{
+	counter_u64_t c;
+
+	if (oid->type != CTLTYPE_U64) {
+		*value = atomic_load_int((volatile u_int *)oid->ptr);
 		return (0);
 	}
+	c = *(counter_u64_t *)oid->ptr;
+	/* Allocated when the module loads. */
+	if (c == NULL)
+		return (ENOENT);
+	*value = counter_u64_fetch(c);
+	return (0);
+}
+
+int
+kpi_sysctl64(const char *name, uint64_t *value)
+{
+	struct kpi_sysctl *oid;
+
+	oid = sysctl_find(name);
+	return (oid == NULL ? ENOENT : sysctl_read(oid, value));
+}
+
+int
+kpi_sysctl(const char *name, const u_int *newval, u_int *oldval)
+{
+	struct kpi_sysctl *oid;
+	uint64_t value;
+	int error;
+
+	oid = sysctl_find(name);
+	if (oid == NULL)
+		return (ENOENT);
+	if (oid->type == CTLTYPE_U64 && newval != NULL)
+		return (EPERM);
+	error = sysctl_read(oid, &value);
+	if (error != 0)
+		return (error);
 	if (oldval != NULL)
-		*oldval = atomic_load_int((volatile u_int *)oid->ptr);
+		*oldval = (u_int)value;
 	if (newval != NULL) {
 		if ((oid->flags & CTLFLAG_WR) == 0)
 			return (EPERM);

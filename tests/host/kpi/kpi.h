@@ -40,6 +40,7 @@ extern volatile u_int kpi_counters_live;
 extern volatile u_int kpi_pauses;
 extern volatile u_long kpi_paused_ms;
 int	kpi_sysctl(const char *name, const u_int *newval, u_int *oldval);
+int	kpi_sysctl64(const char *name, uint64_t *value);
 
 /* lock.c: panics of the calling thread holds what it must not. */
 void	kpi_no_sleep(const char *what);
@@ -53,7 +54,12 @@ u_int	kpi_tasks_run(void);
 void	kpi_tasks_stop(void);
 void	kpi_tasks_fork_child(void);
 
+/* event.c */
+u_int	kpi_eventhandlers_live(void);
+void	kpi_process_exit(struct proc *);
+
 /* page.c */
+vm_page_t kpi_hold_page(vm_offset_t va, vm_prot_t);
 u_int	kpi_pages_live(void);
 u_int	kpi_fakes_live(void);
 void	kpi_page_range_init(vm_page_t pages, vm_paddr_t start, u_int n);

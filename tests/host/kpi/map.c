@@ -30,6 +30,7 @@ kpi_map_init(void)
 	MAP->header.next = MAP->header.prev = &MAP->header;
 	MAP->header.start = VM_MAXUSER_ADDRESS;
 	MAP->header.end = 0;
+	kpi_vmspace.vm_refcnt = 1;
 }
 
 u_int
@@ -399,6 +400,9 @@ kpi_map_protect(vm_offset_t start, vm_offset_t end, vm_prot_t prot)
  * from what the host says, for the calling thread, until its next look-up.
  */
 static __thread struct vm_map_entry made_up[2];
+/* At the beginning of a walk. */
+static __thread struct vm_map_entry foreign[2];
+static __thread bool walking;
 
 /* What lies at addr or above it: ours, made up, or the header. */
 static vm_map_entry_t
@@ -432,6 +436,7 @@ vm_map_lookup_entry(vm_map_t map, vm_offset_t addr, vm_map_entry_t *entryp)
 
 	KASSERT(map == MAP, ("look-up in an unknown map"));
 	sx_assert(&map->lock, SA_LOCKED);
+	walking = false;
 	e = find_above(addr, &made_up[0]);
 	if (e != &map->header && e->start <= addr) {
 		*entryp = e;
@@ -445,10 +450,35 @@ vm_map_lookup_entry(vm_map_t map, vm_offset_t addr, vm_map_entry_t *entryp)
 }
 
 vm_map_entry_t
+vm_map_entry_first(vm_map_t map)
+{
+
+	KASSERT(map == MAP, ("walk of an unknown map"));
+	sx_assert(&map->lock, SA_LOCKED);
+	walking = true;
+	memset(foreign, 0, sizeof(foreign));
+	foreign[0].start = PAGE_SIZE;
+	foreign[0].end = foreign[1].start = 2 * PAGE_SIZE;
+	foreign[1].end = 3 * PAGE_SIZE;
+	foreign[1].eflags = MAP_ENTRY_IS_SUB_MAP;
+	/* Whoever takes it for an object gets a signal. */
+	foreign[1].object.sub_map = (vm_map_t)0xdeadc0dedeadc000;
+	return (&foreign[0]);
+}
+
+vm_map_entry_t
 vm_map_entry_succ(vm_map_entry_t e)
 {
 
 	sx_assert(&MAP->lock, SA_LOCKED);
+	if (e == &foreign[0])
+		return (&foreign[1]);
+	if (walking && e != &made_up[1]) {
+		os_mutex_lock(&entries_mutex);
+		e = e == &foreign[1] ? MAP->header.next : e->next;
+		os_mutex_unlock(&entries_mutex);
+		return (e);
+	}
 	if (e == &made_up[1])
 		return (e->next);
 	if (e == &MAP->header)

@@ -286,6 +286,15 @@ pmap_zero_page(vm_page_t m)
 	memset(kpi_phys_to_dmap(m->phys_addr), 0, PAGE_SIZE);
 }
 
+void
+pmap_zero_page_area(vm_page_t m, int off, int size)
+{
+
+	KASSERT(off >= 0 && size >= 0 && off + size <= PAGE_SIZE,
+	    ("pmap_zero_page_area: %d bytes at %d", size, off));
+	memset((char *)kpi_phys_to_dmap(m->phys_addr) + off, 0, (size_t)size);
+}
+
 void *
 kpi_phys_to_dmap(vm_paddr_t pa)
 {
@@ -523,6 +532,13 @@ hold_page(vm_map_t map, vm_offset_t va, vm_prot_t prot)
 		m = local_page(va);
 	vm_map_unlock_read(map);
 	return (m);
+}
+
+vm_page_t
+kpi_hold_page(vm_offset_t va, vm_prot_t prot)
+{
+
+	return (hold_page(&kpi_vmspace.vm_map, va, prot));
 }
 
 int

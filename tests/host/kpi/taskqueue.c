@@ -200,6 +200,16 @@ taskqueue_enqueue_timeout(struct taskqueue *q, struct timeout_task *tt,
 }
 
 int
+taskqueue_enqueue_timeout_sbt(struct taskqueue *q, struct timeout_task *tt,
+    sbintime_t sbt, sbintime_t pr, int flags)
+{
+
+	KASSERT(tt->q == q, ("timeout task of another queue"));
+	return (enqueue(q, &tt->t, sbt <= 0 ? 0 :
+	    (uint64_t)(sbt / SBT_1US) * 1000));
+}
+
+int
 taskqueue_cancel_timeout(struct taskqueue *q, struct timeout_task *tt,
     u_int *pendp)
 {

@@ -6,6 +6,8 @@
 #include <sys/queue.h>
 #include <sys/rman.h>
 
+#include <machine/cpufunc.h>
+
 #include <xen/xen-os.h>
 #include <xen/hypervisor.h>
 #include <xen/gnttab.h>
@@ -29,6 +31,28 @@ xen_initial_domain(void)
 {
 
 	return (kpi_domain != NULL && xen_domain_id(kpi_domain) == 0);
+}
+
+/* Xen's leaves, as an HVM domain without Viridian's sees them. */
+void
+cpuid_count(u_int ax, u_int cx, u_int *p)
+{
+
+	p[0] = p[1] = p[2] = p[3] = 0;
+	switch (ax) {
+	case 0x40000000:
+		p[0] = 0x40000005;
+		p[1] = 0x566e6558;	/* "XenVMMXenVMM" */
+		p[2] = 0x65584d4d;
+		p[3] = 0x4d4d566e;
+		break;
+	case 0x40000004:
+		if (kpi_domain == NULL)
+			break;
+		p[0] = 1u << 4;		/* its number is told */
+		p[2] = xen_domain_id(kpi_domain);
+		break;
+	}
 }
 
 int
@@ -334,6 +358,17 @@ HYPERVISOR_grant_table_op(unsigned int cmd, void *uop, unsigned int count)
 	else if (rc == 0 && cmd == GNTTABOP_unmap_grant_ref)
 		after_unmap(uop, count);
 	return (rc);
+}
+
+int
+HYPERVISOR_event_channel_op(int cmd, void *arg)
+{
+
+	if (kpi_inherited)
+		return (-22);	/* Xen's EINVAL: no such port */
+	if (xengnt_host_fail(HOST_FAIL_HYPERCALL))
+		return (-12);
+	return ((int)xen_event_channel_op(kpi_domain, (unsigned)cmd, arg));
 }
 
 /*

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -158,6 +160,30 @@ os_cond_broadcast(struct os_cond *c)
 {
 
 	must(pthread_cond_broadcast((pthread_cond_t *)c), "cond_broadcast");
+}
+
+void
+os_word_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
+{
+	struct timespec ts;
+	int saved;
+
+	ts.tv_sec = (time_t)(timeout_ns / 1000000000u);
+	ts.tv_nsec = (long)(timeout_ns % 1000000000u);
+	saved = errno;
+	syscall(SYS_futex, word, (long)FUTEX_WAIT, (long)value, &ts, NULL, 0L);
+	errno = saved;
+}
+
+void
+os_word_wake(uint32_t *word)
+{
+	int saved;
+
+	saved = errno;
+	syscall(SYS_futex, word, (long)FUTEX_WAKE, (long)INT_MAX, NULL, NULL,
+	    0L);
+	errno = saved;
 }
 
 uint64_t

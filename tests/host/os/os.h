@@ -46,6 +46,10 @@ bool	os_cond_timedwait(struct os_cond *, struct os_mutex *,
 	    uint64_t deadline);
 void	os_cond_broadcast(struct os_cond *);
 
+/* Sleeps while *word is value; words may be shared between processes. */
+void	os_word_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns);
+void	os_word_wake(uint32_t *word);
+
 uint64_t os_now(void);
 void	os_yield(void);
 void	os_sleep_forever(void) __attribute__((noreturn));

@@ -19,7 +19,7 @@ domain_crash(const char *fmt, ...)
 	os_abort();
 }
 
-static struct domain *
+struct domain *
 domain_find(struct xen_domain *self, domid_t domid)
 {
 	struct domain *d;

@@ -15,7 +15,7 @@
 #include "../os/os.h"
 #include "private.h"
 
-#define	MAGIC	UINT64_C(0x31454e4948434d58)	/* changes with the layout */
+#define	MAGIC	UINT64_C(0x32454e4948434d58)	/* changes with the layout */
 
 static uint64_t
 frames_offset(void)
@@ -287,6 +287,7 @@ domain_kill(struct xen_machine *m, struct domain *d)
 
 	index = (unsigned)(d - m->s->domains);
 	domain_end_maps(m, d);
+	domain_close_ports(m, d);
 	d->state = DOMAIN_DYING;
 	for (mfn = 0; mfn < m->s->frames_hwm; mfn++) {
 		if (!m->s->frames[mfn].owned ||

@@ -32,6 +32,8 @@ struct xen_domain;
 #define	XEN_MODEL_GRANT_FRAMES	64u
 #define	XEN_MODEL_MAPTRACK_FRAMES 1024u
 #define	XEN_MODEL_MAPTRACK_PER_FRAME 256u
+/* Event channel ports of a domain, with the reserved 0. */
+#define	XEN_MODEL_PORTS		1024u
 
 enum xen_p2m_type {
 	XEN_P2M_NONE,		/* nothing there */
@@ -47,6 +49,7 @@ struct xen_counters {
 	uint64_t	map_ops;	/* elements, successful or not */
 	uint64_t	unmap_ops;
 	uint64_t	copy_ops;
+	uint64_t	event_ops;	/* event-channel hypercalls */
 	uint32_t	maps_live;	/* grants this domain has mapped */
 	uint32_t	pins_live;	/* maps of this domain's grants */
 	uint32_t	ram_pages;
@@ -115,6 +118,33 @@ struct grant_entry_v1 *xen_domain_grant_entry(struct xen_domain *,
  */
 long	xen_grant_table_op(struct xen_domain *, unsigned cmd, void *ops,
 	    unsigned count);
+
+/*
+ * EVTCHNOP_alloc_unbound, bind_interdomain, bind_virq, bind_ipi, bind_vcpu,
+ * close, send, status, unmask, reset: 0 or a negative errno of Xen.
+ */
+long	xen_event_channel_op(struct xen_domain *, unsigned cmd, void *op);
+
+/* A virtual interrupt of the hypervisor: false if nobody is bound to it. */
+bool	xen_domain_virq(struct xen_domain *, unsigned virq);
+
+/* What the domain's kernel sees of its ports. */
+bool	xen_domain_port_pending(struct xen_domain *, uint32_t port);
+/* Clears it if it is set and not masked. */
+bool	xen_domain_port_take(struct xen_domain *, uint32_t port);
+void	xen_domain_port_mask(struct xen_domain *, uint32_t port, bool mask);
+/* When a port's last event came: its place among the domain's events. */
+uint64_t xen_domain_port_order(struct xen_domain *, uint32_t port);
+/* Ports in use, and those with an event that nobody took. */
+unsigned xen_domain_ports(struct xen_domain *, unsigned *pending);
+/*
+ * For waiters: a number that every event of the domain changes; sleeping
+ * until it is not seen any more, at most for the time given.
+ */
+uint32_t xen_domain_events(struct xen_domain *);
+void	xen_domain_wait_event(struct xen_domain *, uint32_t seen,
+	    uint64_t timeout_ns);
+void	xen_domain_wake(struct xen_domain *);
 
 /*
  * The helper domain: one line in ("grant 8 0 0x1"), one out ("ok",

@@ -9,6 +9,7 @@
 
 #include <xen/xen.h>
 #include <xen/grant_table.h>
+#include <xen/event_channel.h>
 
 #include "model.h"
 
@@ -23,6 +24,7 @@
 /* Numbers of Xen's public errno.h. */
 #define	X_EPERM		1
 #define	X_ENOENT	2
+#define	X_ESRCH		3
 #define	X_ENOMEM	12
 #define	X_EFAULT	14
 #define	X_EBUSY		16
@@ -61,6 +63,18 @@ struct maptrack {
 	uint16_t	pad;
 };
 
+/* An event channel's end. */
+struct port {
+	uint8_t		state;		/* EVTCHNSTAT_* */
+	uint8_t		pending;
+	uint8_t		masked;
+	uint8_t		remote_index;	/* interdomain: of the other domain */
+	uint16_t	remote;		/* unbound, interdomain: its number */
+	uint16_t	virq;
+	uint32_t	remote_port;
+	uint64_t	order;		/* of the last event among all */
+};
+
 enum domain_state { DOMAIN_FREE, DOMAIN_LIVE, DOMAIN_DYING };
 
 struct domain {
@@ -76,6 +90,9 @@ struct domain {
 	uint32_t	maptrack_free;
 	uint32_t	paged_left;	/* uses until the paged gfn is back */
 	struct xen_counters counters;
+	uint32_t	event_wake;	/* waited on: changes with each event */
+	uint64_t	event_order;
+	struct port	ports[XEN_MODEL_PORTS];
 	/* From here on whole pages, given back when the domain goes. */
 	struct active	active[ENTRIES] __attribute__((aligned(4096)));
 	struct maptrack	maptrack[MAPTRACK];
@@ -141,5 +158,7 @@ p2m_make(enum xen_p2m_type type, uint32_t mfn)
 void	frame_put(struct xen_machine *, uint32_t mfn);
 void	domain_end_maps(struct xen_machine *, struct domain *);
 void	domain_pin_gone(struct domain *);
+struct domain *domain_find(struct xen_domain *self, domid_t domid);
+void	domain_close_ports(struct xen_machine *, struct domain *);
 
 #endif /* !_XEN_PRIVATE_H_ */

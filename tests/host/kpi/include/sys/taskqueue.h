@@ -43,6 +43,8 @@ int	taskqueue_cancel(struct taskqueue *, struct task *, u_int *pendp);
 void	taskqueue_drain(struct taskqueue *, struct task *);
 int	taskqueue_enqueue_timeout(struct taskqueue *, struct timeout_task *,
 	    int ticks);
+int	taskqueue_enqueue_timeout_sbt(struct taskqueue *,
+	    struct timeout_task *, sbintime_t sbt, sbintime_t pr, int flags);
 int	taskqueue_cancel_timeout(struct taskqueue *, struct timeout_task *,
 	    u_int *pendp);
 void	taskqueue_drain_timeout(struct taskqueue *, struct timeout_task *);

@@ -31,6 +31,7 @@ struct vm_map {
 
 struct vmspace {
 	struct vm_map	vm_map;
+	u_int		vm_refcnt;
 };
 
 #define	vm_map_lock(map)		sx_xlock(&(map)->lock)
@@ -40,5 +41,15 @@ struct vmspace {
 
 boolean_t vm_map_lookup_entry(vm_map_t, vm_offset_t, vm_map_entry_t *);
 vm_map_entry_t vm_map_entry_succ(vm_map_entry_t);
+
+/*
+ * A walk shows what else a process has as two entries in front: one without
+ * an object, one that is no object's.
+ */
+vm_map_entry_t vm_map_entry_first(vm_map_t);
+#define	VM_MAP_ENTRY_FOREACH(it, map)					\
+	for ((it) = vm_map_entry_first(map);				\
+	    (it) != &(map)->header;					\
+	    (it) = vm_map_entry_succ(it))
 
 #endif /* !_VM_VM_MAP_H_ */
