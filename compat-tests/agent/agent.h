@@ -69,7 +69,7 @@ struct op {
 	const char	*usage;
 };
 
-extern const struct op ops_file[], ops_mem[], ops_proc[];
+extern const struct op ops_event[], ops_file[], ops_mem[], ops_proc[];
 
 /* proto.c */
 int	parse_u64(const char *, uint64_t *);

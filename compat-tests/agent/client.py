@@ -331,6 +331,11 @@ class Worker:
         events = self.call(f"poll {fd} {milliseconds}").text("events")
         return set() if events == "none" else set(events.split("+"))
 
+    def pipe(self) -> tuple[int, int]:
+        """The end to read from and the one to write to."""
+        reply = self.call("pipe")
+        return reply.int("in"), reply.int("out")
+
     def stat(self, path: str) -> Stat:
         return _stat(self.call(f"stat {path}"))
 
@@ -366,6 +371,10 @@ class Worker:
     def mremap(self, address: int, old: int, new: int, *how: str) -> int:
         return self.call(" ".join((f"mremap 0x{address:x} {old} {new}", *how))).int("addr")
 
+    def vmsplice(self, fd: int, address: int, length: int) -> int:
+        """Puts pages into a pipe as they are: it holds them until it is read."""
+        return self.call(f"vmsplice {fd} 0x{address:x} {length}").int("n")
+
     def peek(self, address: int, length: int) -> bytes:
         data = b""
         for at in range(0, length, CHUNK):
@@ -393,6 +402,30 @@ class Worker:
 
     def u64(self, address: int) -> int:
         return int(struct.unpack("<Q", self.peek(address, 8))[0])
+
+    # Event channels, on a descriptor of "evtchn"
+
+    def bind_unbound(self, fd: int, domid: int) -> int:
+        """A fresh port that a domain may bind itself to."""
+        return self.call(f"bind_unbound {fd} {domid}").int("port")
+
+    def bind_interdomain(self, fd: int, domid: int, remote: int) -> int:
+        """A fresh port bound to a domain's unbound one; it is raised once by that."""
+        return self.call(f"bind_interdomain {fd} {domid} {remote}").int("port")
+
+    def bind_virq(self, fd: int, virq: int) -> int:
+        return self.call(f"bind_virq {fd} {virq}").int("port")
+
+    def unbind(self, fd: int, port: int) -> None:
+        self.call(f"unbind {fd} {port}")
+
+    def notify(self, fd: int, port: int) -> None:
+        self.call(f"notify {fd} {port}")
+
+    def events(self, fd: int, milliseconds: int = 0) -> list[int]:
+        """Ports raised since the last time, unmasked again; waits for the first of them."""
+        ports = self.call(f"events {fd} {milliseconds}").text("ports")
+        return [] if ports == "none" else [int(port) for port in ports.split(",")]
 
     # Threads and processes
 

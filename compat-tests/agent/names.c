@@ -133,6 +133,7 @@ static struct {
 } devices[] = {
 	{ "gntdev", "/dev/xen/gntdev" },
 	{ "gntalloc", "/dev/xen/gntalloc" },
+	{ "evtchn", "/dev/xen/evtchn" },
 };
 
 /* Another node for a device: the driver's name beside the base system's. */

@@ -261,6 +261,20 @@ op_poll(struct agent *a, int argc, char **argv, struct reply *r)
 	return (0);
 }
 
+static int
+op_pipe(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	int fd[2];
+
+	(void)a;
+	(void)argc;
+	(void)argv;
+	if (pipe(fd) != 0)
+		return (errno);
+	put(r, " in=%d out=%d", fd[0], fd[1]);
+	return (0);
+}
+
 static void
 put_stat(const struct stat *st, struct reply *r)
 {
@@ -344,6 +358,7 @@ const struct op ops_file[] = {
 	{ "write", 2, 2, op_write, "FD HEX" },
 	{ "lseek", 3, 3, op_lseek, "FD OFFSET set|cur|end" },
 	{ "poll", 1, 2, op_poll, "FD [MILLISECONDS]" },
+	{ "pipe", 0, 0, op_pipe, "" },
 	{ "stat", 1, 1, op_stat, "DEVICE|PATH" },
 	{ "fstat", 1, 1, op_fstat, "FD" },
 	{ "readfile", 1, 1, op_readfile, "PATH" },

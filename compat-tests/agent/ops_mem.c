@@ -203,6 +203,24 @@ op_madvise(struct agent *a, int argc, char **argv, struct reply *r)
 	    errno);
 }
 
+static int
+op_vmsplice(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t al[2];
+	size_t done;
+	int fd, rc;
+
+	(void)a;
+	(void)argc;
+	if (parse_int(argv[1], &fd) != 0)
+		return (bad(r, "descriptor: %.40s", argv[1]));
+	if ((rc = get_u64s(argv + 2, 2, al, r)) != 0 ||
+	    (rc = os_vmsplice(fd, al[0], al[1], &done)) != 0)
+		return (rc);
+	put(r, " n=%zu", done);
+	return (0);
+}
+
 /*
  * Plain loads and stores of 8 or 1 bytes: a page that Xen emulates (a store
  * to a read-only grant, row V4) should meet no vector instruction.  Not
@@ -399,6 +417,7 @@ const struct op ops_mem[] = {
 	{ "mprotect", 3, 3, op_mprotect, "ADDRESS LENGTH PROT" },
 	{ "mremap", 3, 5, op_mremap, "ADDRESS OLD NEW [maymove|fixed TO]" },
 	{ "madvise", 3, 3, op_madvise, "ADDRESS LENGTH ADVICE" },
+	{ "vmsplice", 3, 3, op_vmsplice, "FD ADDRESS LENGTH" },
 	{ "scratch", 0, 0, op_scratch, "" },
 	{ "peek", 2, 2, op_peek, "ADDRESS LENGTH" },
 	{ "poke", 2, 2, op_poke, "ADDRESS HEX" },

@@ -46,6 +46,20 @@ int os_madvise(const char *name);
 /* An ioctl(2) through the 32-bit system-call gate: 0 or errno, ENOSYS without. */
 int os_ioctl32(int fd, uint32_t word, uint32_t arg);
 
+/*
+ * The commands of /dev/xen/evtchn: 0 or an errno value.  A bound port goes
+ * to *port.
+ */
+int os_evtchn_unbound(int fd, uint32_t domid, uint32_t *port);
+int os_evtchn_interdomain(int fd, uint32_t domid, uint32_t remote,
+    uint32_t *port);
+int os_evtchn_virq(int fd, uint32_t virq, uint32_t *port);
+int os_evtchn_unbind(int fd, uint32_t port);
+int os_evtchn_notify(int fd, uint32_t port);
+
+/* vmsplice(2), which holds the pages until the pipe is read, or ENOSYS. */
+int os_vmsplice(int fd, uintptr_t addr, size_t len, size_t *done);
+
 /* Has forked children and orphans die with the worker (best effort). */
 void os_reap_orphans(void);
 

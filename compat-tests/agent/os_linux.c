@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Linux's part of os.h. */
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +14,10 @@
 #include <unistd.h>
 
 #include "os.h"
+
+/* Xen's name for it, which Linux's header uses and does not define. */
+typedef uint16_t domid_t;
+#include <xen/evtchn.h>
 
 #ifndef MAP_FIXED_NOREPLACE
 #define	MAP_FIXED_NOREPLACE	0x100000
@@ -237,6 +243,80 @@ void
 os_reap_orphans(void)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+/* Linux returns a bound port as the result of ioctl(2). */
+static int
+evtchn_bind(int fd, unsigned long word, void *arg, uint32_t *port)
+{
+	int ret;
+
+	ret = ioctl(fd, word, arg);
+	if (ret < 0)
+		return (errno);
+	*port = (uint32_t)ret;
+	return (0);
+}
+
+int
+os_evtchn_unbound(int fd, uint32_t domid, uint32_t *port)
+{
+	struct ioctl_evtchn_bind_unbound_port bind;
+
+	bind.remote_domain = domid;
+	return (evtchn_bind(fd, IOCTL_EVTCHN_BIND_UNBOUND_PORT, &bind, port));
+}
+
+int
+os_evtchn_interdomain(int fd, uint32_t domid, uint32_t remote, uint32_t *port)
+{
+	struct ioctl_evtchn_bind_interdomain bind;
+
+	bind.remote_domain = domid;
+	bind.remote_port = remote;
+	return (evtchn_bind(fd, IOCTL_EVTCHN_BIND_INTERDOMAIN, &bind, port));
+}
+
+int
+os_evtchn_virq(int fd, uint32_t virq, uint32_t *port)
+{
+	struct ioctl_evtchn_bind_virq bind;
+
+	bind.virq = virq;
+	return (evtchn_bind(fd, IOCTL_EVTCHN_BIND_VIRQ, &bind, port));
+}
+
+int
+os_evtchn_unbind(int fd, uint32_t port)
+{
+	struct ioctl_evtchn_unbind unbind;
+
+	unbind.port = port;
+	return (ioctl(fd, IOCTL_EVTCHN_UNBIND, &unbind) == 0 ? 0 : errno);
+}
+
+int
+os_evtchn_notify(int fd, uint32_t port)
+{
+	struct ioctl_evtchn_notify notify;
+
+	notify.port = port;
+	return (ioctl(fd, IOCTL_EVTCHN_NOTIFY, &notify) == 0 ? 0 : errno);
+}
+
+int
+os_vmsplice(int fd, uintptr_t addr, size_t len, size_t *done)
+{
+	struct iovec iov;
+	ssize_t n;
+
+	iov.iov_base = (void *)addr;
+	iov.iov_len = len;
+	n = vmsplice(fd, &iov, 1, SPLICE_F_NONBLOCK);
+	if (n < 0)
+		return (errno);
+	*done = (size_t)n;
+	return (0);
 }
 
 /*

@@ -14,7 +14,7 @@ static const struct op *
 find_op(const char *name)
 {
 	static const struct op *const tables[] = {
-		ops_file, ops_mem, ops_proc,
+		ops_event, ops_file, ops_mem, ops_proc,
 	};
 	const struct op *op;
 	size_t i;

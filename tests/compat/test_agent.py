@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -181,6 +183,51 @@ def test_descriptors_travel(worker: Worker, tmp_path: Path) -> None:
     assert child.read(received, 100) == b"through the socket"
 
 
+def test_events_are_read_and_written_back(worker: Worker, tmp_path: Path) -> None:
+    """A FIFO stands for the event channel device: what is written to it can be read again."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    fd = worker.open(str(fifo))
+    assert worker.events(fd) == []
+    worker.write(fd, struct.pack("<3I", 7, 4294967295, 7))
+    assert worker.events(fd) == [7, 4294967295, 7]
+    assert worker.events(fd) == [7, 4294967295, 7]
+    worker.read(fd, 100)
+    begun = time.monotonic()
+    assert worker.events(fd, 80) == []
+    assert time.monotonic() - begun >= 0.08
+    pending = worker.submit(f"events {fd} 60000")
+    os.write(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), struct.pack("<I", 5))
+    assert pending.result(60).text("ports") == "5"
+    assert worker.events(worker.open("/dev/null")) == []
+    with pytest.raises(Errno, match="EBADF"):
+        worker.events(899)
+
+
+def test_event_channel_commands_reach_the_descriptor(worker: Worker) -> None:
+    fd = worker.open("/dev/null")
+    for call in (
+        lambda: worker.bind_unbound(fd, 0),
+        lambda: worker.bind_interdomain(fd, 0, 1),
+        lambda: worker.bind_virq(fd, 3),
+        lambda: worker.unbind(fd, 1),
+        lambda: worker.notify(fd, 1),
+    ):
+        with pytest.raises(Errno, match="ENOTTY"):
+            call()
+
+
+def test_a_pipe_holds_pages_and_not_copies(worker: Worker) -> None:
+    address = worker.alloc()
+    out, into = worker.pipe()
+    worker.poke(address, b"before")
+    assert worker.vmsplice(into, address, 6) == 6
+    worker.poke(address, b"after.")
+    assert worker.read(out, 100) == b"after."
+    with pytest.raises(Errno, match="EBADF"):
+        worker.vmsplice(worker.open("/dev/null"), address, 6)
+
+
 def test_exec_keeps_descriptors_and_drops_memory(worker: Worker) -> None:
     keep, lose = worker.open("/dev/null"), worker.open("/dev/null", "cloexec")
     address = worker.alloc()
@@ -321,6 +368,13 @@ def test_rubbish_is_refused_in_words(process: Process, line: str, active: bool) 
         "unload ext4",
         "refs 0 4294967297 0 0 0",
         "sleep 99999999",
+        "events 0",
+        "events 0 -1",
+        "events x 1",
+        "bind_unbound 0 4294967296",
+        "bind_interdomain 0 1",
+        "notify 0 x",
+        "vmsplice x 0 1",
         "received",
         "sendfd 1 1",
         "a b c d e f g h i j k l m n o p q r s t u v",
@@ -338,8 +392,9 @@ def test_random_lines_do_no_harm(process: Process) -> None:
     chance = random.Random(1)
     words = (
         "open close dup ioctl read write lseek poll stat fstat alloc mmap munmap mprotect mremap "
-        "peek poke check wait sendfd limit @1 @2 0 1 -1 0x184700 /dev/null r w none shared private "
-        "4096 18446744073709551615 ff 00 gntdev IOCTL_GNTDEV_MAP_GRANT_REF"
+        "peek poke check wait sendfd limit pipe bind_unbound unbind notify @1 @2 0 1 -1 0x184700 "
+        "/dev/null r w none shared private 4096 18446744073709551615 ff 00 gntdev "
+        "IOCTL_GNTDEV_MAP_GRANT_REF"
     ).split()
     process.agent.begin("fuzz")
     stdin = process.popen.stdin

@@ -150,3 +150,33 @@ def test_hello_asks_again_after_noise() -> None:
     assert Agent(script).hello() == {"os": "Linux"}
     with pytest.raises(AgentError):
         Agent(Script(*["? err EPROTO not a request"] * 3)).hello()
+
+
+def test_event_channel_requests() -> None:
+    script = Script(
+        "{n} ok port=8",
+        "{n} ok port=9",
+        "{n} ok ports=none",
+        "{n} ok ports=9,12,9",
+        "{n} ok in=4 out=5",
+        "{n} ok n=64",
+        "{n} err EINVAL",
+    )
+    worker = Worker(Agent(script), "@1 ")
+    assert worker.bind_unbound(3, 0x7FF0) == 8
+    assert worker.bind_interdomain(4, 0, 8) == 9
+    assert worker.events(4) == []
+    assert worker.events(4, 500) == [9, 12, 9]
+    assert worker.pipe() == (4, 5)
+    assert worker.vmsplice(5, 0x1000, 64) == 64
+    with pytest.raises(Errno, match="EINVAL"):
+        worker.notify(3, 8)
+    assert [line.split(" ", 1)[1] for line in script.sent] == [
+        "@1 bind_unbound 3 32752",
+        "@1 bind_interdomain 4 0 8",
+        "@1 events 4 0",
+        "@1 events 4 500",
+        "@1 pipe",
+        "@1 vmsplice 5 0x1000 64",
+        "@1 notify 3 8",
+    ]

@@ -17,7 +17,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <xencall.h>
 #include <xenctrl.h>
+#include <xen/event_channel.h>
 #include <xen/grant_table.h>
 #include <xenforeignmemory.h>
 
@@ -369,6 +371,79 @@ op_destroy(const struct args *a)
 	return (answer("ok"));
 }
 
+/*
+ * Dom0's own event channels as Xen knows them: what /dev/xen/evtchn does not
+ * tell, and ports that it has not heard of (row N3).
+ */
+static int
+op_evtchn_status(const struct args *a)
+{
+	static const char *const names[] = {
+		[EVTCHNSTAT_closed] = "closed",
+		[EVTCHNSTAT_unbound] = "unbound",
+		[EVTCHNSTAT_interdomain] = "interdomain",
+		[EVTCHNSTAT_pirq] = "pirq",
+		[EVTCHNSTAT_virq] = "virq",
+		[EVTCHNSTAT_ipi] = "ipi",
+	};
+	xc_evtchn_status_t status = { .dom = DOMID_SELF };
+	unsigned port;
+
+	if (!number(a, 1, "port", UINT32_MAX, &port))
+		return (0);
+	status.port = port;
+	if (xc_evtchn_status(peer.xch, &status) != 0)
+		return (failed("EVTCHNOP_status"));
+	if (status.status >= sizeof(names) / sizeof(names[0]))
+		return (answer("ok status=%u", status.status));
+	return (answer("ok status=%s", names[status.status]));
+}
+
+static int
+op_evtchn_alloc(const struct args *a)
+{
+	unsigned remote;
+	int port;
+
+	if (!number(a, 1, "domain", 0x10000, &remote))
+		return (0);
+	port = xc_evtchn_alloc_unbound(peer.xch, DOMID_SELF, remote);
+	if (port < 0)
+		return (failed("EVTCHNOP_alloc_unbound"));
+	return (answer("ok port=%d", port));
+}
+
+static int
+op_evtchn_close(const struct args *a)
+{
+	struct evtchn_close *arg;
+	xencall_handle *call;
+	unsigned port;
+	int rc;
+
+	if (!number(a, 1, "port", UINT32_MAX, &port))
+		return (0);
+	call = xencall_open(NULL, 0);
+	if (call == NULL)
+		return (failed("xencall_open"));
+	arg = xencall_alloc_buffer(call, sizeof(*arg));
+	if (arg == NULL) {
+		failed("xencall_alloc_buffer");
+		xencall_close(call);
+		return (0);
+	}
+	arg->port = port;
+	rc = xencall2(call, __HYPERVISOR_event_channel_op, EVTCHNOP_close,
+	    (uint64_t)(uintptr_t)arg);
+	if (rc == 0)
+		answer("ok");
+	else
+		failed("EVTCHNOP_close");
+	xencall_free_buffer(call, arg);
+	xencall_close(call);
+	return (0);
+}
+
 static const struct {
 	const char *name;
 	int	(*fn)(const struct args *);
@@ -383,6 +458,9 @@ static const struct {
 	{ "write", op_write, true },
 	{ "clear", op_clear, true },
 	{ "destroy", op_destroy, true },
+	{ "evtchn_status", op_evtchn_status, false },
+	{ "evtchn_alloc", op_evtchn_alloc, false },
+	{ "evtchn_close", op_evtchn_close, false },
 };
 
 static void
