@@ -18,23 +18,45 @@
 #include <xen/xen-os.h>
 #include <xen/gnttab.h>
 
+#include "xengnt_exit.h"
 #include "xengnt_index.h"
+#include "xengnt_notify.h"
 
+struct ioctl_gntalloc_alloc_gref;
+struct ioctl_gntalloc_dealloc_gref;
+struct ioctl_gntalloc_unmap_notify;
 struct xengnt_file;
 
 struct gntalloc_gref {
 	struct xengnt_range range;	/* (f) page index; count is 1 */
 	u_int		users;		/* list + mappings */
+	u_int		dying;		/* (x) mappings that die */
 	grant_ref_t	ref;
 	vm_page_t	page;		/* wired */
+	/* (f) while listed; then of whoever holds the last reference. */
+	struct xengnt_notify notify;
 	u_int		tries;		/* on the deferred list */
 	TAILQ_ENTRY(gntalloc_gref) link; /* being set up; deferred */
 };
 TAILQ_HEAD(gntalloc_grefs, gntalloc_gref);
 
-/* gntalloc_alloc.c */
-int	gntalloc_ioctl_alloc(struct xengnt_file *file, char *uarg);
-int	gntalloc_ioctl_dealloc(struct xengnt_file *file, char *uarg);
+/* One mmap: it uses its grefs until the whole of it is gone (row B11). */
+struct gntalloc_vma {
+	struct xengnt_area area;
+	u_int		count;
+	struct gntalloc_gref *grefs[];
+};
+
+/*
+ * gntalloc_alloc.c.  The references go to the user's array uids; before
+ * them the struct to uop, if that is not NULL.
+ */
+int	gntalloc_alloc(struct xengnt_file *file,
+	    struct ioctl_gntalloc_alloc_gref *op, char *uop, char *uids);
+int	gntalloc_dealloc(struct xengnt_file *file,
+	    const struct ioctl_gntalloc_dealloc_gref *op);
+int	gntalloc_set_notify(struct xengnt_file *file,
+	    const struct ioctl_gntalloc_unmap_notify *op);
 struct gntalloc_gref *gntalloc_find_run(struct xengnt_file *file,
 	    uint64_t page, uint64_t count);
 
@@ -44,6 +66,7 @@ void	gntalloc_unreserve(uint32_t count);
 int	gntalloc_gref_create(domid_t domid, bool readonly,
 	    struct gntalloc_gref **grefp);
 void	gntalloc_gref_rele(struct gntalloc_gref *gref);
+void	gntalloc_gref_fire(struct gntalloc_gref *gref);
 void	gntalloc_gref_drop(struct xengnt_range *range);
 void	gntalloc_deferred_init(void);
 void	gntalloc_deferred_fini(void);
@@ -51,6 +74,7 @@ void	gntalloc_deferred_fini(void);
 /* gntalloc_mmap.c */
 int	gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
 	    vm_size_t size, vm_object_t *object, int nprot);
+struct gntalloc_vma *gntalloc_object_vma(vm_object_t object);
 
 static inline struct gntalloc_gref *
 gntalloc_range_gref(struct xengnt_range *range)

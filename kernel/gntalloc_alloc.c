@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ALLOC_GREF and DEALLOC_GREF. */
+/* ALLOC_GREF, DEALLOC_GREF and SET_UNMAP_NOTIFY of gntalloc. */
 
 #include "compat.h"
 
@@ -57,41 +57,37 @@ copyout_ids(struct gntalloc_grefs *grefs, char *uids)
  * Linux was seen to look at the limit (A3) before its buffer (A2).
  */
 int
-gntalloc_ioctl_alloc(struct xengnt_file *file, char *uarg)
+gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
+    char *uop, char *uids)
 {
-	struct ioctl_gntalloc_alloc_gref op;
 	struct gntalloc_grefs grefs;
 	struct gntalloc_gref *gref;
 	uint64_t page;
 	uint32_t i;
 	int error;
 
-	error = copyin(uarg, &op, sizeof(op));
+	error = gntalloc_reserve(op->count);
 	if (error != 0)
 		return (error);
-	error = gntalloc_reserve(op.count);
-	if (error != 0)
-		return (error);
-
-	if (op.count > ALLOC_MAX) {
-		gntalloc_unreserve(op.count);
+	if (op->count > ALLOC_MAX) {
+		gntalloc_unreserve(op->count);
 		return (ENOMEM);
 	}
 
 	/* From here on the indices are spent, whatever happens (A4, A5). */
 	sx_xlock(&file->lock);
-	page = file->next_page;
-	file->next_page += op.count;
+	page = file->next_gref;
+	file->next_gref += op->count;
 	sx_xunlock(&file->lock);
-	op.index = ptoa(page);
+	op->index = ptoa(page);
 
 	TAILQ_INIT(&grefs);
-	for (i = 0; i < op.count; i++) {
-		error = gntalloc_gref_create(op.domid,
-		    (op.flags & GNTALLOC_FLAG_WRITABLE) == 0, &gref);
+	for (i = 0; i < op->count; i++) {
+		error = gntalloc_gref_create(op->domid,
+		    (op->flags & GNTALLOC_FLAG_WRITABLE) == 0, &gref);
 		if (error != 0) {
 			/* The created ones give back their own share. */
-			gntalloc_unreserve(op.count - i);
+			gntalloc_unreserve(op->count - i);
 			grefs_rele(&grefs);
 			return (error);
 		}
@@ -105,11 +101,11 @@ gntalloc_ioctl_alloc(struct xengnt_file *file, char *uarg)
 	 */
 	sx_xlock(&file->lock);
 	TAILQ_FOREACH(gref, &grefs, link)
-		xengnt_index_insert(&file->ranges, &gref->range);
-	error = copyout(&op, uarg, sizeof(op));
+		xengnt_index_insert(&file->grefs, &gref->range);
+	if (uop != NULL)
+		error = copyout(op, uop, sizeof(*op));
 	if (error == 0)
-		error = copyout_ids(&grefs, uarg +
-		    offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids));
+		error = copyout_ids(&grefs, uids);
 	sx_xunlock(&file->lock);
 	return (error);
 }
@@ -124,7 +120,7 @@ gntalloc_find_run(struct xengnt_file *file, uint64_t page, uint64_t count)
 	struct xengnt_range *first, *range;
 
 	sx_assert(&file->lock, SA_XLOCKED);
-	first = range = xengnt_index_find(&file->ranges, page);
+	first = range = xengnt_index_find(&file->grefs, page);
 	while (range != NULL && --count > 0)
 		range = xengnt_index_adjacent(range);
 	return (range == NULL ? NULL : gntalloc_range_gref(first));
@@ -132,28 +128,24 @@ gntalloc_find_run(struct xengnt_file *file, uint64_t page, uint64_t count)
 
 /* REFERENCE 2.11: all of the range or nothing. */
 int
-gntalloc_ioctl_dealloc(struct xengnt_file *file, char *uarg)
+gntalloc_dealloc(struct xengnt_file *file,
+    const struct ioctl_gntalloc_dealloc_gref *op)
 {
-	struct ioctl_gntalloc_dealloc_gref op;
 	struct gntalloc_grefs grefs;
 	struct gntalloc_gref *gref;
 	struct xengnt_range *range, *next;
 	uint32_t i;
-	int error;
 
-	error = copyin(uarg, &op, sizeof(op));
-	if (error != 0)
-		return (error);
-	if (op.count == 0 || (op.index & PAGE_MASK) != 0)	/* D2, D3 */
+	if (op->count == 0 || (op->index & PAGE_MASK) != 0)	/* D2, D3 */
 		return (EINVAL);
 	TAILQ_INIT(&grefs);
 	sx_xlock(&file->lock);
-	gref = gntalloc_find_run(file, atop(op.index), op.count);
+	gref = gntalloc_find_run(file, atop(op->index), op->count);
 	if (gref != NULL) {
 		range = &gref->range;
-		for (i = 0; i < op.count; i++) {
+		for (i = 0; i < op->count; i++) {
 			next = xengnt_index_adjacent(range);
-			xengnt_index_remove(&file->ranges, range);
+			xengnt_index_remove(&file->grefs, range);
 			TAILQ_INSERT_TAIL(&grefs, gntalloc_range_gref(range),
 			    link);
 			range = next;
@@ -164,4 +156,28 @@ gntalloc_ioctl_dealloc(struct xengnt_file *file, char *uarg)
 		return (EINVAL);
 	grefs_rele(&grefs);
 	return (0);
+}
+
+/*
+ * REFERENCE 2.12: unlike gntdev's, the index is judged before the action,
+ * and each page has its own.
+ */
+int
+gntalloc_set_notify(struct xengnt_file *file,
+    const struct ioctl_gntalloc_unmap_notify *op)
+{
+	struct xengnt_range *range;
+	int error;
+
+	error = xengnt_notify_check(op->action, op->event_channel_port);
+	sx_xlock(&file->lock);
+	range = xengnt_index_find(&file->grefs, atop(op->index));
+	if (range == NULL)
+		error = ENOENT;
+	if (error == 0)
+		xengnt_notify_arm(&gntalloc_range_gref(range)->notify,
+		    op->action, op->event_channel_port,
+		    op->index & PAGE_MASK);
+	sx_xunlock(&file->lock);
+	return (error);
 }

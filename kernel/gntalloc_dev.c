@@ -19,7 +19,38 @@ gntalloc_open(struct cdev *dev __unused, int oflags, int devtype __unused,
     struct thread *td __unused)
 {
 
-	return (xengnt_file_open(oflags, gntalloc_gref_drop));
+	return (xengnt_file_open(oflags, 0));
+}
+
+static int
+ioctl_alloc(struct xengnt_file *file, char *uarg)
+{
+	struct ioctl_gntalloc_alloc_gref op;
+	int error;
+
+	error = copyin(uarg, &op, sizeof(op));
+	return (error != 0 ? error : gntalloc_alloc(file, &op, uarg, uarg +
+	    offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids)));
+}
+
+static int
+ioctl_dealloc(struct xengnt_file *file, char *uarg)
+{
+	struct ioctl_gntalloc_dealloc_gref op;
+	int error;
+
+	error = copyin(uarg, &op, sizeof(op));
+	return (error != 0 ? error : gntalloc_dealloc(file, &op));
+}
+
+static int
+ioctl_set_notify(struct xengnt_file *file, char *uarg)
+{
+	struct ioctl_gntalloc_unmap_notify op;
+	int error;
+
+	error = copyin(uarg, &op, sizeof(op));
+	return (error != 0 ? error : gntalloc_set_notify(file, &op));
 }
 
 static int
@@ -34,9 +65,11 @@ gntalloc_ioctl(struct cdev *dev __unused, u_long cmd, caddr_t data,
 		return (error == EJUSTRETURN ? 0 : error);
 	switch (cmd) {
 	case IOCTL_GNTALLOC_ALLOC_GREF:
-		return (gntalloc_ioctl_alloc(file, XENGNT_UARG(data)));
+		return (ioctl_alloc(file, XENGNT_UARG(data)));
 	case IOCTL_GNTALLOC_DEALLOC_GREF:
-		return (gntalloc_ioctl_dealloc(file, XENGNT_UARG(data)));
+		return (ioctl_dealloc(file, XENGNT_UARG(data)));
+	case IOCTL_GNTALLOC_SET_UNMAP_NOTIFY:
+		return (ioctl_set_notify(file, XENGNT_UARG(data)));
 	default:
 		return (ENOTTY);
 	}

@@ -16,16 +16,26 @@
 #include <sys/taskqueue.h>
 
 #include "xengnt.h"
+#include "xengnt_stats.h"
 #include "gntalloc.h"
 
 /* As Linux's grant-table core does (REFERENCE 2.14). */
-#define	DEFERRED_PER_TICK	10
 #define	DEFERRED_LOG_TRIES	60
+/* An hour: what an administrator's interval is cut down to. */
+#define	DEFERRED_MAX_MS		3600000
 
 /* Pages of the whole system (row A3). */
 static int gntalloc_limit = 1024;
 SYSCTL_INT(_hw_xen_gntalloc, OID_AUTO, limit, CTLFLAG_RWTUN, &gntalloc_limit,
     0, "Largest number of granted pages, system-wide");
+
+static u_int deferred_interval = 1000;
+SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred_interval, CTLFLAG_RWTUN,
+    &deferred_interval, 0,
+    "Milliseconds between two looks at the pages that wait for the peer");
+static u_int deferred_batch = 10;
+SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred_batch, CTLFLAG_RWTUN,
+    &deferred_batch, 0, "Pages looked at each time; 0: all of them");
 
 static struct {
 	struct mtx	mtx;		/* guards all of it */
@@ -96,6 +106,7 @@ gntalloc_gref_create(domid_t domid, bool readonly, struct gntalloc_gref **grefp)
 	}
 	gref->range.count = 1;
 	refcount_init(&gref->users, 1);
+	SDT_PROBE2(xengnt, gntalloc, alloc, done, domid, gref->ref);
 	*grefp = gref;
 	return (0);
 }
@@ -112,10 +123,33 @@ gref_try_free(struct gntalloc_gref *gref)
 	if (gnttab_query_foreign_access(gref->ref) != 0 ||
 	    gnttab_end_foreign_access_ref(gref->ref) == 0)
 		return (false);
+	SDT_PROBE1(xengnt, gntalloc, free, done, gref->ref);
 	gnttab_free_grant_reference(gref->ref);
 	page_free(gref->page);
 	free(gref, M_XENGNT);
 	return (true);
+}
+
+/* Byte, then event (2.12): whether the peer still maps it or not. */
+void
+gntalloc_gref_fire(struct gntalloc_gref *gref)
+{
+
+	if (xengnt_notify_take_byte(&gref->notify))
+		pmap_zero_page_area(gref->page, (int)gref->notify.byte, 1);
+	xengnt_notify_send(&gref->notify);
+}
+
+static void
+deferred_schedule(void)
+{
+	uint64_t ms;
+
+	mtx_assert(&gntalloc.mtx, MA_OWNED);
+	ms = MIN(deferred_interval, DEFERRED_MAX_MS);
+	/* At least a tick: an interval of 0 would be a busy loop. */
+	taskqueue_enqueue_timeout(taskqueue_thread, &gntalloc.task,
+	    (int)MAX(ms * hz / 1000, 1));
 }
 
 void
@@ -124,15 +158,17 @@ gntalloc_gref_rele(struct gntalloc_gref *gref)
 
 	if (!refcount_release(&gref->users))
 		return;
+	gntalloc_gref_fire(gref);
 	/* Gone for the limit, even while the peer has it (2.14). */
 	gntalloc_unreserve(1);
 	if (gref_try_free(gref))
 		return;
+	SDT_PROBE2(xengnt, gntalloc, free, defer, gref->ref, 0);
 	xengnt_hold_more();
 	mtx_lock(&gntalloc.mtx);
 	TAILQ_INSERT_TAIL(&gntalloc.deferred, gref, link);
 	if (gntalloc.ndeferred++ == 0)
-		taskqueue_enqueue_timeout(taskqueue_thread, &gntalloc.task, hz);
+		deferred_schedule();
 	mtx_unlock(&gntalloc.mtx);
 }
 
@@ -144,7 +180,7 @@ gntalloc_gref_drop(struct xengnt_range *range)
 	gntalloc_gref_rele(gntalloc_range_gref(range));
 }
 
-/* Looks at some of the list, in turn, once a second while there is any. */
+/* Looks at some of the list, in turn, time and again while there is any. */
 static void
 deferred_task(void *arg __unused, int pending __unused)
 {
@@ -153,7 +189,9 @@ deferred_task(void *arg __unused, int pending __unused)
 	bool done;
 
 	mtx_lock(&gntalloc.mtx);
-	n = MIN(gntalloc.ndeferred, DEFERRED_PER_TICK);
+	n = gntalloc.ndeferred;
+	if (deferred_batch != 0 && n > deferred_batch)
+		n = deferred_batch;
 	for (; n > 0; n--) {
 		gref = TAILQ_FIRST(&gntalloc.deferred);
 		TAILQ_REMOVE(&gntalloc.deferred, gref, link);
@@ -170,7 +208,7 @@ deferred_task(void *arg __unused, int pending __unused)
 			TAILQ_INSERT_TAIL(&gntalloc.deferred, gref, link);
 	}
 	if (gntalloc.ndeferred > 0)
-		taskqueue_enqueue_timeout(taskqueue_thread, &gntalloc.task, hz);
+		deferred_schedule();
 	mtx_unlock(&gntalloc.mtx);
 }
 

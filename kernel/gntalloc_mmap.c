@@ -24,13 +24,6 @@
 #include "xengnt_file.h"
 #include "gntalloc.h"
 
-/* One mmap: it uses its grefs until the whole of it is gone (row B11). */
-struct gntalloc_vma {
-	struct xengnt_file *file;
-	u_int		count;
-	struct gntalloc_gref *grefs[];
-};
-
 static int
 gntalloc_pager_ctor(void *handle __unused, vm_ooffset_t size __unused,
     vm_prot_t prot __unused, vm_ooffset_t foff __unused,
@@ -50,7 +43,7 @@ gntalloc_pager_dtor(void *handle)
 	vma = handle;
 	for (i = 0; i < vma->count; i++)
 		gntalloc_gref_rele(vma->grefs[i]);
-	xengnt_file_rele(vma->file);
+	xengnt_file_rele(vma->area.file);
 	free(vma, M_XENGNT);
 }
 
@@ -89,6 +82,17 @@ static const struct cdev_pager_ops gntalloc_pager_ops = {
 	.cdev_pg_dtor =	gntalloc_pager_dtor,
 };
 
+/* The mmap behind a VM object; NULL if the object is none of gntalloc's. */
+struct gntalloc_vma *
+gntalloc_object_vma(vm_object_t object)
+{
+
+	if (object->type != OBJT_DEVICE ||
+	    object->un_pager.devp.ops != &gntalloc_pager_ops)
+		return (NULL);
+	return (object->handle);
+}
+
 /* REFERENCE 2.13.  offset and size are whole pages; size is not 0. */
 int
 gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
@@ -110,7 +114,7 @@ gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	}
 	vma = malloc(sizeof(*vma) + atop(size) * sizeof(vma->grefs[0]),
 	    M_XENGNT, M_WAITOK);
-	vma->file = file;
+	vma->area.file = file;
 	vma->count = atop(size);
 	range = &gref->range;
 	for (i = 0; i < vma->count; i++) {

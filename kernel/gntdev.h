@@ -9,49 +9,94 @@
 #define	_GNTDEV_H_
 
 #include <sys/types.h>
+#include <sys/queue.h>
 
 #include <vm/vm.h>
 
 #include <xen/xen-os.h>
 #include <xen/gnttab.h>
 
+#include "xengnt_exit.h"
 #include "xengnt_index.h"
+#include "xengnt_notify.h"
 
+struct ioctl_gntdev_get_offset_for_vaddr;
+struct ioctl_gntdev_unmap_grant_ref;
+struct ioctl_gntdev_unmap_notify;
 struct xengnt_file;
 struct xengnt_slot;
+
+/*
+ * On gntdev's node grefs exist for FreeBSD's own words only (gntdev_base.c);
+ * their page indices start where no map's get to, at 1 TiB.
+ */
+#define	GNTDEV_BASE_FIRST_GREF	(UINT64_C(1) << (40 - PAGE_SHIFT))
 
 /* A handle that Xen never gives out: nothing is mapped. */
 #define	GNTDEV_NO_HANDLE	((grant_handle_t)-1)
 
 struct gntdev_map {
 	struct xengnt_range range;	/* (f) page index and count */
-	struct xengnt_file *file;	/* valid while a VM object exists */
+	struct xengnt_area area;	/* of the VM object, if there is one */
 	u_int		refs;		/* list + VM object */
 	bool		in_use;		/* (f) mmap was tried (row P10) */
+	bool		readonly;	/* (f) and that mmap could not write */
 	u_int		count;
+	/* (f) while listed; then of whoever holds the last reference. */
+	struct xengnt_notify notify;
+	LIST_ENTRY(gntdev_map) pinned;	/* waits for its pages */
 	/* Elements of one allocation, behind the struct; count of each. */
 	struct xengnt_slot **slots;
 	struct gnttab_map_grant_ref *map_ops;
 	struct gnttab_unmap_grant_ref *unmap_ops;
 };
 
-/* gntdev_map.c: arguments are the file and the user's pointer. */
+/* gntdev_map.c; uarg is the user's pointer, urefs that of the references. */
 int	gntdev_ioctl_map(struct xengnt_file *file, char *uarg);
-int	gntdev_ioctl_unmap(struct xengnt_file *file, char *uarg);
+int	gntdev_map_make(uint32_t count, const char *urefs,
+	    struct gntdev_map **mapp);
+void	gntdev_map_list(struct xengnt_file *file, struct gntdev_map *map,
+	    uint64_t *index);
+int	gntdev_unmap(struct xengnt_file *file,
+	    const struct ioctl_gntdev_unmap_grant_ref *op);
 void	gntdev_map_hold(struct gntdev_map *map);
 void	gntdev_map_rele(struct gntdev_map *map);
 void	gntdev_map_drop(struct xengnt_range *range);
+void	gntdev_map_finish(struct gntdev_map *map);
 
 /* gntdev_mmap.c */
 int	gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
 	    vm_size_t size, vm_object_t *object, int nprot);
-int	gntdev_ioctl_get_offset(char *uarg);
+int	gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op);
+struct gntdev_map *gntdev_object_map(vm_object_t object);
+
+/* gntdev_notify.c */
+int	gntdev_set_notify(struct xengnt_file *file,
+	    const struct ioctl_gntdev_unmap_notify *op);
+void	gntdev_map_clear_byte(struct gntdev_map *map);
+void	gntdev_map_fire(struct gntdev_map *map);
+
+/* gntdev_pinned.c */
+bool	gntdev_map_is_pinned(const struct gntdev_map *map);
+void	gntdev_pinned_add(struct gntdev_map *map);
+void	gntdev_pinned_init(void);
+void	gntdev_pinned_fini(void);
 
 /* gntdev_grants.c: the hypercalls behind a map. */
-int	gntdev_grants_map(struct gntdev_map *map, bool readonly);
+int	gntdev_grants_map(struct gntdev_map *map);
 void	gntdev_grants_unmap(struct gntdev_map *map);
 
 /* gntdev_copy.c */
 int	gntdev_ioctl_copy(char *uarg);
+
+/* gntdev_base.c */
+int	gntdev_base_ioctl(struct xengnt_file *file, u_long cmd, void *data);
+
+static inline struct gntdev_map *
+gntdev_range_map(struct xengnt_range *range)
+{
+
+	return (__containerof(range, struct gntdev_map, range));
+}
 
 #endif /* !_GNTDEV_H_ */

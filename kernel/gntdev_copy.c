@@ -20,6 +20,7 @@
 #include <xen/gntdev.h>
 
 #include "xengnt.h"
+#include "xengnt_stats.h"
 #include "gntdev.h"
 
 #define	COPY_BATCH	16
@@ -46,22 +47,29 @@ static int
 copy_issue(struct copy_batch *b)
 {
 	struct gnttab_copy *op;
-	u_int i;
+	u_int bytes, i;
 	int error;
 
 	if (b->nops == 0)
 		return (0);
+	bytes = 0;
 	error = xengnt_grant_op(GNTTABOP_copy, b->ops, b->nops);
 	for (i = 0; error == 0 && i < b->nops; i++) {
 		op = &b->ops[i];
 		xengnt_retry_eagain(GNTTABOP_copy, op, &op->status);
+		if (op->status == GNTST_okay) {
+			bytes += op->len;
+			continue;
+		}
 		/* Of a segment's two operations the first code stays (C15). */
-		if (op->status == GNTST_okay || b->failed == b->ustatus[i])
+		if (b->failed == b->ustatus[i])
 			continue;
 		if (suword16(b->ustatus[i], (uint16_t)op->status) != 0)
 			error = EFAULT;
 		b->failed = b->ustatus[i];
 	}
+	counter_u64_add(xengnt_copy_ops, b->nops);
+	counter_u64_add(xengnt_copy_bytes, bytes);
 	copy_drop(b);
 	return (error);
 }
@@ -188,5 +196,6 @@ gntdev_ioctl_copy(char *uarg)
 		error = copy_issue(&b);
 	else
 		copy_drop(&b);
+	SDT_PROBE2(xengnt, gntdev, copy, done, op.count, error);
 	return (error);
 }

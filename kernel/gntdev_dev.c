@@ -11,6 +11,7 @@
 
 #include "xengnt.h"
 #include "xengnt_file.h"
+#include "gntalloc.h"
 #include "gntdev.h"
 
 static int
@@ -18,7 +19,39 @@ gntdev_open(struct cdev *dev __unused, int oflags, int devtype __unused,
     struct thread *td __unused)
 {
 
-	return (xengnt_file_open(oflags, gntdev_map_drop));
+	return (xengnt_file_open(oflags, GNTDEV_BASE_FIRST_GREF));
+}
+
+static int
+ioctl_unmap(struct xengnt_file *file, char *uarg)
+{
+	struct ioctl_gntdev_unmap_grant_ref op;
+	int error;
+
+	error = copyin(uarg, &op, sizeof(op));
+	return (error != 0 ? error : gntdev_unmap(file, &op));
+}
+
+static int
+ioctl_get_offset(char *uarg)
+{
+	struct ioctl_gntdev_get_offset_for_vaddr op;
+	int error;
+
+	error = copyin(uarg, &op, sizeof(op));
+	if (error == 0)
+		error = gntdev_get_offset(&op);
+	return (error != 0 ? error : copyout(&op, uarg, sizeof(op)));
+}
+
+static int
+ioctl_set_notify(struct xengnt_file *file, char *uarg)
+{
+	struct ioctl_gntdev_unmap_notify op;
+	int error;
+
+	error = copyin(uarg, &op, sizeof(op));
+	return (error != 0 ? error : gntdev_set_notify(file, &op));
 }
 
 static int
@@ -35,13 +68,15 @@ gntdev_ioctl(struct cdev *dev __unused, u_long cmd, caddr_t data,
 	case IOCTL_GNTDEV_MAP_GRANT_REF:
 		return (gntdev_ioctl_map(file, XENGNT_UARG(data)));
 	case IOCTL_GNTDEV_UNMAP_GRANT_REF:
-		return (gntdev_ioctl_unmap(file, XENGNT_UARG(data)));
+		return (ioctl_unmap(file, XENGNT_UARG(data)));
 	case IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR:
-		return (gntdev_ioctl_get_offset(XENGNT_UARG(data)));
+		return (ioctl_get_offset(XENGNT_UARG(data)));
+	case IOCTL_GNTDEV_SET_UNMAP_NOTIFY:
+		return (ioctl_set_notify(file, XENGNT_UARG(data)));
 	case IOCTL_GNTDEV_GRANT_COPY:
 		return (gntdev_ioctl_copy(XENGNT_UARG(data)));
 	default:
-		return (ENOTTY);
+		return (gntdev_base_ioctl(file, cmd, data));
 	}
 }
 
@@ -55,6 +90,11 @@ gntdev_mmap_single(struct cdev *dev __unused, vm_ooffset_t *offset,
 	error = xengnt_file_mmap(&file);
 	if (error != 0)
 		return (error);
+	if (atop((vm_ooffset_t)*offset) >= GNTDEV_BASE_FIRST_GREF) {
+		error = gntalloc_mmap(file, offset, size, object, nprot);
+		/* Of a gref that is not there Linux's gntdev knows nothing. */
+		return (error == ENOENT ? EINVAL : error);
+	}
 	return (gntdev_mmap(file, offset, size, object, nprot));
 }
 

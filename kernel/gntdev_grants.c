@@ -12,6 +12,7 @@
 
 #include "xengnt.h"
 #include "xengnt_arena.h"
+#include "xengnt_stats.h"
 #include "gntdev.h"
 
 /*
@@ -22,8 +23,7 @@ static bool
 grant_is_own(const struct gnttab_map_grant_ref *op)
 {
 
-	return (op->dom == DOMID_SELF ||
-	    (op->dom == 0 && xen_initial_domain()));
+	return (op->dom == DOMID_SELF || op->dom == xengnt_own_domid());
 }
 
 /*
@@ -32,10 +32,10 @@ grant_is_own(const struct gnttab_map_grant_ref *op)
  * did get mapped stay so until the map's last reference goes.
  */
 int
-gntdev_grants_map(struct gntdev_map *map, bool readonly)
+gntdev_grants_map(struct gntdev_map *map)
 {
 	struct gnttab_map_grant_ref *op;
-	u_int i;
+	u_int i, mapped;
 	int error;
 
 	for (i = 0; i < map->count; i++) {
@@ -43,11 +43,13 @@ gntdev_grants_map(struct gntdev_map *map, bool readonly)
 		if (grant_is_own(op))
 			return (EINVAL);
 		op->host_addr = map->slots[i]->pa;
-		op->flags = GNTMAP_host_map | (readonly ? GNTMAP_readonly : 0);
+		op->flags = GNTMAP_host_map |
+		    (map->readonly ? GNTMAP_readonly : 0);
 		op->status = GNTST_general_error;
 	}
 	error = xengnt_grant_op(GNTTABOP_map_grant_ref, map->map_ops,
 	    map->count);
+	mapped = 0;
 	for (i = 0; i < map->count; i++) {
 		op = &map->map_ops[i];
 		xengnt_retry_eagain(GNTTABOP_map_grant_ref, op, &op->status);
@@ -56,8 +58,10 @@ gntdev_grants_map(struct gntdev_map *map, bool readonly)
 			op->handle = GNTDEV_NO_HANDLE;
 			if (error == 0)
 				error = EINVAL;
-		}
+		} else
+			mapped++;
 	}
+	counter_u64_add(xengnt_grants, mapped);
 	return (error);
 }
 
@@ -84,6 +88,7 @@ gntdev_grants_unmap(struct gntdev_map *map)
 	}
 	if (n == 0)
 		return;
+	counter_u64_add(xengnt_grants, -(int64_t)n);
 	error = xengnt_grant_op(GNTTABOP_unmap_grant_ref, map->unmap_ops, n);
 	op = map->unmap_ops;
 	for (i = 0; i < map->count; i++) {

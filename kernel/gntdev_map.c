@@ -13,6 +13,7 @@
 #include "xengnt.h"
 #include "xengnt_arena.h"
 #include "xengnt_file.h"
+#include "xengnt_stats.h"
 #include "gntdev.h"
 
 /* The largest single request, in pages (row M3). */
@@ -62,15 +63,32 @@ gntdev_map_hold(struct gntdev_map *map)
 	refcount_acquire(&map->refs);
 }
 
+/* Nobody has the map any more, and nobody's I/O its pages. */
+void
+gntdev_map_finish(struct gntdev_map *map)
+{
+
+	gntdev_grants_unmap(map);
+	/* After the unmapping, and also if there was none (2.6). */
+	xengnt_notify_send(&map->notify);
+	SDT_PROBE2(xengnt, gntdev, release, done, ptoa(map->range.start),
+	    map->count);
+	xengnt_arena_put(map->slots, map->count);
+	free(map, M_XENGNT);
+	counter_u64_add(xengnt_maps, -1);
+}
+
 void
 gntdev_map_rele(struct gntdev_map *map)
 {
 
 	if (!refcount_release(&map->refs))
 		return;
-	gntdev_grants_unmap(map);
-	xengnt_arena_put(map->slots, map->count);
-	free(map, M_XENGNT);
+	gntdev_map_clear_byte(map);
+	if (gntdev_map_is_pinned(map))
+		gntdev_pinned_add(map);
+	else
+		gntdev_map_finish(map);
 }
 
 /* The file does not list the map any more. */
@@ -78,7 +96,7 @@ void
 gntdev_map_drop(struct xengnt_range *range)
 {
 
-	gntdev_map_rele(__containerof(range, struct gntdev_map, range));
+	gntdev_map_rele(gntdev_range_map(range));
 }
 
 /* Copies in the array behind the fixed struct, in bounded pieces. */
@@ -104,6 +122,45 @@ map_copyin_refs(struct gntdev_map *map, const char *urefs)
 	return (0);
 }
 
+/* Rows M2 to M5, in their order. */
+int
+gntdev_map_make(uint32_t count, const char *urefs, struct gntdev_map **mapp)
+{
+	struct gntdev_map *map;
+	int error;
+
+	if (count == 0 || count > gntdev_limit)
+		return (EINVAL);
+	map = map_alloc(count);
+	if (map == NULL)
+		return (ENOMEM);
+	/* Placeholders belong to the request, not to mmap(2) (row M4). */
+	error = xengnt_arena_take(map->slots, map->count);
+	if (error != 0) {
+		free(map, M_XENGNT);
+		return (error);
+	}
+	counter_u64_add(xengnt_maps, 1);
+	error = map_copyin_refs(map, urefs);
+	if (error != 0)
+		gntdev_map_rele(map);
+	else
+		*mapp = map;
+	return (error);
+}
+
+/* Gives the map its place among the file's; index is in bytes. */
+void
+gntdev_map_list(struct xengnt_file *file, struct gntdev_map *map,
+    uint64_t *index)
+{
+
+	sx_assert(&file->lock, SA_XLOCKED);
+	xengnt_index_first_fit(&file->maps, &map->range);
+	*index = ptoa(map->range.start);
+	SDT_PROBE2(xengnt, gntdev, map, done, *index, map->count);
+}
+
 /* REFERENCE 2.2; the order of the checks is the order of its rows. */
 int
 gntdev_ioctl_map(struct xengnt_file *file, char *uarg)
@@ -115,62 +172,45 @@ gntdev_ioctl_map(struct xengnt_file *file, char *uarg)
 	error = copyin(uarg, &op, sizeof(op));
 	if (error != 0)
 		return (error);
-	if (op.count == 0 || op.count > gntdev_limit)
-		return (EINVAL);
-	map = map_alloc(op.count);
-	if (map == NULL)
-		return (ENOMEM);
-	/* Placeholders belong to the request, not to mmap(2) (row M4). */
-	error = xengnt_arena_take(map->slots, map->count);
-	if (error != 0) {
-		free(map, M_XENGNT);
-		return (error);
-	}
-	error = map_copyin_refs(map,
-	    uarg + offsetof(struct ioctl_gntdev_map_grant_ref, refs));
+	error = gntdev_map_make(op.count, uarg +
+	    offsetof(struct ioctl_gntdev_map_grant_ref, refs), &map);
 	if (error != 0)
-		goto fail;
+		return (error);
 
 	/*
 	 * The lock is kept until the caller knows the index: nobody else may
 	 * take the map off the list before a failed copyout does (row M6).
 	 */
 	sx_xlock(&file->lock);
-	xengnt_index_first_fit(&file->ranges, &map->range);
-	op.index = ptoa(map->range.start);
+	gntdev_map_list(file, map, &op.index);
 	error = copyout(&op, uarg, sizeof(op));
 	if (error != 0)
-		xengnt_index_remove(&file->ranges, &map->range);
+		xengnt_index_remove(&file->maps, &map->range);
 	sx_xunlock(&file->lock);
-	if (error == 0)
-		return (0);
-fail:
-	gntdev_map_rele(map);
+	if (error != 0)
+		gntdev_map_rele(map);
 	return (error);
 }
 
 /* REFERENCE 2.4. */
 int
-gntdev_ioctl_unmap(struct xengnt_file *file, char *uarg)
+gntdev_unmap(struct xengnt_file *file,
+    const struct ioctl_gntdev_unmap_grant_ref *op)
 {
-	struct ioctl_gntdev_unmap_grant_ref op;
 	struct xengnt_range *range;
-	int error;
 
-	error = copyin(uarg, &op, sizeof(op));
-	if (error != 0)
-		return (error);
 	sx_xlock(&file->lock);
 	/* The low bits of the index do not count (row U2). */
-	range = xengnt_index_find(&file->ranges, atop(op.index));
+	range = xengnt_index_find(&file->maps, atop(op->index));
 	/* Nothing but the whole map; count 0 stands for it (U3, U4). */
-	if (range != NULL && op.count != 0 && op.count != range->count)
+	if (range != NULL && op->count != 0 && op->count != range->count)
 		range = NULL;
 	if (range != NULL)
-		xengnt_index_remove(&file->ranges, range);
+		xengnt_index_remove(&file->maps, range);
 	sx_xunlock(&file->lock);
 	if (range == NULL)
 		return (ENOENT);
+	SDT_PROBE2(xengnt, gntdev, unmap, done, op->index, range->count);
 	gntdev_map_drop(range);
 	return (0);
 }

@@ -21,6 +21,7 @@
 #include "xengnt.h"
 #include "xengnt_arena.h"
 #include "xengnt_file.h"
+#include "xengnt_stats.h"
 #include "gntdev.h"
 
 static int
@@ -44,7 +45,7 @@ gntdev_pager_dtor(void *handle)
 	struct xengnt_file *file;
 
 	map = handle;
-	file = map->file;
+	file = map->area.file;
 	gntdev_map_rele(map);
 	xengnt_file_rele(file);
 }
@@ -103,11 +104,11 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	int error;
 
 	sx_xlock(&file->lock);
-	range = xengnt_index_find(&file->ranges,
+	range = xengnt_index_find(&file->maps,
 	    atop((vm_ooffset_t)*offset));	/* row P8 */
 	map = NULL;
 	if (range != NULL && range->count == atop(size)) {	/* row P9 */
-		map = __containerof(range, struct gntdev_map, range);
+		map = gntdev_range_map(range);
 		if (map->in_use)		/* row P10 */
 			map = NULL;
 	}
@@ -116,12 +117,15 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 		return (EINVAL);
 	}
 	map->in_use = true;
-	map->file = file;
+	map->readonly = (nprot & VM_PROT_WRITE) == 0;
+	map->area.file = file;
 	gntdev_map_hold(map);
 	xengnt_file_hold(file);
 	sx_xunlock(&file->lock);
 
-	error = gntdev_grants_map(map, (nprot & VM_PROT_WRITE) == 0);
+	error = gntdev_grants_map(map);
+	SDT_PROBE4(xengnt, gntdev, mmap, done, *offset, map->count,
+	    map->readonly, error);
 	if (error != 0)
 		goto fail;
 	obj = cdev_pager_allocate(map, OBJT_MGTDEVICE, &gntdev_pager_ops, size,
@@ -141,43 +145,43 @@ fail:
 	return (error);
 }
 
+/* The map behind a VM object; NULL if the object is none of gntdev's. */
+struct gntdev_map *
+gntdev_object_map(vm_object_t object)
+{
+
+	if (object->type != OBJT_MGTDEVICE ||
+	    object->un_pager.devp.ops != &gntdev_pager_ops)
+		return (NULL);
+	return (object->handle);
+}
+
 /*
  * REFERENCE 2.5.  Looks at the address space only, not at the file (G5), and
  * takes the first mapping that ends above the address, as Linux's find_vma()
  * does (G4).
  */
 int
-gntdev_ioctl_get_offset(char *uarg)
+gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op)
 {
-	struct ioctl_gntdev_get_offset_for_vaddr op;
 	struct gntdev_map *gmap;
 	vm_map_entry_t entry;
-	vm_object_t object;
 	vm_map_t map;
-	int error;
 
-	error = copyin(uarg, &op, sizeof(op));
-	if (error != 0)
-		return (error);
-	error = EINVAL;
+	gmap = NULL;
 	map = &curproc->p_vmspace->vm_map;
 	vm_map_lock_read(map);
-	if (!vm_map_lookup_entry(map, op.vaddr, &entry))
+	if (!vm_map_lookup_entry(map, op->vaddr, &entry))
 		entry = vm_map_entry_succ(entry);
 	if (entry != &map->header &&
-	    (entry->eflags & MAP_ENTRY_IS_SUB_MAP) == 0) {
-		object = entry->object.vm_object;
-		if (object != NULL && object->type == OBJT_MGTDEVICE &&
-		    object->un_pager.devp.ops == &gntdev_pager_ops) {
-			gmap = object->handle;
-			/* The whole map, wherever in it vaddr is (G3, G6). */
-			op.offset = ptoa(gmap->range.start);
-			op.count = gmap->count;
-			error = 0;
-		}
+	    (entry->eflags & MAP_ENTRY_IS_SUB_MAP) == 0 &&
+	    entry->object.vm_object != NULL)
+		gmap = gntdev_object_map(entry->object.vm_object);
+	if (gmap != NULL) {
+		/* The whole map, wherever in it vaddr is (G3, G6). */
+		op->offset = ptoa(gmap->range.start);
+		op->count = gmap->count;
 	}
 	vm_map_unlock_read(map);
-	if (error == 0)
-		error = copyout(&op, uarg, sizeof(op));
-	return (error);
+	return (gmap == NULL ? EINVAL : 0);
 }

@@ -2,11 +2,19 @@
 /*
  * What the files of the driver share.
  *
- * Locks: the sx of a file (xengnt_file.h) guards what is marked
- * (f) and may be held across copyin, copyout and allocations; it is never
- * held across a grant-table hypercall, and never taken in a pager destructor
- * other than through a last release.  The mutexes of the arena and of the
- * deferred list are leaves.  Fields without a mark do not change after set-up.
+ * Locks, in the order in which they nest:
+ *
+ *  xengnt exit    sx of xengnt_exit.c: what is marked (x).  Then the vm_map.
+ *  xengnt file    sx of each file (xengnt_file.h): what is marked (f).  May
+ *                 be held across copyin, copyout and allocations; never
+ *                 across a grant-table hypercall.
+ *  arena growth   sx: chunks of placeholders.
+ *  arena, gntalloc, gntdev pinned
+ *                 mutexes, leaves: short, nothing sleeps under them.
+ *
+ * Pager destructors take none but through a last release.  Fields without a
+ * mark do not change after set-up.  What is off its lists and has a single
+ * reference is its holder's alone.
  */
 #ifndef _XENGNT_H_
 #define	_XENGNT_H_
@@ -14,6 +22,8 @@
 #include <sys/types.h>
 #include <sys/malloc.h>
 #include <sys/sysctl.h>
+
+#include <xen/xen-os.h>
 
 MALLOC_DECLARE(M_XENGNT);
 SYSCTL_DECL(_hw_xen);
@@ -43,6 +53,10 @@ void	xengnt_unhold(void);
  * the operations are left for the caller.
  */
 int	xengnt_grant_op(u_int cmd, void *ops, u_int n);
+
+/* This domain, where that can be told; DOMID_INVALID elsewhere. */
+domid_t	xengnt_own_domid(void);
+void	xengnt_own_domid_init(void);
 
 /*
  * Repeats one operation whose status is GNTST_eagain, sleeping 1 to 255 ms

@@ -17,6 +17,7 @@
 
 #include "xengnt.h"
 #include "xengnt_arena.h"
+#include "xengnt_stats.h"
 
 /* 2 MiB: one large page of guest-physical space. */
 #define	CHUNK_PAGES	512
@@ -28,6 +29,9 @@ struct xengnt_chunk {
 	u_int		npages;
 	struct xengnt_slot slots[];
 };
+
+/* Pages; each costs the kernel about 200 bytes until unload. */
+static u_int arena_limit = 1048576;
 
 static struct {
 	device_t	dev;
@@ -44,6 +48,8 @@ static struct {
 
 SYSCTL_NODE(_hw_xen_gntdev, OID_AUTO, slots, CTLFLAG_RD | CTLFLAG_MPSAFE, NULL,
     "Placeholder pages for grant mappings");
+SYSCTL_UINT(_hw_xen_gntdev_slots, OID_AUTO, limit, CTLFLAG_RWTUN, &arena_limit,
+    0, "Largest number of placeholder pages, system-wide");
 SYSCTL_UINT(_hw_xen_gntdev_slots, OID_AUTO, total, CTLFLAG_RD, &arena.ntotal,
     0, "Placeholder pages taken from the Xen bus");
 SYSCTL_UINT(_hw_xen_gntdev_slots, OID_AUTO, free, CTLFLAG_RD, &arena.nfree, 0,
@@ -148,6 +154,18 @@ arena_try_take(struct xengnt_slot **slots, u_int n)
 	return (true);
 }
 
+/* Whether n more slots in use, beside the lost ones, keep to the limit. */
+static bool
+arena_may_have(u_int n)
+{
+	u_int used;
+
+	mtx_lock(&arena.mtx);
+	used = arena.ntotal - arena.nfree;
+	mtx_unlock(&arena.mtx);
+	return (used <= arena_limit && n <= arena_limit - used);
+}
+
 int
 xengnt_arena_take(struct xengnt_slot **slots, u_int n)
 {
@@ -155,8 +173,9 @@ xengnt_arena_take(struct xengnt_slot **slots, u_int n)
 
 	if (arena_try_take(slots, n))
 		return (0);
-	error = 0;
 	sx_xlock(&arena.grow);
+	/* Nothing is taken for a request that cannot be met. */
+	error = arena_may_have(n) ? 0 : ENOMEM;
 	while (error == 0 && !arena_try_take(slots, n))
 		error = arena_grow();
 	sx_xunlock(&arena.grow);
@@ -185,6 +204,7 @@ xengnt_arena_leak(struct xengnt_slot *slot)
 	mtx_lock(&arena.mtx);
 	first = arena.nleaked++ == 0;
 	mtx_unlock(&arena.mtx);
+	SDT_PROBE1(xengnt, , slot, leak, slot->pa);
 	if (first)
 		log(LOG_ERR, "xengnt: Xen did not unmap guest page %#jx; "
 		    "its address is not used again "

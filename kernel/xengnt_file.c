@@ -13,7 +13,10 @@
 #include <sys/sysent.h>
 
 #include "xengnt.h"
+#include "xengnt_exit.h"
 #include "xengnt_file.h"
+#include "gntalloc.h"
+#include "gntdev.h"
 
 void
 xengnt_file_hold(struct xengnt_file *file)
@@ -29,10 +32,14 @@ xengnt_file_rele(struct xengnt_file *file)
 
 	if (!refcount_release(&file->refs))
 		return;
-	/* Nobody else sees the index any more.  Ascending (row O8). */
-	while ((range = xengnt_index_first(&file->ranges)) != NULL) {
-		xengnt_index_remove(&file->ranges, range);
-		file->drop(range);
+	/* Nobody else sees the indices any more.  Ascending (row O8). */
+	while ((range = xengnt_index_first(&file->maps)) != NULL) {
+		xengnt_index_remove(&file->maps, range);
+		gntdev_map_drop(range);
+	}
+	while ((range = xengnt_index_first(&file->grefs)) != NULL) {
+		xengnt_index_remove(&file->grefs, range);
+		gntalloc_gref_drop(range);
 	}
 	sx_destroy(&file->lock);
 	free(file, M_XENGNT);
@@ -43,11 +50,12 @@ static void
 file_close(void *arg)
 {
 
+	xengnt_exit_close(arg);
 	xengnt_file_rele(arg);
 }
 
 int
-xengnt_file_open(int oflags, void (*drop)(struct xengnt_range *))
+xengnt_file_open(int oflags, uint64_t first_gref)
 {
 	struct xengnt_file *file;
 	int error;
@@ -59,8 +67,9 @@ xengnt_file_open(int oflags, void (*drop)(struct xengnt_range *))
 	sx_init(&file->lock, "xengnt file");
 	refcount_init(&file->refs, 1);
 	file->oflags = oflags;
-	file->drop = drop;
-	RB_INIT(&file->ranges);
+	RB_INIT(&file->maps);
+	RB_INIT(&file->grefs);
+	file->next_gref = first_gref;
 	error = devfs_set_cdevpriv(file, file_close);
 	if (error != 0)
 		xengnt_file_rele(file);

@@ -6,6 +6,9 @@
  * when it goes, so does everything it lists (rows O8, O9, B12).  FreeBSD
  * itself would run the destructor at the last close and leave the objects
  * alone, so the objects hold the file here.
+ *
+ * A file of gntdev lists maps; one of gntalloc grefs.  Programs that use the
+ * words of FreeBSD's own gntdev have both in one file.
  */
 #ifndef _XENGNT_FILE_H_
 #define	_XENGNT_FILE_H_
@@ -20,17 +23,21 @@ struct cdev;
 struct uio;
 
 struct xengnt_file {
-	struct sx	lock;
+	struct sx	lock;		/* guards what is marked (f) */
 	u_int		refs;		/* descriptor + VM objects */
 	int		oflags;		/* FREAD, FWRITE of the open (K4) */
-	struct xengnt_index ranges;	/* (f) maps or grefs by page index */
-	uint64_t	next_page;	/* (f) gntalloc: never goes back */
-	/* Drops what a range belongs to; it is off the index already. */
-	void		(*drop)(struct xengnt_range *range);
+	struct xengnt_index maps;	/* (f) by page index */
+	struct xengnt_index grefs;	/* (f) by page index */
+	uint64_t	next_gref;	/* (f) page index; never goes back */
+	u_int		dying;		/* (x) VM objects that die: see
+					   xengnt_exit.c */
 };
 
-/* For d_open: any access mode will do (rows O1, O2). */
-int	xengnt_file_open(int oflags, void (*drop)(struct xengnt_range *));
+/*
+ * For d_open: any access mode will do (rows O1, O2).  Grefs get page indices
+ * from first_gref on.
+ */
+int	xengnt_file_open(int oflags, uint64_t first_gref);
 
 void	xengnt_file_hold(struct xengnt_file *file);
 void	xengnt_file_rele(struct xengnt_file *file);

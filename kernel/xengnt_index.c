@@ -116,6 +116,20 @@ xengnt_index_find(struct xengnt_index *idx, uint64_t page)
 }
 
 struct xengnt_range *
+xengnt_index_find_containing(struct xengnt_index *idx, uint64_t page)
+{
+	struct xengnt_range key, *r;
+
+	key.start = page;
+	r = RB_NFIND(xengnt_index, idx, &key);
+	if (r != NULL && r->start == page)
+		return (r);
+	r = r == NULL ? RB_MAX(xengnt_index, idx) :
+	    RB_PREV(xengnt_index, idx, r);
+	return (r != NULL && page - r->start < r->count ? r : NULL);
+}
+
+struct xengnt_range *
 xengnt_index_first(struct xengnt_index *idx)
 {
 
@@ -123,10 +137,17 @@ xengnt_index_first(struct xengnt_index *idx)
 }
 
 struct xengnt_range *
+xengnt_index_next(struct xengnt_range *r)
+{
+
+	return (RB_NEXT(xengnt_index, NULL, r));
+}
+
+struct xengnt_range *
 xengnt_index_adjacent(struct xengnt_range *r)
 {
 	struct xengnt_range *next;
 
-	next = RB_NEXT(xengnt_index, NULL, r);
+	next = xengnt_index_next(r);
 	return (next != NULL && next->gap == 0 ? next : NULL);
 }

@@ -34,7 +34,14 @@ void	xengnt_index_remove(struct xengnt_index *, struct xengnt_range *r);
 /* The range that starts at page, or NULL. */
 struct xengnt_range *xengnt_index_find(struct xengnt_index *, uint64_t page);
 
+/* The range that page is in, or NULL. */
+struct xengnt_range *xengnt_index_find_containing(struct xengnt_index *,
+	    uint64_t page);
+
 struct xengnt_range *xengnt_index_first(struct xengnt_index *);
+
+/* The range after r, or NULL. */
+struct xengnt_range *xengnt_index_next(struct xengnt_range *r);
 
 /* The range that begins where r ends, or NULL. */
 struct xengnt_range *xengnt_index_adjacent(struct xengnt_range *r);

@@ -14,7 +14,9 @@
 
 #include "xengnt.h"
 #include "xengnt_arena.h"
+#include "xengnt_exit.h"
 #include "gntalloc.h"
+#include "gntdev.h"
 
 MALLOC_DEFINE(M_XENGNT, "xengnt", "Xen grant devices");
 
@@ -93,8 +95,11 @@ xengnt_attach(device_t dev)
 	int error;
 
 	xengnt_live = 0;
+	xengnt_own_domid_init();
 	xengnt_arena_init(dev);
+	gntdev_pinned_init();
 	gntalloc_deferred_init();
+	xengnt_exit_init();
 	error = xengnt_make_node(&gntdev_node, &gntdev_cdevsw, "xen/gntdev");
 	if (error == EEXIST) {
 		/* The base system's driver was there first (REFERENCE 3.12). */
@@ -119,7 +124,9 @@ xengnt_attach(device_t dev)
 fail_gntdev:
 	destroy_dev(gntdev_node);
 fail:
+	xengnt_exit_fini();
 	gntalloc_deferred_fini();
+	gntdev_pinned_fini();
 	xengnt_arena_fini();
 	return (error);
 }
@@ -133,7 +140,9 @@ xengnt_detach(device_t dev __unused)
 		return (EBUSY);
 	destroy_dev(gntalloc_node);
 	destroy_dev(gntdev_node);
+	xengnt_exit_fini();
 	gntalloc_deferred_fini();
+	gntdev_pinned_fini();
 	xengnt_arena_fini();
 	return (0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The hypercall, and the retry that its callers share. */
+/* The hypercall, the retry that its callers share, and who we are. */
 
 #include "compat.h"
 
@@ -7,12 +7,17 @@
 #include <sys/errno.h>
 #include <sys/kernel.h>
 
+#if defined(__amd64__) || defined(__i386__)
+#include <machine/cpufunc.h>
+#endif
+
 #include <xen/xen-os.h>
 #include <xen/hypervisor.h>
 #include <xen/gnttab.h>
 #include <xen/error.h>
 
 #include "xengnt.h"
+#include "xengnt_stats.h"
 
 int
 xengnt_grant_op(u_int cmd, void *ops, u_int n)
@@ -31,9 +36,50 @@ xengnt_retry_eagain(u_int cmd, void *op, int16_t *status)
 	for (delay = 1; *status == GNTST_eagain && delay < 256; delay++) {
 		/* Uninterruptible on purpose, as on Linux (K14). */
 		pause_sbt("gnteag", delay * SBT_1MS, 0, 0);
+		counter_u64_add(xengnt_retries, 1);
 		if (xengnt_grant_op(cmd, op, 1) != 0)
 			*status = GNTST_general_error;
 	}
 	if (*status == GNTST_eagain)
 		*status = GNTST_bad_page;
+}
+
+static domid_t own_domid = DOMID_INVALID;
+
+domid_t
+xengnt_own_domid(void)
+{
+
+	return (own_domid);
+}
+
+/* FreeBSD does not keep it; Xen 4.14 and newer tell it by CPUID. */
+void
+xengnt_own_domid_init(void)
+{
+#if defined(__amd64__) || defined(__i386__)
+	u_int leaf, regs[4];
+#endif
+
+	if (xen_initial_domain()) {
+		own_domid = 0;
+		return;
+	}
+#if defined(__amd64__) || defined(__i386__)
+	/* Xen's leaves move up by 0x100 when Viridian's are there too. */
+	for (leaf = 0x40000000; leaf < 0x40010000; leaf += 0x100) {
+		cpuid_count(leaf, 0, regs);
+		/* "XenVMMXenVMM" */
+		if (regs[1] != 0x566e6558 || regs[2] != 0x65584d4d ||
+		    regs[3] != 0x4d4d566e)
+			continue;
+		if (regs[0] < leaf + 4)
+			break;
+		cpuid_count(leaf + 4, 0, regs);
+		/* XEN_HVM_CPUID_DOMID_PRESENT */
+		if ((regs[0] & (1u << 4)) != 0)
+			own_domid = (domid_t)regs[2];
+		break;
+	}
+#endif
 }

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The six words of FreeBSD's own gntdev on our node, so that programs built
+ * for it go on working (REFERENCE 3.1, 7.1).  They do what Linux's words do
+ * and fail as those fail; what differs is how the arguments travel.
+ */
+
+#include "compat.h"
+
+#include <sys/systm.h>
+#include <sys/errno.h>
+#include <sys/kernel.h>
+
+#include "xengnt.h"
+#include "xengnt_file.h"
+#include "gntalloc.h"
+#include "gntdev.h"
+#include "gntdev_base.h"
+
+CTASSERT(BASE_SET_UNMAP_NOTIFY == 0x80104500);
+CTASSERT(BASE_ALLOC_GREF == 0xc0184501);
+CTASSERT(BASE_DEALLOC_GREF == 0x80104502);
+CTASSERT(BASE_MAP_GRANT_REF == 0xc0184503);
+CTASSERT(BASE_UNMAP_GRANT_REF == 0x80104504);
+CTASSERT(BASE_GET_OFFSET_FOR_VADDR == 0xc0184505);
+
+static int
+base_map(struct xengnt_file *file, struct base_map_grant_ref *op)
+{
+	struct gntdev_map *map;
+	int error;
+
+	error = gntdev_map_make(op->count, (const char *)op->refs, &map);
+	if (error != 0)
+		return (error);
+	sx_xlock(&file->lock);
+	gntdev_map_list(file, map, &op->index);
+	sx_xunlock(&file->lock);
+	return (0);
+}
+
+static int
+base_alloc(struct xengnt_file *file, struct base_alloc_gref *op)
+{
+	struct ioctl_gntalloc_alloc_gref alloc;
+	int error;
+
+	alloc.domid = op->domid;
+	alloc.flags = op->flags;
+	alloc.count = op->count;
+	error = gntalloc_alloc(file, &alloc, NULL, (char *)op->gref_ids);
+	op->index = alloc.index;
+	return (error);
+}
+
+static int
+base_set_notify(struct xengnt_file *file,
+    const struct ioctl_gntdev_unmap_notify *op)
+{
+	struct ioctl_gntalloc_unmap_notify gref_op;
+
+	if (atop(op->index) < GNTDEV_BASE_FIRST_GREF)
+		return (gntdev_set_notify(file, op));
+	gref_op.index = op->index;
+	gref_op.action = op->action;
+	gref_op.event_channel_port = op->event_channel_port;
+	return (gntalloc_set_notify(file, &gref_op));
+}
+
+/* data is the kernel's copy of the struct: sys_ioctl() moves it both ways. */
+int
+gntdev_base_ioctl(struct xengnt_file *file, u_long cmd, void *data)
+{
+	switch (cmd) {
+	case BASE_SET_UNMAP_NOTIFY:
+		return (base_set_notify(file, data));
+	case BASE_ALLOC_GREF:
+		return (base_alloc(file, data));
+	case BASE_DEALLOC_GREF:
+		return (gntalloc_dealloc(file, data));
+	case BASE_MAP_GRANT_REF:
+		return (base_map(file, data));
+	case BASE_UNMAP_GRANT_REF:
+		return (gntdev_unmap(file, data));
+	case BASE_GET_OFFSET_FOR_VADDR:
+		return (gntdev_get_offset(data));
+	default:
+		return (ENOTTY);
+	}
+}

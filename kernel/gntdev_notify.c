@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* SET_UNMAP_NOTIFY of gntdev, and its firing: REFERENCE 2.6. */
+
+#include "compat.h"
+
+#include <sys/systm.h>
+#include <sys/errno.h>
+#include <sys/kernel.h>
+
+#include <xen/gntdev.h>
+
+#include "xengnt.h"
+#include "xengnt_arena.h"
+#include "xengnt_file.h"
+#include "gntdev.h"
+
+/* Rows N2 to N10, in their order. */
+int
+gntdev_set_notify(struct xengnt_file *file,
+    const struct ioctl_gntdev_unmap_notify *op)
+{
+	struct xengnt_range *range;
+	struct gntdev_map *map;
+	int error;
+
+	error = xengnt_notify_check(op->action, op->event_channel_port);
+	if (error != 0)
+		return (error);
+	sx_xlock(&file->lock);
+	range = xengnt_index_find_containing(&file->maps, atop(op->index));
+	if (range == NULL) {
+		error = ENOENT;		/* N4, N9 */
+		goto out;
+	}
+	map = gntdev_range_map(range);
+	if ((op->action & UNMAP_NOTIFY_CLEAR_BYTE) != 0 && map->in_use &&
+	    map->readonly) {
+		error = EINVAL;		/* N5 */
+		goto out;
+	}
+	xengnt_notify_arm(&map->notify, op->action, op->event_channel_port,
+	    op->index - ptoa(range->start));
+out:
+	sx_xunlock(&file->lock);
+	return (error);
+}
+
+/*
+ * Through the placeholder's kernel address.  To a read-only grant Xen drops
+ * the store (N6).
+ */
+void
+gntdev_map_clear_byte(struct gntdev_map *map)
+{
+	uint64_t byte;
+
+	byte = map->notify.byte;
+	if (xengnt_notify_take_byte(&map->notify) &&
+	    map->map_ops[atop(byte)].handle != GNTDEV_NO_HANDLE)
+		*(volatile char *)(map->slots[atop(byte)]->va +
+		    (byte & PAGE_MASK)) = 0;
+}
+
+/* Early, for a process that dies (xengnt_exit.c). */
+void
+gntdev_map_fire(struct gntdev_map *map)
+{
+
+	gntdev_map_clear_byte(map);
+	xengnt_notify_send(&map->notify);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Unmap notifications: what the peer sees when a mapping or a granted page
+ * goes (REFERENCE 2.6, 2.12, 7.6).
+ *
+ * Only the number of the event channel is kept.  A reference on the channel
+ * would outlive its owner's descriptor, and FreeBSD's evtchn device frees
+ * what the channel's handler uses at that moment (REFERENCE 3.10).  So the
+ * port is judged again when it fires, and an event whose channel has gone is
+ * lost (K24).
+ */
+#ifndef _XENGNT_NOTIFY_H_
+#define	_XENGNT_NOTIFY_H_
+
+#include <sys/types.h>
+
+#include <xen/xen-os.h>
+#include <xen/hypervisor.h>
+
+struct xengnt_notify {
+	uint32_t	action;		/* UNMAP_NOTIFY_*; 0: none */
+	evtchn_port_t	port;
+	uint64_t	byte;		/* offset from the start of the map
+					   or gref */
+};
+
+/*
+ * Whether a caller may arm this: EINVAL for unknown actions (N2, Y3) and for
+ * ports that are not an end of an event channel (N3, Y4, K15).
+ */
+int	xengnt_notify_check(uint32_t action, evtchn_port_t port);
+
+/* Replaces what was armed; the last call wins (N7, Y5). */
+void	xengnt_notify_arm(struct xengnt_notify *notify, uint32_t action,
+	    evtchn_port_t port, uint64_t byte);
+
+/* True, once, if a byte is to be cleared; the caller clears it. */
+bool	xengnt_notify_take_byte(struct xengnt_notify *notify);
+
+/* Sends the event, once, if there is one to send; disarms. */
+void	xengnt_notify_send(struct xengnt_notify *notify);
+
+/* Whether anything at all is armed in the system. */
+bool	xengnt_notify_any(void);
+
+#endif /* !_XENGNT_NOTIFY_H_ */
