@@ -68,6 +68,11 @@ bool	host_file_is(const struct file *, const char *name);
 
 /* ioctl(2) of a native program: cmd is a FreeBSD word, arg the raw slot. */
 int	host_ioctl(struct file *, unsigned long cmd, uintptr_t arg);
+/*
+ * ioctl(2) of a Linux binary with Linux's word; a NULL file stands for a
+ * descriptor of something else.  ENOSYS: the Linuxulator module is not there.
+ */
+int	host_linux_ioctl(struct file *, uint32_t cmd, uintptr_t arg);
 int	host_read(struct file *, void *buf, size_t len, size_t *done);
 int	host_write(struct file *, const void *buf, size_t len, size_t *done);
 

@@ -4,21 +4,13 @@
 #include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/conf.h>
-#include <sys/fcntl.h>
+#include <sys/file.h>
 #include <sys/filio.h>
 #include <sys/queue.h>
 #include <sys/refcount.h>
+#include <sys/vnode.h>
 
 #include "kpi.h"
-
-struct file {
-	TAILQ_ENTRY(file) f_link;
-	struct cdev	*f_cdev;
-	int		f_flag;		/* FREAD, FWRITE */
-	volatile u_int	f_count;
-	void		*f_priv;	/* cdevpriv */
-	d_priv_dtor_t	*f_dtor;
-};
 
 static struct {
 	volatile u_int	spin;
@@ -179,6 +171,9 @@ destroy_dev(struct cdev *dev)
 	kpi_no_sleep("destroy_dev");
 	devfs_lock();
 	dev->si_gone = true;
+	TAILQ_FOREACH(fp, &devfs.files, f_link)
+		if (fp->f_cdev == dev)
+			fp->f_vnode->v_rdev = NULL;
 	LIST_REMOVE(dev, si_link);
 	devfs.nnodes--;
 	while (dev->si_threads != 0) {
@@ -305,8 +300,13 @@ host_open(const char *name, int fflags, struct file **fpp)
 	}
 	fp = os_alloc(sizeof(*fp));
 	KASSERT(fp != NULL, ("no memory for a file"));
+	fp->f_vnode = os_alloc(sizeof(*fp->f_vnode));
+	KASSERT(fp->f_vnode != NULL, ("no memory for a vnode"));
+	fp->f_vnode->v_type = VCHR;
+	fp->f_vnode->v_rdev = dev;
+	fp->f_type = DTYPE_VNODE;
 	fp->f_cdev = dev;
-	fp->f_flag = fflags & (FREAD | FWRITE);
+	fp->f_flag = (u_int)fflags & (FREAD | FWRITE);
 	fp->f_count = 1;
 	devfs_lock();
 	TAILQ_INSERT_TAIL(&devfs.files, fp, f_link);
@@ -316,8 +316,8 @@ host_open(const char *name, int fflags, struct file **fpp)
 	error = op_begin(fp);
 	if (error == 0) {
 		if (dev->si_devsw->d_open != NULL)
-			error = dev->si_devsw->d_open(dev, fp->f_flag, 0020000,
-			    curthread);
+			error = dev->si_devsw->d_open(dev, (int)fp->f_flag,
+			    0020000, curthread);
 		if (error != 0)
 			devfs_clear_cdevpriv();
 		op_end(fp, "d_open returned");
@@ -354,6 +354,7 @@ host_close(struct file *fp)
 	devfs_unlock();
 	node_rele(fp->f_cdev);
 	kpi_leave("a close returned");
+	os_free(fp->f_vnode);
 	os_free(fp);
 }
 
@@ -380,12 +381,33 @@ host_file_is(const struct file *fp, const char *name)
 	return (same);
 }
 
+/* devfs_ioctl(): data is in the kernel. */
+int
+fo_ioctl(struct file *fp, u_long cmd, void *data, struct ucred *cred,
+    struct thread *td)
+{
+	struct cdevsw *devsw;
+	int error;
+
+	KASSERT(td == curthread && cred == td->td_ucred,
+	    ("fo_ioctl: for another thread"));
+	if (fp->f_type != DTYPE_VNODE)
+		return (ENOTTY);
+	error = op_begin(fp);
+	if (error != 0)
+		return (error);
+	devsw = fp->f_cdev->si_devsw;
+	error = devsw->d_ioctl == NULL ? ENODEV : devsw->d_ioctl(fp->f_cdev,
+	    cmd, data, (int)fp->f_flag, td);
+	op_end(fp, "d_ioctl returned");
+	return (error == ENOIOCTL ? ENOTTY : error);
+}
+
 /* What reaches the driver of an ioctl(2): REFERENCE 3.5. */
 int
 host_ioctl(struct file *fp, unsigned long cmd, uintptr_t arg)
 {
 	char data[IOCPARM_MASK + 1] __aligned(8);
-	struct cdevsw *devsw;
 	u_int size;
 	int error;
 
@@ -409,15 +431,7 @@ host_ioctl(struct file *fp, unsigned long cmd, uintptr_t arg)
 			return (error);
 	} else
 		memset(data, 0, size);
-	error = op_begin(fp);
-	if (error != 0)
-		return (error);
-	devsw = fp->f_cdev->si_devsw;
-	error = devsw->d_ioctl == NULL ? ENODEV : devsw->d_ioctl(fp->f_cdev,
-	    cmd, data, fp->f_flag, curthread);
-	op_end(fp, "d_ioctl returned");
-	if (error == ENOIOCTL)
-		error = ENOTTY;
+	error = fo_ioctl(fp, cmd, data, curthread->td_ucred, curthread);
 	if (error == 0 && (cmd & IOC_OUT) != 0)
 		error = copyout(data, (void *)arg, size);
 	return (error);

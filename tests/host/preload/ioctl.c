@@ -45,6 +45,8 @@ _Static_assert(IOCTL_GNTDEV_MAP_GRANT_REF == 0x00184700 &&
     IOCTL_GNTALLOC_SET_UNMAP_NOTIFY == 0x00104707 &&
     IOCTL_GNTDEV_GRANT_COPY == 0x00104708, "Linux's command words");
 
+#define	FREEBSD_ENOSYS	78
+
 EXPORT int
 ioctl(int fd, unsigned long request, ...)
 {
@@ -69,8 +71,13 @@ ioctl(int fd, unsigned long request, ...)
 			error = host_ioctl(fp, 0x8004667e, arg);
 		else if (cmd == FIOASYNC)
 			error = host_ioctl(fp, 0x8004667d, arg);
-		else
-			error = host_ioctl(fp, word, arg);
+		else {
+			/* The Linuxulator module's translation, if it is there. */
+			error = word == 0 && (cmd >> 8 & 0xff) != 'G' ?
+			    FREEBSD_ENOSYS : host_linux_ioctl(fp, cmd, arg);
+			if (error == FREEBSD_ENOSYS)
+				error = host_ioctl(fp, word, arg);
+		}
 		error = result(error, saved);
 		if (error == 0 && cmd == FIONBIO)
 			error = NEXT(ioctl)(fd, request, arg);

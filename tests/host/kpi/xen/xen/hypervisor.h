@@ -6,9 +6,6 @@
 
 #include <xen/event_channel.h>
 
-/* 0 or a negative errno with Xen's numbers. */
-int	HYPERVISOR_grant_table_op(unsigned int cmd, void *uop,
-	    unsigned int count);
-int	HYPERVISOR_event_channel_op(int cmd, void *arg);
+#include <machine/xen/hypercall.h>
 
 #endif /* !_XEN_HYPERVISOR_H_ */
