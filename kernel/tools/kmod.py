@@ -91,6 +91,9 @@ def prepare(sysdir: Path, work: Path) -> None:
             ],
             cwd=work,
         )
+    vnode = [str(sysdir / "tools" / "vnode_if.awk"), str(sysdir / "kern" / "vnode_if.src")]
+    for part in ("-h", "-p", "-q"):
+        run([awk(), "-f", *vnode, part], cwd=work)
 
 
 def build(args: argparse.Namespace) -> None:
