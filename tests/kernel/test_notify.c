@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a peer sees of the end of a mapping or of a granted page: the byte,
+ * the event, their order, and when a process dies.  The parity cases show the
+ * rows on real Linux; here is what only the harness can bring about.
+ */
+#include "calls.h"
+
+#define	BYTE	UNMAP_NOTIFY_CLEAR_BYTE
+#define	EVENT	UNMAP_NOTIFY_SEND_EVENT
+
+static uint32_t near, far;	/* the two ends of a channel */
+
+static int
+setup_channel(void **state)
+{
+
+	if (setup(state) != 0)
+		return (-1);
+	return (host_loopback(&near, &far));
+}
+
+static int
+teardown_channel(void **state)
+{
+
+	host_port_close(near);
+	host_port_close(far);
+	return (teardown(state));
+}
+
+/* Before the grants go the byte, after them the event (2.6). */
+static void
+test_order(void **state)
+{
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	index = map(gntdev, REF, 2);
+	p = mmap_at(gntdev, index, 2, RW);
+	memset(p, 'x', 2 * PAGE);
+	assert_int_equal(notify(gntdev, index + PAGE + 7, BYTE | EVENT, near),
+	    0);
+	unmap_pages(p, 2);
+	peer("ok data=78", "read 1 7 1");
+	assert_false(host_event_pending(far));
+	assert_int_equal(unmap(gntdev, index, 2), 0);
+	peer("ok data=787800787878", "read 1 5 6");
+	peer("ok data=78", "read 0 7 1");
+	assert_int_equal(peer_flags(REF + 1), 1);
+	assert_true(host_event_take(far));
+	assert_int_equal(count_of("hw.xen.gntdev.events"), 1);
+}
+
+/* A map that was never mapped has no byte to clear but an event to send. */
+static void
+test_never_mapped(void **state)
+{
+	uint64_t index;
+
+	(void)state;
+	index = map(gntdev, REF, 1);
+	assert_int_equal(notify(gntdev, index, BYTE | EVENT, near), 0);
+	host_close(gntdev);
+	assert_true(host_event_take(far));
+}
+
+/* The channel went first: nothing is sent to whoever has the port now. */
+static void
+test_port_gone(void **state)
+{
+	uint64_t index, lost;
+	char *p;
+
+	(void)state;
+	lost = count_of("hw.xen.gntdev.events_lost");
+	index = map(gntdev, REF, 1);
+	p = mmap_at(gntdev, index, 1, RW);
+	p[9] = 'x';
+	assert_int_equal(notify(gntdev, index + 9, BYTE | EVENT, near), 0);
+	host_port_close(near);
+	unmap_pages(p, 1);
+	assert_int_equal(unmap(gntdev, index, 1), 0);
+	peer("ok data=00", "read 0 9 1");
+	assert_int_equal(count_of("hw.xen.gntdev.events_lost"), lost + 1);
+}
+
+static void
+test_ports(void **state)
+{
+	struct evtchn_bind_virq virq = { .virq = VIRQ_DEBUG, .vcpu = 0 };
+	uint64_t gref, index;
+
+	(void)state;
+	index = map(gntdev, REF, 1);
+	gref = alloc(gntalloc, 1, NULL);
+	assert_int_equal(host_event_op(EVTCHNOP_bind_virq, &virq), 0);
+	assert_int_equal(notify(gntdev, index, EVENT, virq.port), EINVAL);
+	assert_int_equal(notify(gntalloc, gref, EVENT, virq.port), EINVAL);
+	host_port_close(virq.port);
+	assert_int_equal(notify(gntdev, index, EVENT, virq.port), EINVAL);
+	assert_int_equal(notify(gntdev, index, EVENT, 0xffffffff), EINVAL);
+	assert_int_equal(notify(gntdev, index, BYTE, 0xffffffff), 0);
+	/* The order of the two devices: 2.6 and 2.12. */
+	assert_int_equal(notify(gntdev, index + PAGE, 4, near), EINVAL);
+	assert_int_equal(notify(gntalloc, gref + PAGE, 4, near), ENOENT);
+	assert_int_equal(notify(gntdev, index + PAGE, EVENT, virq.port),
+	    EINVAL);
+	assert_int_equal(notify(gntalloc, gref + PAGE, EVENT, virq.port),
+	    ENOENT);
+	/* Nothing half done: the event was never armed. */
+	assert_int_equal(dealloc(gntalloc, gref, 1), 0);
+	assert_false(host_event_pending(far));
+}
+
+/* The last user of a page fires: here the second of two mappings. */
+static void
+test_gref_users(void **state)
+{
+	uint64_t index;
+	char *p, *q;
+
+	(void)state;
+	index = alloc(gntalloc, 1, NULL);
+	p = mmap_at(gntalloc, index, 1, RW);
+	q = mmap_at(gntalloc, index, 1, RW);
+	p[3] = 'x';
+	assert_int_equal(notify(gntalloc, index + 3, BYTE | EVENT, near), 0);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+	unmap_pages(p, 1);
+	assert_int_equal(q[3], 'x');
+	assert_false(host_event_pending(far));
+	unmap_pages(q, 1);
+	assert_true(host_event_take(far));
+}
+
+/*
+ * A server of libxenvchan dies: its page lives by the mapping alone.  The
+ * event goes out before any descriptor is closed (REFERENCE 7.6).
+ */
+static void
+test_exit_server(void **state)
+{
+	uint32_t id;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	index = alloc(gntalloc, 1, &id);
+	p = mmap_at(gntalloc, index, 1, RW);
+	p[5] = 1;
+	assert_int_equal(notify(gntalloc, index + 5, BYTE | EVENT, near), 0);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+	host_exit_begin();
+	assert_true(host_event_take(far));
+	assert_int_equal(p[5], 0);
+	assert_int_not_equal(own_flags(id), 0);
+	host_close(gntalloc);
+	host_close(gntdev);
+	host_exit_end();
+	assert_false(host_event_pending(far));	/* once */
+}
+
+/* A client dies: its map is listed, so the descriptor's close decides. */
+static void
+test_exit_client(void **state)
+{
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	index = map(gntdev, REF, 1);
+	p = mmap_at(gntdev, index, 1, RW);
+	p[5] = 1;
+	assert_int_equal(notify(gntdev, index + 5, BYTE | EVENT, near), 0);
+	host_exit_begin();
+	assert_false(host_event_pending(far));	/* the file may be shared */
+	host_close(gntdev);
+	assert_true(host_event_take(far));
+	peer("ok data=00", "read 0 5 1");
+	/* The grant itself waits for the address space. */
+	assert_int_equal(peer_flags(REF), 1 | MAPPED);
+	host_exit_end();
+	assert_int_equal(peer_flags(REF), 1);
+	assert_false(host_event_pending(far));
+	host_close(gntalloc);
+}
+
+/* Both, split into pieces, with pages that nothing was said about. */
+static void
+test_exit_pieces(void **state)
+{
+	uint64_t index, gref;
+	char *p, *q;
+
+	(void)state;
+	index = map(gntdev, REF, 4);
+	p = mmap_at(gntdev, index, 4, RW);
+	unmap_pages(p + PAGE, 1);
+	assert_int_equal(notify(gntdev, index + 2 * PAGE, EVENT, near), 0);
+	assert_int_equal(unmap(gntdev, index, 4), 0);
+	gref = alloc(gntalloc, 3, NULL);
+	q = mmap_at(gntalloc, gref, 3, RW);
+	unmap_pages(q + PAGE, 1);
+	host_exit_begin();
+	assert_true(host_event_take(far));
+	host_exit_end();
+	assert_false(host_event_pending(far));
+}
+
+/* Somebody else has the mapping, too: nothing fires before its time. */
+static void
+test_exit_shared(void **state)
+{
+	struct vm_object *other, *other_gref;
+	uint64_t index, gref;
+	char *p, *q;
+
+	(void)state;
+	index = map(gntdev, REF, 1);
+	p = mmap_at(gntdev, index, 1, RW);
+	p[0] = 'x';
+	assert_int_equal(notify(gntdev, index, BYTE | EVENT, near), 0);
+	other = host_share(p);
+	assert_non_null(other);
+	gref = alloc(gntalloc, 1, NULL);
+	q = mmap_at(gntalloc, gref, 1, RW);
+	assert_int_equal(notify(gntalloc, gref, EVENT, near), 0);
+	assert_int_equal(dealloc(gntalloc, gref, 1), 0);
+	other_gref = host_share(q);
+	assert_non_null(other_gref);
+	host_exit();
+	assert_false(host_event_pending(far));
+	assert_int_equal(peer_flags(REF), 1 | MAPPED);
+	host_unshare(other);
+	assert_true(host_event_take(far));
+	assert_int_equal(peer_flags(REF), 1);
+	peer("ok data=00", "read 0 0 1");
+	host_unshare(other_gref);
+	assert_true(host_event_take(far));
+}
+
+/* A descriptor elsewhere keeps the file, and with it what it lists. */
+static void
+test_exit_shared_descriptor(void **state)
+{
+	uint64_t index;
+
+	(void)state;
+	index = map(gntdev, REF, 1);
+	mmap_at(gntdev, index, 1, RW);
+	assert_int_equal(notify(gntdev, index, EVENT, near), 0);
+	host_hold(gntdev);
+	host_exit_begin();
+	host_close(gntdev);
+	host_exit_end();
+	assert_false(host_event_pending(far));
+	host_close(gntdev);
+	assert_true(host_event_take(far));
+}
+
+/* After vfork(2) the parent goes on with the address space. */
+static void
+test_exit_vfork(void **state)
+{
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	index = alloc(gntalloc, 1, NULL);
+	p = mmap_at(gntalloc, index, 1, RW);
+	assert_int_equal(notify(gntalloc, index, EVENT, near), 0);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+	host_vmspace_hold(1);
+	host_exit_begin();
+	assert_false(host_event_pending(far));
+	host_vmspace_hold(-1);
+	unmap_pages(p, 1);
+	assert_true(host_event_take(far));
+	host_exit_end();
+}
+
+/* Two maps of one file; the other file's stay out of it. */
+static void
+test_exit_files(void **state)
+{
+	struct file *fp;
+	uint64_t a, b, c;
+	char *p, *q;
+
+	(void)state;
+	fp = reopen("xen/gntdev");
+	a = map(gntdev, REF, 1);
+	b = map(gntdev, REF + 1, 1);
+	c = map(fp, REF + 2, 1);
+	p = mmap_at(gntdev, a, 1, RW);
+	q = mmap_at(fp, c, 1, RW);
+	p[0] = q[0] = 'x';
+	assert_int_equal(notify(gntdev, a, BYTE, 0), 0);
+	assert_int_equal(notify(gntdev, b, EVENT, near), 0);
+	assert_int_equal(notify(fp, c, BYTE | EVENT, near), 0);
+	host_exit_begin();
+	host_close(gntdev);
+	peer("ok data=00", "read 0 0 1");
+	peer("ok data=78", "read 2 0 1");
+	assert_true(host_event_take(far));
+	assert_false(host_event_pending(far));
+	host_close(fp);
+	peer("ok data=00", "read 2 0 1");
+	assert_true(host_event_take(far));
+	host_exit_end();
+	assert_false(host_event_pending(far));
+}
+
+/*
+ * Pages that I/O still holds (rows Z): nobody waits, the byte is cleared at
+ * once, grant and event follow the I/O.
+ */
+static void
+test_pinned(void **state)
+{
+	struct host_pin *pin;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	index = map(gntdev, REF, 3);
+	p = mmap_at(gntdev, index, 3, RW);
+	p[0] = 'x';
+	assert_int_equal(notify(gntdev, index, BYTE | EVENT, near), 0);
+	assert_int_equal(host_pin(p + PAGE, true, &pin), 0);
+	unmap_pages(p, 3);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	peer("ok data=00", "read 0 0 1");
+	assert_int_equal(peer_flags(REF), 1 | MAPPED);
+	assert_int_equal(peer_flags(REF + 1), 1 | MAPPED);
+	assert_false(host_event_pending(far));
+	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 1);
+	assert_int_equal(count_of("hw.xen.gntdev.grants"), 3);
+	host_run_tasks();
+	assert_int_equal(peer_flags(REF + 1), 1 | MAPPED);
+	/* The file may go; the module may not. */
+	host_close(gntdev);
+	host_close(gntalloc);
+	assert_int_equal(host_unload(), EBUSY);
+	host_unpin(pin);
+	host_run_tasks();
+	assert_int_equal(peer_flags(REF), 1);
+	assert_int_equal(peer_flags(REF + 1), 1);
+	assert_true(host_event_take(far));
+	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
+	assert_int_equal(count_of("hw.xen.gntdev.grants"), 0);
+	assert_int_equal(count_of("hw.xen.gntdev.maps"), 0);
+}
+
+#define	CTEST(f) \
+	cmocka_unit_test_setup_teardown(f, setup_channel, teardown_channel)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CTEST(test_order),
+		CTEST(test_never_mapped),
+		CTEST(test_port_gone),
+		CTEST(test_ports),
+		CTEST(test_gref_users),
+		CTEST(test_exit_server),
+		CTEST(test_exit_client),
+		CTEST(test_exit_pieces),
+		CTEST(test_exit_shared),
+		CTEST(test_exit_shared_descriptor),
+		CTEST(test_exit_vfork),
+		CTEST(test_exit_files),
+		CTEST(test_pinned),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
