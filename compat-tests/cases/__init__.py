@@ -14,6 +14,7 @@ def load() -> list[Case]:
         s23_mmap,
         s24_unmap,
         s25_offset,
+        s26_notify,
         s210_alloc,
         s211_dealloc,
         s213_gntalloc_mmap,

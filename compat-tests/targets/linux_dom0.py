@@ -87,6 +87,9 @@ class LinuxDom0Target(Target):
         """What this kernel can show (habit H9)."""
         assert self._agent is not None
         lacks: dict[str, str] = {}
+        if self.kind == "pv":
+            lacks["pin"] = "a PV Dom0 has no page behind a user's mapping that a pipe could hold"
+            lacks["late_read_only"] = "a PV Dom0's own driver faults there and takes Linux along"
 
         def ask(worker: Worker) -> None:
             modules = worker.readfile("/proc/modules")
@@ -100,6 +103,10 @@ class LinuxDom0Target(Target):
             self.facts["memory_mb"] = str(memory // 1024)
             if memory > 1_300_000:
                 lacks["small_memory"] = "Dom0 has more than 1.3 GB of memory"
+            try:
+                worker.open("evtchn")
+            except Errno as error:
+                lacks["evtchn"] = f"no event channel device: {error.word}"
             try:
                 worker.readfile("/proc/self/smaps")
             except Errno:

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the cases about unmap notification share: event channels to look at, bytes to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.client import PAGE, Worker
+
+from . import abi
+from .framework import Context, Gntalloc, Gntdev
+
+# Only a failure waits as long; an event that was sent is there when the call returns.
+SOON = 3000
+BOTH = abi.CLEAR_BYTE | abi.SEND_EVENT
+MARK = 0x5A
+# Bytes of a page that are looked at: one before and one after the armed one.
+BYTE = 0x123
+
+
+class Channels:
+    """Loop-back event channels (REFERENCE 7.7): what is sent on one end is seen at the other.
+
+    The ends to arm and those to watch belong to two open files, perhaps of two processes.
+    """
+
+    def __init__(self, t: Context, owner: Worker | None = None) -> None:
+        self.worker = t.worker
+        self.owner = owner or t.worker
+        self.watch = self.worker.open("evtchn")
+        self.own = self.owner.open("evtchn")
+        self._names: dict[int, str] = {}
+
+    def port(self, name: str = "event") -> int:
+        """A port to arm; ``name`` is what :meth:`raised` calls its events."""
+        port = self.owner.bind_unbound(self.own, 0)
+        self.connect(port, name)
+        return port
+
+    def connect(self, port: int, name: str = "event") -> None:
+        """Binds the other end of a port."""
+        far = self.worker.bind_interdomain(self.watch, 0, port)
+        self._names[far] = name
+        # Binding raises the port once, lest an event sent before be lost.
+        self.worker.events(self.watch, SOON)
+
+    def names(self, ports: str) -> list[str]:
+        if ports == "none":
+            return []
+        return [self._names.get(int(port), f"port {port}") for port in ports.split(",")]
+
+    def raised(self, wait: int = 0) -> list[str]:
+        """Names of the events since the last time, in order."""
+        return self.names(self.worker.call(f"events {self.watch} {wait}").text("ports"))
+
+
+def around(data: bytes) -> str:
+    """What became of a marked byte and of its two neighbours."""
+    if data == bytes([MARK, MARK, MARK]):
+        return "kept"
+    if data == bytes([MARK, 0, MARK]):
+        return "cleared"
+    return data.hex()
+
+
+class Watched:
+    """A map of marked pages of the helper domain, and both signs of its end.
+
+    ``look()`` tells of the byte as the granter sees it, of the grant entry and of the event.
+    """
+
+    def __init__(
+        self,
+        t: Context,
+        count: int = 1,
+        page: int = 0,
+        byte: int = BYTE,
+        prot: str = "rw",
+        dev: Gntdev | None = None,
+        worker: Worker | None = None,
+        channels: Channels | None = None,
+        arm: bool = True,
+        mmap: bool = True,
+    ) -> None:
+        self.t = t
+        worker = worker or t.worker
+        self.dev = dev or Gntdev(t, worker, worker.open("gntdev"))
+        self.channels = channels or Channels(t)
+        self.port = self.channels.port()
+        self.count = count
+        self.page = page
+        self.byte = byte
+        self.refs = t.peer.grants(count)
+        self.worker = self.dev.worker
+        # As the granter would: a page that is not mmapped can be marked, too.
+        marks = bytes([MARK] * 3).hex()
+        t.worker.agent.call_all([f"peer write {n} {byte - 1} {marks}" for n in range(count)])
+        self.index = self.dev.map(self.refs)
+        self.address = self.dev.mmap(count, self.index, prot) if mmap else 0
+        if arm:
+            self.arm()
+
+    def arm(self, action: int = BOTH) -> None:
+        self.dev.notify(self.index + self.page * PAGE + self.byte, action, self.port)
+
+    def munmap(self) -> None:
+        self.worker.munmap(self.address, self.count * PAGE)
+
+    def unmap(self) -> None:
+        self.dev.unmap(self.index, self.count)
+
+    def look(self, wait: int = 0) -> str:
+        """For example ``kept, mapped rw, no event``: byte, entry of its page, events."""
+        channels = self.channels
+        events, byte, entry = self.t.worker.agent.call_all(
+            [
+                f"{channels.worker.address}events {channels.watch} {wait}",
+                f"peer read {self.page} {self.byte - 1} 3",
+                f"peer entry {self.refs[self.page]}",
+            ]
+        )
+        flags = entry.int("flags")
+        held = "mapped" if flags & (abi.GTF_READING | abi.GTF_WRITING) else "not mapped"
+        names = channels.names(events.text("ports"))
+        return f"{around(byte.bytes())}, {held}, {' '.join(names) or 'no event'}"
+
+
+KEPT = "kept, mapped, no event"
+FIRED = "cleared, not mapped, event"
+# PV: the user's mapping is the mapping (K7).
+PV_UNMAPPED = "cleared, not mapped, no event"
+
+
+class Held:
+    """Pages of an mmapped range that a pipe holds: they can be read when the range is gone."""
+
+    def __init__(self, t: Context, looks: int = 1) -> None:
+        t.need("hold")
+        self.worker = t.worker
+        self.looks = looks
+        self.out, self.into = t.worker.pipe()
+
+    def take(self, address: int, worker: Worker | None = None, byte: int = BYTE) -> None:
+        """Each later :meth:`byte` gives the bytes around ``byte`` of the page."""
+        for _ in range(self.looks):
+            (worker or self.worker).vmsplice(self.into, address + byte - 1, 3)
+
+    def byte(self) -> str:
+        return around(self.worker.read(self.out, 3))
+
+
+class Shared:
+    """Marked pages of the own domain that are granted, mmapped, armed and held by a pipe."""
+
+    def __init__(
+        self,
+        t: Context,
+        count: int = 1,
+        byte: int = BYTE,
+        looks: int = 1,
+        worker: Worker | None = None,
+        channels: Channels | None = None,
+        held: Held | None = None,
+        dev: Gntalloc | None = None,
+        arm: bool = True,
+    ) -> None:
+        self.t = t
+        worker = worker or t.worker
+        self.held = held or Held(t, looks)
+        self.dev = dev or Gntalloc(t, worker, worker.open("gntalloc"))
+        self.channels = channels or Channels(t)
+        self.worker = worker
+        self.count = count
+        self.byte = byte
+        self.index, self.refs = self.dev.alloc(count)
+        self.address = self.dev.mmap(count, self.index)
+        self.ports: list[int] = []
+        names = ["event"] if count == 1 else [f"event-{n}" for n in range(count)]
+        for n, name in enumerate(names):
+            self.worker.poke(self.address + n * PAGE + byte - 1, bytes([MARK] * 3))
+            self.held.take(self.address + n * PAGE, worker, byte)
+            self.ports.append(self.channels.port(name))
+            if arm:
+                self.arm(n)
+
+    def arm(self, page: int = 0, action: int = BOTH) -> None:
+        self.dev.notify(self.index + page * PAGE + self.byte, action, self.ports[page])
+
+    def munmap(self) -> None:
+        self.worker.munmap(self.address, self.count * PAGE)
+
+    def dealloc(self) -> None:
+        self.dev.dealloc(self.index, self.count)
+
+    def look(self, wait: int = 0) -> str:
+        """For example ``kept, no event`` of the first page."""
+        names: Sequence[str] = self.channels.raised(wait)
+        return f"{self.held.byte()}, {' '.join(names) or 'no event'}"

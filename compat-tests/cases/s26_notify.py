@@ -1,0 +1,759 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""REFERENCE 2.6: SET_UNMAP_NOTIFY of gntdev, and when a notification fires."""
+
+from __future__ import annotations
+
+from agent.client import PAGE
+
+from . import abi
+from .events import BOTH, BYTE, FIRED, KEPT, MARK, PV_UNMAPPED, SOON, Channels, Watched, around
+from .framework import Context, Gntdev, case, section
+
+section("2.6 gntdev SET_UNMAP_NOTIFY")
+
+NOTIFY = ("notify",)
+EVENTS = ("notify", "evtchn")
+EVENT = abi.SEND_EVENT
+
+
+# The request
+
+
+@case("notify.null-argument", ["N1"], "SET_UNMAP_NOTIFY of a null pointer is EFAULT", NOTIFY)
+def null_argument(t: Context) -> None:
+    """A wrong kernel reads the argument without care."""
+    t.refused("EFAULT", "SET_UNMAP_NOTIFY at 0", t.gntdev().ioctl, abi.SET_UNMAP_NOTIFY, 0)
+
+
+@case(
+    "notify.argument-cut-short",
+    ["N1"],
+    "SET_UNMAP_NOTIFY is EFAULT when the struct is not all readable",
+    NOTIFY,
+)
+def argument_cut(t: Context) -> None:
+    """A wrong kernel reads the 12 bytes that it needs for CLEAR_BYTE."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    address = t.page_end(abi.NOTIFY.pack(index, abi.CLEAR_BYTE, 0)[:12])
+    t.refused("EFAULT", "12 of 16 bytes", dev.ioctl, abi.SET_UNMAP_NOTIFY, address)
+
+
+@case("notify.unknown-action", ["N2"], "an action with unknown bits is EINVAL", NOTIFY)
+def unknown_action(t: Context) -> None:
+    """A wrong kernel ignores bits that it does not know."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    for action in (4, 5, 0x80000000, 0xFFFFFFFF):
+        t.refused("EINVAL", f"action 0x{action:x}", dev.notify, index, action)
+
+
+@case("notify.action-before-index", ["N2"], "the action is judged before the index", NOTIFY)
+def action_before_index(t: Context) -> None:
+    """A wrong kernel looks for the map first, as gntalloc does: ENOENT."""
+    t.refused("EINVAL", "action 4, no map", t.gntdev().notify, 0, 4)
+
+
+@case("notify.port-closed", ["N3"], "a port that is not bound is EINVAL", EVENTS)
+def port_closed(t: Context) -> None:
+    """A wrong kernel keeps any number and sends to whoever gets the port next."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    fd = t.worker.open("evtchn")
+    port = t.worker.bind_unbound(fd, 0)
+    t.accepted("while bound", dev.notify, index, EVENT, port)
+    dev.notify(index, 0)
+    t.worker.unbind(fd, port)
+    t.refused("EINVAL", "after unbind", dev.notify, index, EVENT, port)
+    t.refused("EINVAL", "with CLEAR_BYTE", dev.notify, index, BOTH, port)
+
+
+@case("notify.port-number-wild", ["N3"], "port numbers out of range are EINVAL", EVENTS)
+def port_wild(t: Context) -> None:
+    """A wrong kernel uses the number as an index into a table."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    for port in (0, 1 << 12, 1 << 17, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):
+        t.refused("EINVAL", f"port 0x{port:x}", dev.notify, index, EVENT, port)
+
+
+@case("notify.port-before-index", ["N3"], "the port is judged before the index", EVENTS)
+def port_before_index(t: Context) -> None:
+    """A wrong kernel looks for the map first: ENOENT."""
+    t.refused("EINVAL", "port 0, no map", t.gntdev().notify, 0, EVENT, 0)
+
+
+@case(
+    "notify.port-of-the-kernel",
+    ["N3"],
+    "ports of the kernel's own timers and interrupts are EINVAL",
+    (*EVENTS, "evtchn_status"),
+)
+def port_kernel(t: Context) -> None:
+    """A wrong kernel lets a user process raise the kernel's own interrupts."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    agent = t.worker.agent
+    low = agent.call_all([f"peer evtchn_status {port}" for port in range(1, 13)])
+    own = [n for n, reply in enumerate(low, 1) if reply.text("status") in ("virq", "ipi", "pirq")]
+    t.expect(bool(own), True, "the kernel has such ports")
+    t.expect(
+        {t.attempt(dev.notify, index, EVENT, port) for port in own}, {"EINVAL"}, "SET_UNMAP_NOTIFY"
+    )
+
+
+@case(
+    "notify.port-unknown-to-evtchn",
+    ["N3"],
+    "a port that was not bound through /dev/xen/evtchn is EINVAL",
+    (*EVENTS, "evtchn_status"),
+)
+def port_unknown(t: Context) -> None:
+    """Linux knows who bound a port; a kernel that asks Xen alone takes it (K15)."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    agent = t.worker.agent
+    port = agent.peer("evtchn_alloc 0").int("port")
+    seen = t.attempt(dev.notify, index, EVENT, port)
+    dev.notify(index, 0)
+    agent.peer(f"evtchn_close {port}")
+    t.expect(seen, "EINVAL", "SET_UNMAP_NOTIFY", {"K15": "ok"})
+
+
+@case(
+    "notify.port-of-a-virq",
+    ["N3"],
+    "a virtual interrupt bound through /dev/xen/evtchn is eligible on Linux",
+    (*EVENTS, "virq"),
+)
+def port_virq(t: Context) -> None:
+    """Linux asks who bound it; a kernel that asks Xen for its type refuses it (K15)."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    # VIRQ_DOM_EXC: xenstored's, which does not run here.
+    port = t.worker.bind_virq(t.worker.open("evtchn"), 3)
+    t.expect(t.attempt(dev.notify, index, EVENT, port), "ok", "armed", {"K15": "EINVAL"})
+    # Xen does not let anybody raise it; that is no trouble.
+    t.accepted("UNMAP", dev.unmap, index, 1)
+
+
+@case("notify.port-of-another-file", ["N3"], "any open evtchn file's port may be armed", EVENTS)
+def port_other_file(t: Context) -> None:
+    """A wrong kernel wants the port to be of the caller's own making."""
+    channels = Channels(t)
+    dev = t.gntdev()
+    index = dev.map_any()
+    t.accepted("SET_UNMAP_NOTIFY", dev.notify, index, EVENT, channels.port())
+    dev.unmap(index, 1)
+    t.expect(channels.raised(SOON), ["event"], "events")
+
+
+@case(
+    "notify.port-of-another-process",
+    ["N3"],
+    "a port that another process bound may be armed",
+    (*EVENTS, "fork"),
+)
+def port_other_process(t: Context) -> None:
+    """A wrong kernel wants the port to be the caller's."""
+    channels = Channels(t, owner=t.worker.fork())
+    dev = t.gntdev()
+    index = dev.map_any()
+    t.accepted("SET_UNMAP_NOTIFY", dev.notify, index, EVENT, channels.port())
+    dev.unmap(index, 1)
+    t.expect(channels.raised(SOON), ["event"], "events")
+
+
+@case(
+    "notify.port-not-yet-connected",
+    ["N3"],
+    "an unbound port may be armed before it is connected",
+    EVENTS,
+)
+def port_unconnected(t: Context) -> None:
+    """A wrong kernel remembers the state of the port when it was armed."""
+    channels = Channels(t)
+    dev = t.gntdev()
+    index = dev.map_any()
+    port = t.worker.bind_unbound(channels.own, 0)
+    t.accepted("armed while unbound", dev.notify, index, EVENT, port)
+    channels.connect(port)
+    dev.unmap(index, 1)
+    t.expect(channels.raised(SOON), ["event"], "events")
+
+
+@case(
+    "notify.port-never-connected", ["N3"], "an event that nobody is bound to goes nowhere", EVENTS
+)
+def port_alone(t: Context) -> None:
+    """A wrong kernel fails UNMAP, or complains in the log."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    dev.notify(index, EVENT, t.worker.bind_unbound(t.worker.open("evtchn"), 0))
+    t.accepted("UNMAP", dev.unmap, index, 1)
+
+
+@case("notify.other-end-gone", ["N3"], "an event whose other end was closed goes nowhere", EVENTS)
+def other_end_gone(t: Context) -> None:
+    """A wrong kernel fails UNMAP, or sends to a port that somebody else has got."""
+    watched = Watched(t)
+    t.worker.close(watched.channels.watch)
+    other = Channels(t)
+    other.port("not for us")
+    watched.munmap()
+    t.accepted("UNMAP", watched.unmap)
+    t.expect(other.raised(), [], "events at a channel made since")
+    t.expect(around(t.peer.read(0, BYTE - 1, 3)), "cleared", "byte")
+
+
+@case(
+    "notify.refused-port-keeps-earlier",
+    ["N3", "N7"],
+    "a refused request leaves the earlier notification in force",
+    EVENTS,
+)
+def refused_keeps(t: Context) -> None:
+    """A wrong kernel drops the old notification before it judges the new one."""
+    watched = Watched(t)
+    t.refused("EINVAL", "port 0", watched.dev.notify, watched.index, EVENT, 0)
+    t.refused("EINVAL", "action 4", watched.dev.notify, watched.index, 4)
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(SOON), FIRED, "after UNMAP")
+
+
+@case("notify.unknown-index", ["N4"], "an index without a map is ENOENT", NOTIFY)
+def unknown_index(t: Context) -> None:
+    """A wrong kernel answers EINVAL, as FreeBSD's base driver does."""
+    dev = t.gntdev()
+    t.refused("ENOENT", "empty file", dev.notify, 0)
+    index = dev.map_any(2)
+    t.refused("ENOENT", "first byte behind the map", dev.notify, index + 2 * PAGE)
+    t.refused("ENOENT", "far behind", dev.notify, 0xFFFFFFFFFFFFFFFF)
+
+
+@case("notify.other-file", ["N4"], "a map of another file is ENOENT", NOTIFY)
+def other_file(t: Context) -> None:
+    """A wrong kernel looks up over all files."""
+    one, two = t.gntdev(), t.gntdev()
+    index = one.map_any()
+    t.refused("ENOENT", "through the other file", two.notify, index)
+    t.accepted("through its own", one.notify, index)
+
+
+@case("notify.after-unmap", ["N4"], "a map that UNMAP took off is ENOENT though it lives", NOTIFY)
+def after_unmap(t: Context) -> None:
+    """A wrong kernel finds the map by its mapping."""
+    dev, index, _, _ = t.mapped()
+    dev.unmap(index, 1)
+    t.refused("ENOENT", "SET_UNMAP_NOTIFY", dev.notify, index)
+
+
+@case("notify.before-mmap", ["N4"], "a map can be armed before it is mmapped", EVENTS)
+def before_mmap(t: Context) -> None:
+    """A wrong kernel wants a mapping, as FreeBSD's base driver does."""
+    watched = Watched(t, mmap=False)
+    watched.address = watched.dev.mmap(1, watched.index)
+    t.expect(watched.look(), KEPT, "mmapped")
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(SOON), FIRED, "after UNMAP")
+
+
+@case(
+    "notify.refused-drops-port",
+    ["N4", "N5"],
+    "a refused request does not hold the event channel open",
+    (*EVENTS, "evtchn_status"),
+)
+def refused_drops(t: Context) -> None:
+    """A wrong kernel leaks the reference that it took before it looked for the map."""
+    dev, index, _, _ = t.mapped(prot="r")
+    fd = t.worker.open("evtchn")
+    port = t.worker.bind_unbound(fd, 0)
+    t.refused("ENOENT", "unknown index", dev.notify, index + PAGE, EVENT, port)
+    t.refused("EINVAL", "CLEAR_BYTE of a read-only mapping", dev.notify, index, BOTH, port)
+    t.worker.unbind(fd, port)
+    status = t.worker.agent.peer(f"evtchn_status {port}").text("status")
+    t.expect(status, "closed", "port after unbind")
+
+
+@case("notify.clear-read-only", ["N5"], "CLEAR_BYTE of a read-only mapping is EINVAL", EVENTS)
+def clear_read_only(t: Context) -> None:
+    """A wrong kernel stores into a read-only grant, which Xen discards or answers by a fault."""
+    watched = Watched(t, prot="r", arm=False)
+    for action in (abi.CLEAR_BYTE, BOTH):
+        t.refused("EINVAL", f"action {action}", watched.arm, action)
+    t.accepted("SEND_EVENT alone", watched.arm, EVENT)
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(SOON), "kept, not mapped, event", "after UNMAP")
+
+
+@case(
+    "notify.clear-later-read-only",
+    ["N6"],
+    "armed, then mmapped read-only: nothing refuses it, and the byte stays",
+    (*EVENTS, "late_read_only"),
+)
+def clear_later_read_only(t: Context) -> None:
+    """A wrong kernel faults on its own store, or loses the event with the byte."""
+    watched = Watched(t, mmap=False)
+    watched.address = t.accepted("mmap r", watched.dev.mmap, 1, watched.index, "r")
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(SOON), "kept, not mapped, event", "after UNMAP")
+
+
+@case("notify.one-per-map", ["N7"], "a map has one notification, however many pages", EVENTS)
+def one_per_map(t: Context) -> None:
+    """A wrong kernel keeps one a page, as gntalloc does."""
+    watched = Watched(t, count=3, arm=False)
+    channels = watched.channels
+    second = channels.port("second")
+    for page, port in ((0, watched.port), (2, second)):
+        watched.dev.notify(watched.index + page * PAGE + BYTE, BOTH, port)
+    watched.munmap()
+    watched.unmap()
+    t.expect(
+        [around(t.peer.read(page, BYTE - 1, 3)) for page in range(3)],
+        ["kept", "kept", "cleared"],
+        "bytes",
+    )
+    t.expect(channels.raised(SOON), ["second"], "events")
+
+
+@case("notify.last-call-wins", ["N7"], "a later call replaces action, byte and port", EVENTS)
+def last_wins(t: Context) -> None:
+    """A wrong kernel adds up what the calls ask for."""
+    watched = Watched(t)
+    watched.dev.notify(watched.index, EVENT, watched.channels.port("second"))
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(SOON), "kept, not mapped, second", "after UNMAP")
+
+
+@case(
+    "notify.replaced-port-is-free",
+    ["N7", "N8"],
+    "a port that was replaced is no longer held",
+    (*EVENTS, "evtchn_status"),
+)
+def replaced_free(t: Context) -> None:
+    """A wrong kernel leaks the reference on the old event channel."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    fd = t.worker.open("evtchn")
+    ports = [t.worker.bind_unbound(fd, 0) for _ in range(3)]
+    dev.notify(index, EVENT, ports[0])
+    dev.notify(index, EVENT, ports[1])
+    dev.notify(index, abi.CLEAR_BYTE)
+    dev.notify(index, EVENT, ports[2])
+    dev.notify(index, 0)
+    for port in ports:
+        t.worker.unbind(fd, port)
+    status = [t.worker.agent.peer(f"evtchn_status {port}").text("status") for port in ports]
+    t.expect(status, ["closed"] * 3, "ports after unbind")
+
+
+@case(
+    "notify.armed-port-is-held",
+    ["N3", "N7"],
+    "an armed port stays open after unbind, until the notification is gone",
+    (*EVENTS, "evtchn_status"),
+)
+def armed_held(t: Context) -> None:
+    """Linux holds a reference; FreeBSD offers none that is safe to hold (K24)."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    fd = t.worker.open("evtchn")
+    port = t.worker.bind_unbound(fd, 0)
+    dev.notify(index, EVENT, port)
+    t.worker.unbind(fd, port)
+
+    def status() -> str:
+        return t.worker.agent.peer(f"evtchn_status {port}").text("status")
+
+    t.expect(status(), "unbound", "port after unbind", {"K24": "closed"})
+    dev.unmap(index, 1)
+    t.expect(status(), "closed", "port after UNMAP")
+
+
+@case("notify.byte-anywhere", ["N7"], "any byte of any page of the map may be the one", NOTIFY)
+def byte_anywhere(t: Context) -> None:
+    """A wrong kernel clears the first page, a whole word, or a byte beside it."""
+    refs = t.peer.grants(3)
+    dev = t.gntdev()
+    for offset in (0, PAGE - 1, PAGE, 3 * PAGE - 1):
+        index = dev.map(refs)
+        address = dev.mmap(3, index)
+        t.worker.fill(address, 3 * PAGE, MARK)
+        dev.notify(index + offset)
+        t.worker.munmap(address, 3 * PAGE)
+        dev.unmap(index, 3)
+        pages = b"".join(t.peer.read(page, 0, PAGE) for page in range(3))
+        zeros = [at for at, byte in enumerate(pages) if byte != MARK]
+        t.expect(zeros, [offset], f"bytes changed, offset 0x{offset:x}")
+
+
+@case("notify.clear", ["N8"], "action 0 takes the notification back", EVENTS)
+def clear(t: Context) -> None:
+    """A wrong kernel refuses it, or keeps the notification."""
+    watched = Watched(t)
+    t.accepted("action 0", watched.arm, 0)
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(), "kept, not mapped, no event", "after UNMAP")
+
+
+@case("notify.clear-never-armed", ["N8"], "action 0 where nothing is armed is 0", NOTIFY)
+def clear_never(t: Context) -> None:
+    """A wrong kernel answers ENOENT."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    t.accepted("action 0, garbage port", dev.notify, index + 5, 0, 0xDEADBEEF)
+
+
+@case("notify.clear-unknown-index", ["N9"], "action 0 at an unknown index is ENOENT", NOTIFY)
+def clear_unknown(t: Context) -> None:
+    """A wrong kernel finds nothing to do and is content."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    t.refused("ENOENT", "behind the map", dev.notify, index + PAGE, 0)
+
+
+@case("notify.port-ignored", ["N10"], "CLEAR_BYTE alone ignores the port", NOTIFY)
+def port_ignored(t: Context) -> None:
+    """A wrong kernel checks a number that it has no use for."""
+    dev = t.gntdev()
+    index = dev.map_any()
+    for port in (0, 1, 0xFFFFFFFF):
+        t.accepted(f"port 0x{port:x}", dev.notify, index, abi.CLEAR_BYTE, port)
+
+
+# Firing
+
+
+@case("notify.munmap-then-unmap", ["2.6", "V1"], "munmap, then UNMAP: all at UNMAP", EVENTS)
+def munmap_unmap(t: Context) -> None:
+    """A wrong kernel fires at munmap, which a PV Dom0 does with the byte (K7)."""
+    watched = Watched(t)
+    t.expect(watched.look(), KEPT, "armed")
+    watched.munmap()
+    t.expect(watched.look(), KEPT, "after munmap", {"K7": PV_UNMAPPED})
+    watched.unmap()
+    t.expect(watched.look(SOON), FIRED, "after UNMAP")
+
+
+@case("notify.unmap-then-munmap", ["2.6", "U6"], "UNMAP, then munmap: all at munmap", EVENTS)
+def unmap_munmap(t: Context) -> None:
+    """A wrong kernel fires while the pages can still be written."""
+    watched = Watched(t)
+    watched.unmap()
+    t.expect(watched.look(), KEPT, "after UNMAP")
+    t.accepted("store after UNMAP", t.worker.poke, watched.address, b"x")
+    watched.munmap()
+    t.expect(watched.look(SOON), FIRED, "after munmap")
+
+
+@case("notify.event-only", ["2.6"], "SEND_EVENT alone leaves the page as it is", EVENTS)
+def event_only(t: Context) -> None:
+    """A wrong kernel clears the byte that the index points to."""
+    watched = Watched(t, arm=False)
+    watched.arm(EVENT)
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(SOON), "kept, not mapped, event", "after UNMAP")
+
+
+@case("notify.byte-only", ["2.6"], "CLEAR_BYTE alone sends no event", EVENTS)
+def byte_only(t: Context) -> None:
+    """A wrong kernel sends to the port of an action that was not asked for."""
+    watched = Watched(t, arm=False)
+    watched.arm(abi.CLEAR_BYTE)
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(), "cleared, not mapped, no event", "after UNMAP")
+
+
+@case("notify.never-mmapped", ["2.6"], "the event is sent for a map that was never mmapped", EVENTS)
+def never_mmapped(t: Context) -> None:
+    """A wrong kernel fires with the unmap hypercall only, or stores through nothing."""
+    watched = Watched(t, mmap=False)
+    watched.unmap()
+    t.expect(watched.look(SOON), "kept, not mapped, event", "after UNMAP")
+
+
+@case("notify.failed-mmap", ["2.6"], "after a failed mmap the map is still armed", EVENTS)
+def failed_mmap(t: Context) -> None:
+    """A wrong kernel drops the notification with the mapping."""
+    channels = Channels(t)
+    refs = [t.peer.grant(0), t.peer.unused_ref()]
+    dev = t.gntdev()
+    index = dev.map(refs)
+    dev.notify(index, EVENT, channels.port())
+    t.refused("EINVAL", "mmap of a bad reference", dev.mmap, 2, index)
+    t.expect(channels.raised(), [], "events after mmap")
+    dev.unmap(index, 2)
+    t.expect(channels.raised(SOON), ["event"], "events after UNMAP")
+
+
+@case("notify.partial-munmap", ["2.6", "V2"], "the last piece of a mapping fires", EVENTS)
+def partial(t: Context) -> None:
+    """A wrong kernel fires with the first piece, or with the armed page's."""
+    watched = Watched(t, count=3, page=1)
+    watched.unmap()
+    for page in (1, 0):
+        t.worker.munmap(watched.address + page * PAGE, PAGE)
+        t.expect(watched.look(), KEPT, f"page {page} munmapped", {"K7": PV_UNMAPPED})
+    t.worker.munmap(watched.address + 2 * PAGE, PAGE)
+    t.expect(watched.look(SOON), FIRED, "all munmapped")
+
+
+@case(
+    "notify.order",
+    ["2.6", "Z4"],
+    "first the byte, then the unmapping, then the event",
+    (*EVENTS, "pin"),
+)
+def order(t: Context) -> None:
+    """A wrong kernel tells the peer of an end that has not come: it reuses a page still mapped."""
+    watched = Watched(t)
+    out, into = t.worker.pipe()
+    # While the pipe holds the page the driver cannot unmap it: time stands still for us.
+    t.worker.vmsplice(into, watched.address, 8)
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(), "cleared, mapped, no event", "after UNMAP, the page still in use")
+    t.worker.read(out, 8)
+    t.expect(watched.channels.raised(SOON), ["event"], "events when it is not")
+    t.expect(watched.look(), "cleared, not mapped, no event", "when the event is there")
+
+
+# Lifetimes
+
+
+@case("notify.close", ["2.6", "O8"], "close of an armed file fires", EVENTS)
+def close(t: Context) -> None:
+    """A wrong kernel forgets the notifications of a file that goes."""
+    watched = Watched(t)
+    watched.munmap()
+    t.expect(watched.look(), KEPT, "after munmap", {"K7": PV_UNMAPPED})
+    watched.dev.close()
+    t.expect(watched.look(SOON), FIRED, "after close")
+
+
+@case("notify.close-never-mmapped", ["2.6", "O8"], "close fires for a map never mmapped", EVENTS)
+def close_never(t: Context) -> None:
+    """A wrong kernel frees such a map without a look at its notification."""
+    watched = Watched(t, mmap=False)
+    watched.dev.close()
+    t.expect(watched.look(SOON), "kept, not mapped, event", "after close")
+
+
+@case("notify.close-while-mapped", ["2.6", "O9"], "after close, the last munmap fires", EVENTS)
+def close_mapped(t: Context) -> None:
+    """A wrong kernel fires at close, while the mapping is in use."""
+    watched = Watched(t)
+    watched.dev.close()
+    t.expect(watched.look(), KEPT, "after close")
+    t.accepted("store after close", t.worker.poke, watched.address, b"x")
+    watched.munmap()
+    t.expect(watched.look(SOON), FIRED, "after munmap")
+
+
+@case(
+    "notify.release-in-index-order",
+    ["2.6", "O8", "O9"],
+    "a file's maps fire in the order of their indices",
+    EVENTS,
+)
+def release_order(t: Context) -> None:
+    """A wrong kernel goes by age, or backwards."""
+    channels = Channels(t)
+    dev = t.gntdev()
+    # Neither the ports nor the calls are in the order of the indices.
+    indices = [dev.map_any(2) for _ in range(4)]
+    for name in (2, 0, 3, 1):
+        dev.notify(indices[name], EVENT, channels.port(str(name)))
+    dev.unmap(indices[0], 2)
+    t.expect(channels.raised(SOON), ["0"], "events after UNMAP of the first")
+    # It goes into the hole: the youngest map has the lowest index.
+    again = dev.map_any()
+    dev.notify(again, EVENT, channels.port("youngest"))
+    dev.close()
+    seen = channels.raised(SOON)
+    t.expect(seen, ["youngest", "1", "2", "3"], "events after close")
+
+
+@case(
+    "notify.release-waits-for-others",
+    ["2.6", "O9"],
+    "after close, maps without a mapping wait for the file",
+    EVENTS,
+)
+def release_waits(t: Context) -> None:
+    """A wrong kernel drops at close what has no mapping left (time-line T4)."""
+    channels = Channels(t)
+    dev = t.gntdev()
+    a = Watched(t, dev=dev, channels=channels)
+    b = dev.map_any()
+    dev.notify(b, EVENT, channels.port("unmapped one"))
+    dev.close()
+    t.expect(channels.raised(), [], "events after close")
+    a.munmap()
+    t.expect(channels.raised(SOON), ["event", "unmapped one"], "events after munmap")
+
+
+@case("notify.dup", ["2.6", "O10"], "a second descriptor keeps the file and its maps", EVENTS)
+def dup(t: Context) -> None:
+    """A wrong kernel fires with any close."""
+    watched = Watched(t)
+    other = t.worker.dup(watched.dev.fd)
+    watched.munmap()
+    watched.dev.close()
+    t.expect(watched.look(), KEPT, "one of two closed", {"K7": PV_UNMAPPED})
+    t.worker.close(other)
+    t.expect(watched.look(SOON), FIRED, "both closed")
+
+
+@case(
+    "notify.event-channel-closed-first",
+    ["2.6", "7.6"],
+    "the event comes though the event channel's file was closed before",
+    EVENTS,
+)
+def evtchn_first(t: Context) -> None:
+    """Linux holds the port; FreeBSD offers no reference that is safe to hold (K24)."""
+    watched = Watched(t)
+    t.worker.close(watched.channels.own)
+    watched.munmap()
+    watched.unmap()
+    diff = {"K24": "cleared, not mapped, no event"}
+    # Where the event is lost there is no use in waiting for it.
+    wait = 0 if "K24" in t.target.differences else SOON
+    t.expect(watched.look(wait), FIRED, "after UNMAP", diff)
+
+
+@case(
+    "notify.port-unbound-first",
+    ["2.6", "7.6"],
+    "the event comes though the port was unbound before",
+    EVENTS,
+)
+def unbound_first(t: Context) -> None:
+    """Linux holds the port; a kernel that does not must at least clear the byte (K24)."""
+    watched = Watched(t)
+    t.worker.unbind(watched.channels.own, watched.port)
+    watched.munmap()
+    watched.unmap()
+    diff = {"K24": "cleared, not mapped, no event"}
+    wait = 0 if "K24" in t.target.differences else SOON
+    t.expect(watched.look(wait), FIRED, "after UNMAP", diff)
+
+
+@case(
+    "notify.child-holds",
+    ["2.6", "V7", "V8"],
+    "a child's copy of mapping and descriptor keeps everything",
+    (*EVENTS, "fork"),
+)
+def child_holds(t: Context) -> None:
+    """A wrong kernel fires with the parent."""
+    watched = Watched(t)
+    child = t.worker.fork()
+    watched.munmap()
+    t.expect(watched.look(), KEPT, "munmapped by the parent", {"K7": PV_UNMAPPED})
+    watched.dev.close()
+    t.expect(watched.look(), KEPT, "closed, too", {"K7": PV_UNMAPPED})
+    child.exit()
+    t.worker.wait(child)
+    t.expect(watched.look(SOON), FIRED, "child gone")
+
+
+@case(
+    "notify.child-mapping-holds",
+    ["2.6", "V7"],
+    "a child's copy of the mapping alone keeps everything",
+    (*EVENTS, "fork"),
+)
+def child_mapping(t: Context) -> None:
+    """A wrong kernel counts descriptors; on PV a child inherits no mapping (K7)."""
+    watched = Watched(t)
+    child = t.worker.fork()
+    child.close(watched.dev.fd)
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(), KEPT, "parent done", {"K7": FIRED})
+    child.exit()
+    t.worker.wait(child)
+    seen = {"K7": "cleared, not mapped, no event"}
+    t.expect(watched.look(0 if "K7" in t.target.differences else SOON), FIRED, "child gone", seen)
+
+
+@case(
+    "notify.child-leaves",
+    ["2.6", "V8"],
+    "a child that inherited everything and goes changes nothing",
+    (*EVENTS, "fork"),
+)
+def child_leaves(t: Context) -> None:
+    """A wrong kernel takes the child's end for the owner's."""
+    watched = Watched(t)
+    for signal in ("", "SIGKILL"):
+        child = t.worker.fork()
+        if signal:
+            t.worker.kill(child, signal)
+        else:
+            child.exit()
+        t.worker.wait(child)
+        t.expect(watched.look(), KEPT, f"child ended by {signal or 'exit'}")
+    watched.munmap()
+    watched.unmap()
+    t.expect(watched.look(SOON), FIRED, "after UNMAP")
+
+
+@case(
+    "notify.descriptor-passed",
+    ["2.6", "O10"],
+    "a descriptor passed to another process keeps the file",
+    (*EVENTS, "fork"),
+)
+def passed(t: Context) -> None:
+    """A wrong kernel ties the maps to the process that made them."""
+    child = t.worker.fork()
+    watched = Watched(t)
+    fd = t.worker.send_fd(child, watched.dev.fd)
+    watched.munmap()
+    watched.dev.close()
+    t.expect(watched.look(), KEPT, "closed by the sender", {"K7": PV_UNMAPPED})
+    Gntdev(t, child, fd).unmap(watched.index, 1)
+    t.expect(watched.look(SOON), FIRED, "UNMAP by the receiver")
+
+
+@case(
+    "notify.exec-keeps",
+    ["2.6", "O12"],
+    "exec takes the mapping and leaves an inherited file armed",
+    (*EVENTS, "exec"),
+)
+def exec_keeps(t: Context) -> None:
+    """A wrong kernel fires with the address space."""
+    watched = Watched(t)
+    t.worker.exec()
+    t.expect(watched.look(), KEPT, "after exec", {"K7": PV_UNMAPPED})
+    watched.unmap()
+    t.expect(watched.look(SOON), FIRED, "after UNMAP by the new program")
+
+
+@case(
+    "notify.exec-closes",
+    ["2.6", "O12"],
+    "exec fires for a file that is closed by it",
+    (*EVENTS, "exec"),
+)
+def exec_closes(t: Context) -> None:
+    """A wrong kernel loses the notification between address space and descriptors."""
+    watched = Watched(t, dev=t.gntdev("cloexec"))
+    t.worker.exec()
+    t.expect(watched.look(SOON), FIRED, "after exec")
