@@ -24,7 +24,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,9 +199,16 @@ def _unpack(deb: Path, into: Path, wanted: Callable[[str], bool]) -> None:
             raise TestbedError(f"{deb.name}: {message[0] if message else 'dpkg-deb failed'}")
 
 
-def _fetch(package: Package, kind: str, root: Path, progress: Progress) -> Path:
+def _fetch(
+    package: Package,
+    kind: str,
+    root: Path,
+    progress: Progress,
+    wanted: Callable[[str], bool] | None = None,
+) -> Path:
     """Directory with the unpacked package, downloading it when it is not there yet."""
-    target = root / package.slug
+    # The same package may be unpacked twice, for different files.
+    target = root / (package.slug if wanted is None else f"{package.slug}+{kind}")
     if (target / ".complete").exists():
         return target
     progress(f"downloading {package.name} {package.version}")
@@ -219,7 +226,7 @@ def _fetch(package: Package, kind: str, root: Path, progress: Progress) -> Path:
         progress(f"unpacking {package.name}")
         tree = scratch / "tree"
         tree.mkdir()
-        _unpack(debs[0], tree, _WANTED[kind])
+        _unpack(debs[0], tree, wanted or _WANTED[kind])
         (tree / ".package.json").write_text(
             json.dumps({"kind": kind, "name": package.name, "version": package.version})
         )
@@ -267,23 +274,81 @@ def _index_stamp() -> str:
     return "|".join(parts)
 
 
-def _obtain(kind: str, root: Path, progress: Progress) -> tuple[Path, list[str]]:
+def _obtain(
+    kind: str,
+    root: Path,
+    progress: Progress,
+    find: Callable[[], Package] | None = None,
+    wanted: Callable[[str], bool] | None = None,
+) -> tuple[Path, list[str]]:
     """Unpacked directory of a package kind plus remarks for the report."""
+    find = find or _FINDERS[kind]
     try:
         try:
-            return _fetch(_FINDERS[kind](), kind, root, progress), []
+            return _fetch(find(), kind, root, progress, wanted), []
         except TestbedError:
             if os.geteuid() != 0:
                 raise
             # A stale index names versions that the mirror has dropped: refresh it once.
             progress("refreshing the package index")
             _run(["apt-get", "-q", "update"])
-            return _fetch(_FINDERS[kind](), kind, root, progress), []
+            return _fetch(find(), kind, root, progress, wanted), []
     except TestbedError as exc:
         fallback = _newest_unpacked(kind, root)
         if fallback is None:
             raise
         return fallback, [f"{kind}: using the cached {fallback.name} ({exc})"]
+
+
+# ---------------------------------------------------------------- further packages
+
+
+def find(name: str) -> Package:
+    """A package by its name."""
+    fields = _candidate(name)
+    if not fields:
+        raise TestbedError(f"package {name} is not in the package index: run apt-get update")
+    return Package(name, fields["Version"])
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """The versions that apt would take, in one question (each costs a second)."""
+    with contextlib.suppress(TestbedError):
+        text = _run(["apt-cache", "show", "--no-all-versions", *names])
+        return {
+            name[1]: version[1]
+            for part in text.split("\n\n")
+            if (name := re.search(r"^Package: (.*)$", part, re.MULTILINE))
+            and (version := re.search(r"^Version: (.*)$", part, re.MULTILINE))
+        }
+    return {}
+
+
+def dependencies(name: str) -> list[str]:
+    """The packages that one needs, the first of alternatives; [] when the index is missing."""
+    fields = _candidate(name)
+    text = ", ".join(fields.get(field, "") for field in ("Pre-Depends", "Depends"))
+    names = [re.match(r"\s*([a-z0-9][a-z0-9+.-]+)", part) for part in text.split(",")]
+    return [match[1] for match in names if match]
+
+
+def obtain(
+    cache: Path,
+    kind: str,
+    name: str,
+    wanted: Callable[[str], bool],
+    progress: Progress | None = None,
+) -> tuple[Path, list[str]]:
+    """A package that no Dom0 boots from, for what a test wants to run there: its unpacked
+    directory and remarks for the report.  `kind` tells what the wanted files are for."""
+    root = cache / "packages"
+    with _locked(root):
+        return _obtain(kind, root, progress or _quiet, lambda: find(name), wanted)
+
+
+def index_stamp() -> str:
+    """Changes when the package index may have changed."""
+    return _index_stamp()
 
 
 # ---------------------------------------------------------------- what is inside
@@ -337,7 +402,9 @@ def _module_depends(data: bytes) -> list[str]:
     return [name for name in match[1].decode().split(",") if name] if match else []
 
 
-def _load_order(tree: Path, out: Path) -> tuple[str, tuple[Path, ...]]:
+def load_order(
+    tree: Path, out: Path, wanted: Sequence[str] = MODULES
+) -> tuple[str, tuple[Path, ...]]:
     """Kernel release, and the needed modules decompressed into `out` so that each follows its
     dependencies."""
     roots = [p for p in (tree / "lib/modules", tree / "usr/lib/modules") if p.is_dir()]
@@ -367,7 +434,7 @@ def _load_order(tree: Path, out: Path) -> tuple[str, tuple[Path, ...]]:
         target.write_bytes(data)
         ordered[name] = target
 
-    for module in MODULES:
+    for module in wanted:
         add(module, "the tests")
     return base.name, tuple(ordered.values())
 
@@ -411,7 +478,7 @@ def _derive_kernel(tree: Path, progress: Progress, out: Path) -> dict[str, objec
     image = packed.read_bytes()
     plain = unwrap_kernel(image)
     (out / "kernel").write_bytes(plain if plain is not None else image)
-    release, modules = _load_order(tree, out)
+    release, modules = load_order(tree, out)
     return {"release": release, "modules": [m.name for m in modules], "elf": plain is not None}
 
 

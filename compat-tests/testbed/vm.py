@@ -14,8 +14,8 @@
 
 ``LinuxDom0(kind, files, workdir, cache, progress)``
     kind is "pv" or "pvh"; files as in `testbed.image`; logs go to workdir, packages and images
-    to cache.  Entering starts the machine and returns at once: the first line on the control
-    channel is the agent's ``! ready``.
+    to cache; memory= is Dom0's MiB, guests= what domains beside it need.  Entering starts the
+    machine and returns at once: the first line on the control channel is the agent's ``! ready``.
 ``.control.sendline(str)``, ``.control.readline(timeout_effective) -> str``
     raise `Hung` or `Died` with the reason found in the console.
 ``.mark() -> int``, ``.console_since(mark) -> str``, ``.alarms_since(mark) -> list[str]``
@@ -156,12 +156,16 @@ class _Clock:
 _BASE_COMMAND = (
     "qemu-system-x86_64 -nodefaults -no-user-config -accel tcg,thread=multi -machine pc "
     # rdrand: without a time-stamp counter flag Linux would take its seed from a missing PIT.
-    "-cpu qemu64,+svm,+npt,+rdrand -smp 1 -m 512M -display none -vga none -no-reboot"
+    "-cpu qemu64,+svm,+npt,+rdrand -smp 1 -display none -vga none -no-reboot"
 ).split()
+
+#: MiB that Dom0 has, and what the machine has beside it for Xen and a helper domain.
+DOM0_MEMORY = 288
+_BESIDE = 224
 
 # no-real-mode: Xen then takes the memory map that xenelf has corrected, not the BIOS's.
 _XEN = (
-    "console=com1 com1=115200,8n1 no-real-mode dom0_mem=288M,max:288M dom0_max_vcpus=1 "
+    "console=com1 com1=115200,8n1 no-real-mode dom0_max_vcpus=1 "
     "loglvl=warning guest_loglvl=error bootscrub=0 spec-ctrl=no xpti=no watchdog=0 "
     "gnttab_max_frames=64 gnttab_max_maptrack_frames=1024"
 )
@@ -273,6 +277,8 @@ class LinuxDom0:
         *,
         kernel_options: str = "",
         xen_options: str = "",
+        memory: int = DOM0_MEMORY,
+        guests: int = 0,
     ) -> None:
         if kind not in _XEN_KIND:
             raise TestbedError(f"no such kind of Dom0: {kind} (pv or pvh)")
@@ -285,7 +291,8 @@ class LinuxDom0:
         self._cache = cache
         self._progress: Progress = progress or (lambda _: None)
         self._kernel_options = kernel_options
-        self._xen_options = xen_options
+        self._xen_options = f"dom0_mem={memory}M,max:{memory}M {xen_options}".strip()
+        self._memory = memory + _BESIDE + guests
         self._qemu: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._clock: _Clock | None = None
@@ -335,13 +342,14 @@ class LinuxDom0:
                 raise TestbedError(f"the cache directory must not have blanks in its name: {path}")
         return [
             *_BASE_COMMAND,
+            "-m", f"{self._memory}M",
             "-name", self.name,
             "-chardev", f"file,id=console,path={quoted(self.console_log)}",
             "-serial", "chardev:console",
             "-chardev", f"socket,id=control,fd={channel}",
             "-serial", "chardev:control",
             "-kernel", str(xen),
-            "-append", f"{_XEN}{_XEN_KIND[self.kind]} {self._xen_options}".strip(),
+            "-append", f"{_XEN}{_XEN_KIND[self.kind]} {self._xen_options}",
             "-initrd", f"{quoted(kernel)} {quoted(options)},{quoted(initramfs)}",
         ]  # fmt: skip
 

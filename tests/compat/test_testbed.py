@@ -107,7 +107,7 @@ def test_modules_are_loaded_after_what_they_need(tmp_path: Path) -> None:
         (base / f"{name}.ko.xz").write_bytes(lzma.compress(data))
     out = tmp_path / "out"
     out.mkdir()
-    release, order = packages._load_order(tmp_path, out)
+    release, order = packages.load_order(tmp_path, out)
     names = [path.name for path in order]
     assert release == "6.12.1"
     assert len(names) == len(packages.MODULES)
@@ -115,7 +115,7 @@ def test_modules_are_loaded_after_what_they_need(tmp_path: Path) -> None:
     assert order[0].read_bytes().startswith(b"\0depends=")
     (base / "xen-gntdev.ko.xz").unlink()
     with pytest.raises(TestbedError, match="no module xen_gntdev"):
-        packages._load_order(tmp_path, out)
+        packages.load_order(tmp_path, out)
 
 
 def test_xen_starts_at_the_added_code() -> None:

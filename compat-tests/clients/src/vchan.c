@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * xengnt-vchan server|client DOMID PATH BYTES [RING]
+ *
+ * Both ends of a channel of libxenvchan send BYTES (a multiple of 8) to each
+ * other at the same time and check what arrives: every word against the
+ * sender's sequence, and a checksum that the caller compares with the one of
+ * the sender.  With 0 BYTES an end only waits for the other to go.  RING is
+ * the least size of each ring; above 2 KiB libxenvchan gives a ring pages of
+ * its own.
+ *
+ * The last line is one of JSON.  Exit status: 0 all well, 1 an error, 3 the
+ * other end went away.
+ */
+#include <err.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libxenvchan.h>
+
+#define	CHUNK		65536u
+#define	CONNECT_TRIES	600
+#define	CONNECT_US	50000
+
+/* One direction: a sequence of pseudo-random words, and what passed of it. */
+struct stream {
+	uint64_t state;
+	uint64_t done;		/* bytes */
+	uint64_t sum;
+	size_t at;		/* bytes of the chunk that passed */
+	size_t size;		/* of the chunk */
+	bool full;		/* the chunk has been made */
+	uint64_t chunk[CHUNK / sizeof(uint64_t)];
+};
+
+static struct stream out, in;
+
+static uint64_t
+next(struct stream *s)
+{
+	s->state ^= s->state << 13;
+	s->state ^= s->state >> 7;
+	s->state ^= s->state << 17;
+	return (s->state);
+}
+
+/* Depends on the order, unlike a plain sum. */
+static void
+add(struct stream *s, uint64_t word)
+{
+	s->sum = (s->sum << 1 | s->sum >> 63) + word;
+}
+
+static void
+start(struct stream *s, bool server, uint64_t total)
+{
+	s->state = server ? 0x9e3779b97f4a7c15 : 0xc2b2ae3d27d4eb4f;
+	s->size = total < CHUNK ? total : CHUNK;
+}
+
+static void
+advance(struct stream *s, uint64_t total)
+{
+	uint64_t left;
+
+	s->done += s->size;
+	left = total - s->done;
+	s->at = 0;
+	s->full = false;
+	s->size = left < CHUNK ? left : CHUNK;
+}
+
+static void
+fill(struct stream *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->size / sizeof(uint64_t); i++) {
+		s->chunk[i] = next(s);
+		add(s, s->chunk[i]);
+	}
+	s->full = true;
+}
+
+static void
+check(struct stream *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->size / sizeof(uint64_t); i++) {
+		add(s, s->chunk[i]);
+		if (s->chunk[i] != next(s))
+			errx(1, "byte %" PRIu64 " differs from what was sent",
+			    s->done + i * sizeof(uint64_t));
+	}
+}
+
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec + ts.tv_nsec / 1e9);
+}
+
+static struct libxenvchan *
+connect_channel(bool server, int domid, const char *path, size_t ring)
+{
+	struct libxenvchan *ctrl;
+	int i;
+
+	if (server) {
+		ctrl = libxenvchan_server_init(NULL, domid, path, ring, ring);
+		if (ctrl == NULL)
+			err(1, "libxenvchan_server_init");
+		printf("serving\n");
+		while (libxenvchan_is_open(ctrl) == 2)
+			if (libxenvchan_wait(ctrl) != 0)
+				err(1, "libxenvchan_wait");
+		return (ctrl);
+	}
+	for (i = 0; i < CONNECT_TRIES; i++) {
+		ctrl = libxenvchan_client_init(NULL, domid, path);
+		if (ctrl != NULL)
+			return (ctrl);
+		usleep(CONNECT_US);
+	}
+	err(1, "libxenvchan_client_init");
+}
+
+/* True when something moved. */
+static bool
+push(struct libxenvchan *ctrl, uint64_t total)
+{
+	int n;
+
+	if (out.done == total)
+		return (false);
+	if (!out.full)
+		fill(&out);
+	n = libxenvchan_write(ctrl, (char *)out.chunk + out.at,
+	    out.size - out.at);
+	if (n < 0)
+		err(1, "libxenvchan_write");
+	out.at += (size_t)n;
+	if (out.at == out.size)
+		advance(&out, total);
+	return (n > 0);
+}
+
+static bool
+pull(struct libxenvchan *ctrl, uint64_t total)
+{
+	int n;
+
+	if (in.done == total)
+		return (false);
+	n = libxenvchan_read(ctrl, (char *)in.chunk + in.at, in.size - in.at);
+	if (n < 0)
+		err(1, "libxenvchan_read");
+	in.at += (size_t)n;
+	if (in.at == in.size) {
+		check(&in);
+		advance(&in, total);
+	}
+	return (n > 0);
+}
+
+/* False when the other end went away before the end. */
+static bool
+transfer(struct libxenvchan *ctrl, uint64_t total)
+{
+	bool moved;
+
+	while (out.done < total || in.done < total) {
+		moved = push(ctrl, total);
+		moved |= pull(ctrl, total);
+		if (moved)
+			continue;
+		if (!libxenvchan_is_open(ctrl) &&
+		    libxenvchan_data_ready(ctrl) == 0)
+			return (false);
+		if (libxenvchan_wait(ctrl) != 0)
+			err(1, "libxenvchan_wait");
+	}
+	return (true);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct libxenvchan *ctrl;
+	const char *role;
+	double begin, seconds;
+	uint64_t total;
+	size_t ring;
+	bool server, whole;
+
+	if (argc < 5 || argc > 6) {
+		fprintf(stderr, "usage: xengnt-vchan server|client DOMID PATH "
+		    "BYTES [RING]\n");
+		return (2);
+	}
+	role = argv[1];
+	server = strcmp(role, "server") == 0;
+	total = strtoull(argv[4], NULL, 0);
+	ring = argc > 5 ? strtoul(argv[5], NULL, 0) : 0;
+	if (total % sizeof(uint64_t) != 0)
+		errx(2, "BYTES must be a multiple of %zu", sizeof(uint64_t));
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	start(&out, server, total);
+	start(&in, !server, total);
+	ctrl = connect_channel(server, atoi(argv[2]), argv[3], ring);
+	printf("open\n");
+	begin = now();
+	whole = transfer(ctrl, total);
+	seconds = now() - begin;
+	if (total == 0) {
+		while (libxenvchan_is_open(ctrl) == 1)
+			if (libxenvchan_wait(ctrl) != 0)
+				err(1, "libxenvchan_wait");
+		whole = false;
+	}
+	printf("{\"role\": \"%s\", \"whole\": %s, \"sent\": %" PRIu64
+	    ", \"received\": %" PRIu64 ", \"sent_sum\": \"%016" PRIx64
+	    "\", \"received_sum\": \"%016" PRIx64 "\", \"seconds\": %.3f}\n",
+	    role, whole ? "true" : "false", out.done, in.done, out.sum, in.sum,
+	    seconds);
+	libxenvchan_close(ctrl);
+	return (whole ? 0 : 3);
+}
