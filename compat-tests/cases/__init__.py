@@ -17,6 +17,7 @@ def load() -> list[Case]:
         s26_notify,
         s210_alloc,
         s211_dealloc,
+        s212_notify,
         s213_gntalloc_mmap,
     )
 
