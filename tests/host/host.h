@@ -70,11 +70,24 @@ bool	host_file_is(const struct file *, const char *name);
 int	host_ioctl(struct file *, unsigned long cmd, uintptr_t arg);
 /*
  * ioctl(2) of a Linux binary with Linux's word; a NULL file stands for a
- * descriptor of something else.  ENOSYS: the Linuxulator module is not there.
+ * descriptor of something else.  ENOIOCTL (-3): nobody takes it, EINVAL on
+ * FreeBSD (row K20).  ENOSYS: the Linuxulator module is not there.
  */
 int	host_linux_ioctl(struct file *, uint32_t cmd, uintptr_t arg);
 int	host_read(struct file *, void *buf, size_t len, size_t *done);
 int	host_write(struct file *, const void *buf, size_t len, size_t *done);
+
+/*
+ * xen/evtchn: a device of FreeBSD's own, with FreeBSD's commands.  Reading
+ * without anything to read is EAGAIN.  The watcher is told when there is
+ * something, nothing any more, and when the file is closed; it must not call
+ * back.
+ */
+enum host_watch { HOST_WATCH_READY, HOST_WATCH_EMPTY, HOST_WATCH_GONE };
+void	host_evtchn_watch(struct file *, void (*)(void *, enum host_watch),
+	    void *arg);
+/* Waits for something to read; false when there was nothing in time. */
+bool	host_evtchn_wait(struct file *, uint64_t timeout_ns);
 
 int	host_mmap(struct file *, void *hint, size_t len, int prot, int flags,
 	    int64_t pos, void **addr);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -34,6 +35,7 @@
 #define	PAGE		4096ul
 #define	GNTDEV		"/dev/xen/gntdev"
 #define	GNTALLOC	"/dev/xen/gntalloc"
+#define	EVTCHN		"/dev/xen/evtchn"
 #define	REF		8u
 
 extern int xengnt_host_peer(const char *, char *, size_t)
@@ -399,10 +401,219 @@ run_mapper(void)
 	return (0);
 }
 
+/* Event channels: Linux's words by hand, for the header is not ours. */
+
+#define	EV_WORD(nr, size)	((unsigned long)(size) << 16 | 'E' << 8 | (nr))
+
+static int
+bind_unbound(int fd, unsigned remote)
+{
+	int port;
+
+	port = ioctl(fd, EV_WORD(2, 4), &remote);
+	CHECK(port > 0);
+	return (port);
+}
+
+static int
+bind_interdomain(int fd, unsigned domain, unsigned remote)
+{
+	unsigned op[2] = { domain, remote };
+	int port;
+
+	port = ioctl(fd, EV_WORD(1, 8), op);
+	CHECK(port > 0);
+	return (port);
+}
+
+static int
+notify(int fd, int port)
+{
+
+	return (ioctl(fd, EV_WORD(4, 4), &port));
+}
+
+static bool
+readable(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
+
+	CHECK(poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0);
+	p.events = POLLIN;
+	p.revents = 0;
+	CHECK(poll(&p, 1, ms) >= 0);
+	CHECK((p.revents & ~POLLIN) == 0);
+	return (p.revents != 0);
+}
+
+static int
+run_evtchn(void)
+{
+	unsigned ports[4];
+	struct stat st;
+	int a, b, fd, other, pa, pb, port;
+	FILE *f;
+
+	CHECK(stat(EVTCHN, &st) == 0 && S_ISCHR(st.st_mode));
+	a = open(EVTCHN, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	CHECK(a == 3);
+	b = open(EVTCHN, O_RDWR);
+	CHECK(b == 4);
+	CHECK(fstat(b, &st) == 0 && S_ISCHR(st.st_mode));
+	CHECK((fcntl(a, F_GETFD) & FD_CLOEXEC) != 0);
+	CHECK(fcntl(b, F_SETFL, O_NONBLOCK) == 0);
+	FAILS(ioctl(a, EV_WORD(7, 4), &ports), ENOTTY);
+	FAILS(ioctl(a, EV_WORD(2, 4), NULL), EFAULT);
+	FAILS(notify(a, 5), ENOTCONN);
+	FAILS(notify(a, 1 << 20), EINVAL);
+	FAILS(ioctl(b, EV_WORD(1, 8), ((unsigned[]){ 77, 1 })), ESRCH);
+	FAILS(ioctl(b, EV_WORD(1, 8), ((unsigned[]){ 0, 9 })), EINVAL);
+	pa = bind_unbound(a, 0);
+	CHECK(!readable(a, 0));
+	CHECK(notify(a, pa) == 0);		/* to nobody */
+	pb = bind_interdomain(b, 0, (unsigned)pa);
+	/* A new connection may have missed an event: it has one. */
+	CHECK(readable(b, 0) && !readable(a, 0));
+	CHECK(read(b, ports, 3) == 0);
+	CHECK(read(b, ports, sizeof(ports)) == 4 && (int)ports[0] == pb);
+	CHECK(!readable(b, 0));
+	FAILS(read(b, ports, sizeof(ports)), EAGAIN);
+	/* Masked until it is written back, but not forgotten. */
+	CHECK(notify(a, pa) == 0);
+	CHECK(!readable(b, 0));
+	CHECK(write(b, &pb, 4) == 4);
+	CHECK(readable(b, 0));
+	CHECK(read(b, ports, 4) == 4 && (int)ports[0] == pb);
+	/* The other way; two events before a look are one. */
+	CHECK(notify(b, pb) == 0 && notify(b, pb) == 0);
+	CHECK(read(a, ports, 7) == 4 && (int)ports[0] == pa);
+	FAILS(read(a, ports, 4), EAGAIN);
+	/* In the order they came, as many as there is room for. */
+	port = bind_unbound(a, 0);
+	other = bind_interdomain(b, 0, (unsigned)port);
+	CHECK(write(b, &pb, 4) == 4);
+	CHECK(notify(a, pa) == 0);
+	CHECK(read(b, ports, 4) == 4 && (int)ports[0] == other);
+	CHECK(readable(b, 0));
+	CHECK(read(b, ports, 4) == 4 && (int)ports[0] == pb);
+	/* RESET forgets what was not read. */
+	CHECK(write(b, &pb, 4) == 4 && notify(a, pa) == 0);
+	CHECK(readable(b, 0));
+	CHECK(ioctl(b, EV_WORD(5, 0), 0) == 0);
+	CHECK(!readable(b, 0));
+	/* The end of one side leaves the other waiting for a new one. */
+	CHECK(ioctl(a, EV_WORD(3, 4), &pa) == 0);
+	FAILS(ioctl(a, EV_WORD(3, 4), &pa), ENOTCONN);
+	CHECK(write(b, &pb, 4) == 4);
+	CHECK(notify(b, pb) == 0);
+	CHECK(!readable(a, 0));
+	/* The last copy of a descriptor closes its ports. */
+	fd = dup(a);
+	close(a);
+	CHECK(notify(fd, port) == 0);
+	close(fd);
+	FAILS(notify(fd, port), EBADF);
+	FAILS(ioctl(b, EV_WORD(1, 8), ((unsigned[]){ 0, (unsigned)port })),
+	    EINVAL);
+	/* Virtual interrupts have one listener. */
+	CHECK((port = ioctl(b, EV_WORD(0, 4), &(unsigned){ 3 })) > 0);
+	FAILS(ioctl(b, EV_WORD(0, 4), &(unsigned){ 3 }), EEXIST);
+	FAILS(ioctl(b, EV_WORD(0, 4), &(unsigned){ 300 }), EINVAL);
+	FAILS(pread(b, ports, 4, 0), ESPIPE);
+	FAILS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, b, 0), ENODEV);
+	/* Nothing of it lies in the way of the program's descriptors. */
+	f = fopen("/dev/null", "r");
+	CHECK(f != NULL && fileno(f) == 3);
+	return (0);
+}
+
+/* A reader that blocks until another thread notifies. */
+
+struct caller {
+	int	fd;
+	int	port;
+};
+
+static void *
+notify_later(void *arg)
+{
+	struct caller *c;
+
+	c = arg;
+	usleep(20000);
+	CHECK(notify(c->fd, c->port) == 0);
+	return (NULL);
+}
+
+static int
+run_evtchn_blocking(void)
+{
+	struct caller c;
+	unsigned port;
+	pthread_t thread;
+	int b;
+
+	c.fd = open(EVTCHN, O_RDWR);
+	b = open(EVTCHN, O_RDWR);
+	c.port = bind_unbound(c.fd, 0);
+	port = (unsigned)bind_interdomain(b, 0, (unsigned)c.port);
+	CHECK(read(b, &port, 4) == 4 && write(b, &port, 4) == 4);
+	CHECK(pthread_create(&thread, NULL, notify_later, &c) == 0);
+	port = 0;
+	CHECK(read(b, &port, 4) == 4 && port != 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(write(b, &port, 4) == 4);
+	CHECK(pthread_create(&thread, NULL, notify_later, &c) == 0);
+	CHECK(readable(b, 5000));
+	CHECK(pthread_join(thread, NULL) == 0);
+	return (0);
+}
+
+/* Two domains of one machine: one waits for the other, both ways. */
+
+static int
+run_caller(void)
+{
+	unsigned port;
+	char text[32];
+	int fd;
+
+	fd = open(EVTCHN, O_RDWR);
+	snprintf(text, sizeof(text), "%d", bind_unbound(fd, 2));
+	say(text);
+	CHECK(readable(fd, 5000));
+	CHECK(read(fd, &port, 4) == 4 && (int)port == atoi(text));
+	CHECK(notify(fd, (int)port) == 0);
+	wait_line("end");
+	return (0);
+}
+
+static int
+run_callee(void)
+{
+	unsigned port;
+	char line[64];
+	int fd;
+
+	CHECK(fgets(line, sizeof(line), stdin) != NULL);
+	fd = open(EVTCHN, O_RDWR);
+	port = (unsigned)bind_interdomain(fd, 1, (unsigned)atoi(line));
+	CHECK(read(fd, &port, 4) == 4 && write(fd, &port, 4) == 4);
+	CHECK(notify(fd, (int)port) == 0);
+	CHECK(read(fd, &port, 4) == 4);
+	say("heard");
+	wait_line("end");
+	return (0);
+}
+
 static const struct {
 	const char	*name;
 	int		(*run)(void);
 } runs[] = {
+	{ "evtchn", run_evtchn },
+	{ "evtchn-blocking", run_evtchn_blocking },
+	{ "caller", run_caller },
+	{ "callee", run_callee },
 	{ "nodes", run_nodes },
 	{ "descriptors", run_descriptors },
 	{ "mappings", run_mappings },
@@ -574,6 +785,28 @@ test_granter_ends_first(void **state)
 	unlink(machine);
 }
 
+static void
+test_events_between_domains(void **state)
+{
+	struct child callee, caller;
+	char machine[] = "/tmp/xengnt-machine-XXXXXX";
+	char line[64];
+
+	(void)state;
+	close(mkstemp(machine));
+	caller = start("caller", library, machine, "1");
+	callee = start("callee", library, machine, "2");
+	hear(caller, line);
+	tell(callee, line);
+	hear(callee, line);
+	assert_string_equal(line, "heard");
+	tell(callee, "end");
+	tell(caller, "end");
+	assert_int_equal(finish(callee), 0);
+	assert_int_equal(finish(caller), 0);
+	unlink(machine);
+}
+
 #define	RUN(what)	{ .name = what, .test_func = test_run,		\
 			    .initial_state = (void *)(uintptr_t)what }
 
@@ -592,6 +825,9 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_two_domains),
 		cmocka_unit_test(test_killed_domain),
 		cmocka_unit_test(test_granter_ends_first),
+		RUN("evtchn"),
+		RUN("evtchn-blocking"),
+		cmocka_unit_test(test_events_between_domains),
 	};
 	size_t i;
 

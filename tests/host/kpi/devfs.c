@@ -8,6 +8,7 @@
 #include <sys/filio.h>
 #include <sys/queue.h>
 #include <sys/refcount.h>
+#include <sys/uio.h>
 #include <sys/vnode.h>
 
 #include "kpi.h"
@@ -19,6 +20,17 @@ static struct {
 	u_int		nnodes;
 	u_int		nfiles;
 } devfs = { .files = TAILQ_HEAD_INITIALIZER(devfs.files) };
+
+struct mtx kpi_vnode_interlock;
+
+void
+kpi_devfs_init(void)
+{
+
+	if (!mtx_initialized(&kpi_vnode_interlock))
+		mtx_init(&kpi_vnode_interlock, "vnode interlock", NULL,
+		    MTX_DEF);
+}
 
 static void
 devfs_lock(void)
@@ -171,9 +183,13 @@ destroy_dev(struct cdev *dev)
 	kpi_no_sleep("destroy_dev");
 	devfs_lock();
 	dev->si_gone = true;
-	TAILQ_FOREACH(fp, &devfs.files, f_link)
-		if (fp->f_cdev == dev)
-			fp->f_vnode->v_rdev = NULL;
+	TAILQ_FOREACH(fp, &devfs.files, f_link) {
+		if (fp->f_cdev != dev)
+			continue;
+		VI_LOCK(fp->f_vnode);
+		fp->f_vnode->v_rdev = NULL;
+		VI_UNLOCK(fp->f_vnode);
+	}
 	LIST_REMOVE(dev, si_link);
 	devfs.nnodes--;
 	while (dev->si_threads != 0) {
@@ -437,44 +453,47 @@ host_ioctl(struct file *fp, unsigned long cmd, uintptr_t arg)
 	return (error);
 }
 
-/* The driver's methods, with nothing to move: they refuse (row O6). */
 static int
-file_rw(struct file *fp, bool write)
+file_rw(struct file *fp, void *buf, size_t len, size_t *done, bool write)
 {
 	struct cdevsw *devsw;
+	struct uio uio;
 	int error;
 
+	*done = 0;
 	if ((fp->f_flag & (write ? FWRITE : FREAD)) == 0)
 		return (EBADF);
 	error = op_begin(fp);
 	if (error != 0)
 		return (error);
 	devsw = fp->f_cdev->si_devsw;
+	uio.uio_resid = (ssize_t)len;
+	uio.uio_rw = write ? UIO_WRITE : UIO_READ;
+	uio.kpi_user = buf;
 	if (write)
 		error = devsw->d_write == NULL ? ENODEV :
-		    devsw->d_write(fp->f_cdev, NULL, 0);
+		    devsw->d_write(fp->f_cdev, &uio, 0);
 	else
 		error = devsw->d_read == NULL ? ENODEV :
-		    devsw->d_read(fp->f_cdev, NULL, 0);
+		    devsw->d_read(fp->f_cdev, &uio, 0);
 	op_end(fp, write ? "d_write returned" : "d_read returned");
-	KASSERT(error != 0, ("data transfer is not modelled"));
-	return (error);
+	*done = len - (size_t)uio.uio_resid;
+	/* As dofileread() does: what was moved counts. */
+	return (*done != 0 && error == EAGAIN ? 0 : error);
 }
 
 int
 host_read(struct file *fp, void *buf, size_t len, size_t *done)
 {
 
-	*done = 0;
-	return (file_rw(fp, false));
+	return (file_rw(fp, buf, len, done, false));
 }
 
 int
 host_write(struct file *fp, const void *buf, size_t len, size_t *done)
 {
 
-	*done = 0;
-	return (file_rw(fp, true));
+	return (file_rw(fp, __DECONST(void *, buf), len, done, true));
 }
 
 /* mmap(2) down to the driver: REFERENCE 3.7. */

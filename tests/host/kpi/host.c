@@ -93,15 +93,30 @@ machine_open(void)
 	return (0);
 }
 
+/* The domain goes, unless a program still has its event channels. */
+static void
+domain_end(void)
+{
+
+	if (kpi_evtchn_busy())
+		return;
+	kpi_evtchn_unload();
+	kpi_xen_fini();
+}
+
 static int
 load_locked(void)
 {
 	int error;
 
 	kpi_map_init();
+	kpi_devfs_init();
 	error = machine_open();
-	if (error == 0)
+	if (error == 0 && kpi_domain == NULL) {
 		error = kpi_xen_init();
+		if (error == 0)
+			kpi_evtchn_load();
+	}
 	if (error != 0)
 		return (error);
 	locks_at_load = kpi_locks_live();
@@ -109,7 +124,7 @@ load_locked(void)
 	error = kpi_modules_load();
 	if (error != 0) {
 		kpi_message("the driver did not attach: error %d\n", error);
-		kpi_xen_fini();
+		domain_end();
 		return (error);
 	}
 	loaded = true;
@@ -137,7 +152,7 @@ disown(void)
 		    "error %d\n", error);
 		return (ENXIO);
 	}
-	kpi_xen_fini();
+	domain_end();
 	xen_machine_close(kpi_machine);
 	kpi_machine = NULL;
 	peer = NULL;
@@ -194,7 +209,8 @@ leaks_report(void)
 	lines += leak(kpi_pages_live(), "page(s) allocated");
 	lines += leak(kpi_fakes_live(), "fictitious or held page(s)");
 	lines += leak(kpi_resources_live(), "xenmem range(s)");
-	lines += leak(kpi_nodes_live(), "device node(s)");
+	/* One is not the driver's. */
+	lines += leak(kpi_nodes_live() - 1, "device node(s)");
 	lines += leak(kpi_eventhandlers_live(), "event handler(s)");
 	lines += leak(kpi_counters_live - counters_at_load, "counter(s)");
 	kpi_leaked_allocs(&lines);
@@ -239,7 +255,7 @@ host_unload(void)
 		error = kpi_modules_unload();
 		if (error == 0) {
 			leaks_report();
-			kpi_xen_fini();
+			domain_end();
 			loaded = false;
 		}
 	}
@@ -371,8 +387,11 @@ host_vmspace_hold(int n)
 int
 host_event_op(unsigned cmd, void *arg)
 {
+	int error;
 
-	return ((int)xen_event_channel_op(kpi_domain, cmd, arg));
+	error = (int)xen_event_channel_op(kpi_domain, cmd, arg);
+	kpi_evtchn_scan();
+	return (error);
 }
 
 int
@@ -459,7 +478,7 @@ host_teardown(bool exiting)
 		}
 		lines += leaks_report();
 	}
-	kpi_xen_fini();
+	domain_end();
 	loaded = false;
 	os_mutex_unlock(&gate.load);
 	return (lines);
@@ -537,7 +556,9 @@ host_peer(const char *request, char *reply, size_t replylen)
 	os_mutex_unlock(&gate.load);
 	if (error != 0)
 		return (-1);
-	return (xen_peer_request(peer, request, reply, replylen));
+	error = xen_peer_request(peer, request, reply, replylen);
+	kpi_evtchn_scan();
+	return (error);
 }
 
 /* fork(2). */
@@ -567,6 +588,7 @@ host_fork_child(void)
 	os_mutex_init(&gate.load);
 	exiting = NULL;
 	kpi_tasks_fork_child();
+	kpi_evtchn_fork_child();
 	/*
 	 * A machine that only holds the helper domain goes on in the child;
 	 * the parent's driver does not.

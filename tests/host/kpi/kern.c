@@ -11,6 +11,7 @@
 #include <sys/sysent.h>
 #include <sys/syslog.h>
 #include <sys/ucred.h>
+#include <sys/uio.h>
 
 #include "kpi.h"
 
@@ -292,6 +293,22 @@ copyout(const void *kaddr, void *uaddr, size_t len)
 	    !os_copyout(kaddr, uaddr, len))
 		return (EFAULT);
 	return (0);
+}
+
+int
+uiomove(void *cp, int n, struct uio *uio)
+{
+	size_t len;
+	int error;
+
+	len = (size_t)MIN((ssize_t)n, uio->uio_resid);
+	error = uio->uio_rw == UIO_READ ? copyout(cp, uio->kpi_user, len) :
+	    copyin(uio->kpi_user, cp, len);
+	if (error == 0) {
+		uio->kpi_user += len;
+		uio->uio_resid -= (ssize_t)len;
+	}
+	return (error);
 }
 
 int

@@ -58,6 +58,13 @@ void	kpi_tasks_fork_child(void);
 u_int	kpi_eventhandlers_live(void);
 void	kpi_process_exit(struct proc *);
 
+/* evtchn.c */
+void	kpi_evtchn_load(void);
+void	kpi_evtchn_unload(void);
+bool	kpi_evtchn_busy(void);
+void	kpi_evtchn_scan(void);
+void	kpi_evtchn_fork_child(void);
+
 /* page.c */
 vm_page_t kpi_hold_page(vm_offset_t va, vm_prot_t);
 u_int	kpi_pages_live(void);
@@ -101,6 +108,7 @@ int	kpi_frame_protection(enum xen_p2m_type, vm_prot_t,
 	    enum os_map_kind *);
 
 /* devfs.c */
+void	kpi_devfs_init(void);
 u_int	kpi_files_live(void);
 void	kpi_files_close_all(void);
 u_int	kpi_nodes_live(void);

@@ -117,6 +117,5 @@ host_linux_ioctl(struct file *fp, uint32_t cmd, uintptr_t arg)
 	}
 	if (taken == 0)
 		return (ENOSYS);
-	/* linux_ioctl_fallback() says it so (row K20). */
-	return (error == ENOIOCTL ? EINVAL : error);
+	return (error);
 }

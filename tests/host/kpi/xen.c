@@ -363,12 +363,15 @@ HYPERVISOR_grant_table_op(unsigned int cmd, void *uop, unsigned int count)
 int
 HYPERVISOR_event_channel_op(int cmd, void *arg)
 {
+	int rc;
 
 	if (kpi_inherited)
 		return (-22);	/* Xen's EINVAL: no such port */
 	if (xengnt_host_fail(HOST_FAIL_HYPERCALL))
 		return (-12);
-	return ((int)xen_event_channel_op(kpi_domain, (unsigned)cmd, arg));
+	rc = (int)xen_event_channel_op(kpi_domain, (unsigned)cmd, arg);
+	kpi_evtchn_scan();
+	return (rc);
 }
 
 /*

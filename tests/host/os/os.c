@@ -308,6 +308,18 @@ os_thread_join(os_thread_t thread)
 	must(pthread_join(*(pthread_t *)&thread, NULL), "thread_join");
 }
 
+int
+os_move_fd_up(int fd)
+{
+	int up;
+
+	up = (int)syscall(SYS_fcntl, fd, (long)F_DUPFD_CLOEXEC, 700l);
+	if (up < 0)
+		return (fd);
+	syscall(SYS_close, fd);
+	return (up);
+}
+
 void *
 os_alloc(size_t size)
 {

@@ -65,6 +65,9 @@ typedef struct {
 int	os_thread_start(os_thread_t *, void (*fn)(void *), void *arg);
 void	os_thread_join(os_thread_t);
 
+/* Moves a descriptor out of the way of the numbers a program expects. */
+int	os_move_fd_up(int fd);
+
 /* The C library's allocator, zeroed; NULL when there is no memory. */
 void	*os_alloc(size_t size);
 void	os_free(void *);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -122,10 +123,14 @@ name(int fd, int cmd, ...)						\
 FCNTL(fcntl)
 FCNTL(fcntl64)
 
-/* Data transfer, which the driver refuses (row O6). */
+/*
+ * Data transfer: events have it, without a position; the driver refuses it
+ * (row O6).
+ */
+enum rw { READ, WRITE, PREAD, PWRITE };
 
 static bool
-device_rw(int fd, bool write, ssize_t *done)
+device_rw(int fd, enum rw rw, const struct iovec *iov, int niov, ssize_t *done)
 {
 	struct file *fp;
 	size_t n;
@@ -135,35 +140,59 @@ device_rw(int fd, bool write, ssize_t *done)
 	if (fp == NULL)
 		return (false);
 	saved = errno;
-	error = write ? host_write(fp, NULL, 0, &n) :
-	    host_read(fp, NULL, 0, &n);
+	if (!host_file_is(fp, EVTCHN_NAME)) {
+		error = rw == WRITE || rw == PWRITE ?
+		    host_write(fp, NULL, 0, &n) : host_read(fp, NULL, 0, &n);
+		*done = result(error, saved);
+	} else if (rw == READ)
+		*done = evtchn_readv(fd, fp, iov, niov);
+	else if (rw == WRITE)
+		*done = evtchn_writev(fp, iov, niov);
+	else {
+		*done = -1;
+		errno = ESPIPE;
+	}
+	saved = errno;
 	host_close(fp);
-	*done = result(error, saved);
+	errno = saved;
 	return (true);
 }
 
-#define	RW(name, write, params, args)					\
+#define	RW(name, rw, params, args, base, len)				\
 EXPORT ssize_t								\
 name params								\
 {									\
+	struct iovec one = { (void *)(uintptr_t)(base), (len) };	\
 	ssize_t done;							\
 									\
-	if (device_rw(fd, write, &done))				\
+	if (device_rw(fd, rw, &one, 1, &done))				\
 		return (done);						\
 	return (NEXT(name) args);					\
 }
-RW(read, false, (int fd, void *buf, size_t n), (fd, buf, n))
-RW(write, true, (int fd, const void *buf, size_t n), (fd, buf, n))
-RW(pread, false, (int fd, void *buf, size_t n, off_t off), (fd, buf, n, off))
-RW(pread64, false, (int fd, void *buf, size_t n, off64_t off),
-    (fd, buf, n, off))
-RW(pwrite, true, (int fd, const void *buf, size_t n, off_t off),
-    (fd, buf, n, off))
-RW(pwrite64, true, (int fd, const void *buf, size_t n, off64_t off),
-    (fd, buf, n, off))
-RW(readv, false, (int fd, const struct iovec *iov, int n), (fd, iov, n))
-RW(writev, true, (int fd, const struct iovec *iov, int n), (fd, iov, n))
+RW(read, READ, (int fd, void *buf, size_t n), (fd, buf, n), buf, n)
+RW(write, WRITE, (int fd, const void *buf, size_t n), (fd, buf, n), buf, n)
+RW(pread, PREAD, (int fd, void *buf, size_t n, off_t off), (fd, buf, n, off),
+    buf, n)
+RW(pread64, PREAD, (int fd, void *buf, size_t n, off64_t off),
+    (fd, buf, n, off), buf, n)
+RW(pwrite, PWRITE, (int fd, const void *buf, size_t n, off_t off),
+    (fd, buf, n, off), buf, n)
+RW(pwrite64, PWRITE, (int fd, const void *buf, size_t n, off64_t off),
+    (fd, buf, n, off), buf, n)
 
 ssize_t	__read_chk(int, void *, size_t, size_t);
-RW(__read_chk, false, (int fd, void *buf, size_t n, size_t buflen),
-    (fd, buf, n, buflen))
+RW(__read_chk, READ, (int fd, void *buf, size_t n, size_t buflen),
+    (fd, buf, n, buflen), buf, n)
+
+#define	RWV(name, rw)							\
+EXPORT ssize_t								\
+name(int fd, const struct iovec *iov, int n)				\
+{									\
+	ssize_t done;							\
+									\
+	if (device_rw(fd, rw, iov, n, &done))				\
+		return (done);						\
+	return (NEXT(name)(fd, iov, n));				\
+}
+RWV(readv, READ)
+RWV(writev, WRITE)

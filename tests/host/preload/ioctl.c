@@ -5,53 +5,32 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
-#include <xen/gntalloc.h>
-#include <xen/gntdev.h>
 
-/* Linux's words, whole; 0 for all others (rows O4, K1). */
-static unsigned long
-freebsd_word(unsigned cmd)
-{
-
-	switch (cmd) {
-	case IOCTL_GNTDEV_MAP_GRANT_REF:
-	case IOCTL_GNTDEV_UNMAP_GRANT_REF:
-	case IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR:
-	case IOCTL_GNTDEV_SET_MAX_GRANTS:
-	case IOCTL_GNTALLOC_ALLOC_GREF:
-	case IOCTL_GNTDEV_GRANT_COPY:
-	/* Both devices': one word. */
-	case IOCTL_GNTDEV_SET_UNMAP_NOTIFY:
-	/* dealloc: Linux's struct has tail padding, 16 bytes in all. */
-	case IOCTL_GNTALLOC_DEALLOC_GREF:
-	/* The four of dma-buf, which the driver refuses. */
-	case 0x00144709:
-	case 0x0008470a:
-	case 0x0014470b:
-	case 0x0008470c:
-		return (HOST_IO('G', cmd & 0xff));
-	default:
-		return (0);
-	}
-}
-
-_Static_assert(IOCTL_GNTDEV_MAP_GRANT_REF == 0x00184700 &&
-    IOCTL_GNTDEV_UNMAP_GRANT_REF == 0x00104701 &&
-    IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR == 0x00184702 &&
-    IOCTL_GNTDEV_SET_MAX_GRANTS == 0x00044703 &&
-    IOCTL_GNTALLOC_ALLOC_GREF == 0x00184705 &&
-    IOCTL_GNTALLOC_DEALLOC_GREF == 0x00104706 &&
-    IOCTL_GNTDEV_SET_UNMAP_NOTIFY == 0x00104707 &&
-    IOCTL_GNTALLOC_SET_UNMAP_NOTIFY == 0x00104707 &&
-    IOCTL_GNTDEV_GRANT_COPY == 0x00104708, "Linux's command words");
-
+/* FreeBSD's numbers. */
+#define	FREEBSD_ENOTTY	25
 #define	FREEBSD_ENOSYS	78
+#define	FREEBSD_ENOIOCTL (-3)
+
+/*
+ * What the Linuxulator's handlers say.  A word that none of them takes is
+ * ENOTTY here, EINVAL there (row K20).
+ */
+static int
+linux_ioctl(struct file *fp, unsigned cmd, uintptr_t arg)
+{
+	int error;
+
+	error = host_linux_ioctl(fp, cmd, arg);
+	/* Without the module, as for tests of the shim: the bare number. */
+	if (error == FREEBSD_ENOSYS)
+		error = host_ioctl(fp, HOST_IO('G', cmd & 0xff), arg);
+	return (error == FREEBSD_ENOIOCTL ? FREEBSD_ENOTTY : error);
+}
 
 EXPORT int
 ioctl(int fd, unsigned long request, ...)
 {
 	struct file *fp;
-	unsigned long word;
 	uintptr_t arg;
 	unsigned cmd;
 	va_list ap;
@@ -64,26 +43,26 @@ ioctl(int fd, unsigned long request, ...)
 	cmd = (unsigned)request;
 	if (fp == NULL || cmd == FIOCLEX || cmd == FIONCLEX)
 		error = NEXT(ioctl)(fd, request, arg);
+	else if (host_file_is(fp, EVTCHN_NAME))
+		error = cmd == FIONBIO ? NEXT(ioctl)(fd, request, arg) :
+		    evtchn_ioctl(fp, cmd, arg);
 	else {
 		saved = errno;
-		word = freebsd_word(cmd);
 		if (cmd == FIONBIO)
 			error = host_ioctl(fp, 0x8004667e, arg);
 		else if (cmd == FIOASYNC)
 			error = host_ioctl(fp, 0x8004667d, arg);
-		else {
-			/* The Linuxulator module's translation, if it is there. */
-			error = word == 0 && (cmd >> 8 & 0xff) != 'G' ?
-			    FREEBSD_ENOSYS : host_linux_ioctl(fp, cmd, arg);
-			if (error == FREEBSD_ENOSYS)
-				error = host_ioctl(fp, word, arg);
-		}
+		else
+			error = linux_ioctl(fp, cmd, arg);
 		error = result(error, saved);
 		if (error == 0 && cmd == FIONBIO)
 			error = NEXT(ioctl)(fd, request, arg);
 	}
-	if (fp != NULL)
+	if (fp != NULL) {
+		saved = errno;
 		host_close(fp);
+		errno = saved;
+	}
 	return (error);
 }
 
@@ -92,6 +71,7 @@ ioctl(int fd, unsigned long request, ...)
 int	xengnt_host_peer(const char *request, char *reply, size_t replylen);
 int	xengnt_host_sysctl(const char *name, const unsigned *newval,
 	    unsigned *oldval);
+int	xengnt_host_sysctl64(const char *name, uint64_t *value);
 int	xengnt_host_unload(void);
 
 EXPORT int
@@ -108,6 +88,15 @@ xengnt_host_sysctl(const char *name, const unsigned *newval, unsigned *oldval)
 
 	saved = errno;
 	return (result(host_sysctl(name, newval, oldval), saved));
+}
+
+EXPORT int
+xengnt_host_sysctl64(const char *name, uint64_t *value)
+{
+	int saved;
+
+	saved = errno;
+	return (result(host_sysctl64(name, value), saved));
 }
 
 /* 0, or -1 with EBUSY; the next open loads again. */

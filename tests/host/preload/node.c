@@ -20,7 +20,8 @@ device_name(const char *path)
 	path += 5;
 	if (strcmp(path, "xen/gntdev") == 0 ||
 	    strcmp(path, "xen/gntalloc") == 0 ||
-	    strcmp(path, "xen/xengntdev") == 0)
+	    strcmp(path, "xen/xengntdev") == 0 ||
+	    strcmp(path, EVTCHN_NAME) == 0)
 		return (path);
 	return (NULL);
 }
@@ -28,6 +29,7 @@ device_name(const char *path)
 static int
 device_open(const char *name, int flags)
 {
+	struct bell *bell;
 	struct file *fp;
 	int error, fd, fflags, saved;
 
@@ -50,15 +52,18 @@ device_open(const char *name, int flags)
 		errno = ENOTDIR;
 		return (-1);
 	}
-	fd = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", flags &
-	    (O_ACCMODE | O_CLOEXEC | O_NONBLOCK | O_PATH));
+	bell = NULL;
+	if (strcmp(name, EVTCHN_NAME) == 0 && (flags & O_PATH) == 0)
+		fd = evtchn_open(flags, &bell);
+	else
+		fd = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", flags &
+		    (O_ACCMODE | O_CLOEXEC | O_NONBLOCK | O_PATH));
 	if (fd < 0 || (flags & O_PATH) != 0)
 		return (fd);
-	if (fd >= MAX_FDS) {
-		syscall(SYS_close, fd);
-		errno = EMFILE;
-		return (-1);
-	}
+	fp = NULL;
+	error = 0;
+	if (fd >= MAX_FDS)
+		error = 24;		/* FreeBSD's EMFILE */
 	switch (flags & O_ACCMODE) {
 	case O_RDONLY:
 		fflags = HOST_FREAD;
@@ -73,7 +78,10 @@ device_open(const char *name, int flags)
 		fflags = 0;
 		break;
 	}
-	error = host_open(name, fflags, &fp);
+	if (error == 0)
+		error = host_open(name, fflags, &fp);
+	if (bell != NULL)
+		evtchn_opened(error == 0 ? fp : NULL, bell);
 	if (error != 0) {
 		syscall(SYS_close, fd);
 		return (result(error, saved));
@@ -173,7 +181,8 @@ static dev_t
 node_rdev(const char *name)
 {
 
-	return (makedev(10, strstr(name, "alloc") != NULL ? 201 : 200));
+	return (makedev(10, strcmp(name, EVTCHN_NAME) == 0 ? 202 :
+	    strstr(name, "alloc") != NULL ? 201 : 200));
 }
 
 /* The name of the node behind a path or descriptor; NULL: not ours. */
@@ -195,7 +204,8 @@ node_by_fd(int fd)
 	fp = table_get(fd);
 	if (fp == NULL)
 		return (NULL);
-	name = host_file_is(fp, "xen/gntalloc") ? "xen/gntalloc" :
+	name = host_file_is(fp, EVTCHN_NAME) ? EVTCHN_NAME :
+	    host_file_is(fp, "xen/gntalloc") ? "xen/gntalloc" :
 	    "xen/gntdev";
 	host_close(fp);
 	return (name);

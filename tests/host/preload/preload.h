@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * libxengnt-host.so: preloaded, it puts the driver behind /dev/xen/gntdev
- * and /dev/xen/gntalloc of any Linux program.
+ * and /dev/xen/gntalloc of any Linux program, and event channels behind
+ * /dev/xen/evtchn.
  *
  * An open device is a descriptor of /dev/null, so that its number, dup(2),
  * poll(2) and close-on-exec are the system's own business.  Command words
- * are translated as the Linuxulator module does: a full compare, else ENOTTY
- * (REFERENCE 3.6).
+ * go through the Linuxulator module (REFERENCE 3.6).
  *
  * Include this first: open and open64 are two symbols here.
  */
@@ -56,6 +56,22 @@ void	stop_if_exiting(void);
 
 /* 0, or -1 with errno, of FreeBSD's error number; on 0 errno is saved. */
 int	result(int error, int saved);
+
+/*
+ * evtchn.c: a descriptor for the device and the bell on it; then, for both,
+ * the open file, or NULL if there is none after all.
+ */
+#define	EVTCHN_NAME	"xen/evtchn"
+struct bell;
+struct iovec;
+struct stat;
+int	evtchn_open(int flags, struct bell **);
+void	evtchn_opened(struct file *, struct bell *);
+bool	evtchn_is_descriptor(const struct stat *);
+void	evtchn_fork_child(void);
+ssize_t	evtchn_readv(int fd, struct file *, const struct iovec *, int n);
+ssize_t	evtchn_writev(struct file *, const struct iovec *, int n);
+int	evtchn_ioctl(struct file *, unsigned cmd, uintptr_t arg);
 
 /* node.c: the node's name below /dev, or NULL for other people's paths. */
 const char *device_name(const char *path);

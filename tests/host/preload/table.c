@@ -70,8 +70,11 @@ is_placeholder(int fd)
 {
 	struct stat st;
 
-	return (syscall(SYS_fstat, fd, &st) == 0 && S_ISCHR(st.st_mode) &&
-	    st.st_rdev == makedev(1, 3));
+	if (syscall(SYS_fstat, fd, &st) != 0)
+		return (false);
+	if (S_ISSOCK(st.st_mode))
+		return (evtchn_is_descriptor(&st));
+	return (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
 }
 
 struct file *
@@ -171,6 +174,8 @@ shut_down(void)
 	__atomic_store_n(&state, EXITING, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&table_lock);
 	host_quiesce();
+	if (host_loaded())
+		host_exit_begin();
 	for (fd = 0; fd < table_end; fd++) {
 		fp = table_take(fd);
 		if (fp != NULL) {
@@ -234,6 +239,7 @@ fork_child(void)
 
 	host_fork_child();
 	pthread_mutex_init(&table_lock, NULL);
+	evtchn_fork_child();
 	memset(table, 0, (size_t)table_end * sizeof(table[0]));
 	table_end = 0;
 	owner = getpid();

@@ -137,6 +137,7 @@ xen_machine_open(const char *path, struct xen_machine **mp)
 	m->fd = machine_fd(path);
 	if (m->fd < 0)
 		goto fail;
+	m->fd = os_move_fd_up(m->fd);
 	/* memfd or regular file: both sparse. */
 	if (fstat(m->fd, &st) != 0)
 		goto fail_fd;

@@ -4,6 +4,15 @@
 
 #include <sys/types.h>
 
-struct uio;
+enum uio_rw { UIO_READ, UIO_WRITE };
+
+/* One piece of the process's memory. */
+struct uio {
+	ssize_t		uio_resid;
+	enum uio_rw	uio_rw;
+	char		*kpi_user;
+};
+
+int	uiomove(void *cp, int n, struct uio *);
 
 #endif /* !_SYS_UIO_H_ */
