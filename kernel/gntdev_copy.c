@@ -190,8 +190,13 @@ gntdev_ioctl_copy(char *uarg)
 	b.nops = 0;
 	b.npages = 0;
 	b.failed = NULL;
-	for (i = 0; error == 0 && i < op.count; i++)
-		error = copy_segment(&b, &op.segments[i]);
+	for (i = 0; error == 0 && i < op.count; i++) {
+		/* Four billion segments take a while; nobody will look. */
+		if (P_KILLED(curproc))
+			error = EINTR;
+		else
+			error = copy_segment(&b, &op.segments[i]);
+	}
 	if (error == 0)
 		error = copy_issue(&b);
 	else

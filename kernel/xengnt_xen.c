@@ -6,6 +6,7 @@
 #include <sys/systm.h>
 #include <sys/errno.h>
 #include <sys/kernel.h>
+#include <sys/proc.h>
 
 #if defined(__amd64__) || defined(__i386__)
 #include <machine/cpufunc.h>
@@ -33,8 +34,9 @@ xengnt_retry_eagain(u_int cmd, void *op, int16_t *status)
 {
 	int delay;
 
-	for (delay = 1; *status == GNTST_eagain && delay < 256; delay++) {
-		/* Uninterruptible on purpose, as on Linux (K14). */
+	/* Uninterruptible on purpose, as on Linux (K14), but by SIGKILL. */
+	for (delay = 1; *status == GNTST_eagain && delay < 256 &&
+	    !P_KILLED(curproc); delay++) {
 		pause_sbt("gnteag", delay * SBT_1MS, 0, 0);
 		counter_u64_add(xengnt_retries, 1);
 		if (xengnt_grant_op(cmd, op, 1) != 0)

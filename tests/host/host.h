@@ -117,6 +117,9 @@ void	host_exit_begin(void);
 void	host_exit_end(void);
 void	host_exit(void);
 
+/* SIGKILL has been sent; what it stops is on its way out of the kernel. */
+void	host_killed(bool killed);
+
 /*
  * Others that keep what the process has mapped: I/O that holds a page
  * (EFAULT if there is none at addr), a process that shares the mapping (by

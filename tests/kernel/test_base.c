@@ -181,6 +181,26 @@ test_slots_limit(void **state)
 	assert_int_equal(count_of("hw.xen.gntdev.slots.free"), 512);
 }
 
+/* A killed process leaves the longest of copies. */
+static void
+test_copy_killed(void **state)
+{
+	struct gntdev_grant_copy_segment segment = {
+		.flags = GNTCOPY_source_gref, .status = 7,
+	};
+	struct ioctl_gntdev_grant_copy op = {
+		.count = 1, .segments = &segment,
+	};
+
+	(void)state;
+	host_killed(true);
+	assert_int_equal(call(gntdev, 8, &op), EINTR);
+	assert_int_equal(segment.status, 7);
+	host_killed(false);
+	assert_int_equal(call(gntdev, 8, &op), 0);
+	assert_int_equal(segment.status, 0);
+}
+
 int
 main(void)
 {
@@ -190,6 +210,7 @@ main(void)
 		TEST(test_base_alloc),
 		TEST(test_base_alloc_errors),
 		TEST(test_slots_limit),
+		TEST(test_copy_killed),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -294,6 +294,18 @@ host_exit(void)
 	host_exit_end();
 }
 
+void
+host_killed(bool killed)
+{
+
+	kpi_enter();
+	if (killed)
+		curproc->p_flag |= P_WKILLED;
+	else
+		curproc->p_flag &= ~P_WKILLED;
+	kpi_leave("a signal was sent");
+}
+
 /* Others that use what the process has mapped. */
 
 struct host_pin {

@@ -32,6 +32,8 @@ struct proc {
 };
 
 #define	P_WEXIT		0x02000
+#define	P_WKILLED	0x08000
+#define	P_KILLED(p)	(((p)->p_flag & P_WKILLED) != 0)
 
 struct thread *kpi_curthread(void);
 #define	curthread	(kpi_curthread())
