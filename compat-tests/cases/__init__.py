@@ -19,6 +19,8 @@ def load() -> list[Case]:
         s211_dealloc,
         s212_notify,
         s213_gntalloc_mmap,
+        s217_exit,
+        s600_events,
     )
 
     return registered()

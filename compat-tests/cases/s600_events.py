@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""REFERENCE section 6: the bugs of others that concern event channels."""
+
+from __future__ import annotations
+
+from . import abi
+from .events import SOON, Channels
+from .framework import Context, case, section
+from .s210_alloc import allocated
+
+section("6 Known bugs: event channels")
+
+NEEDS = ("notify", "evtchn")
+EVENT = abi.SEND_EVENT
+ROUNDS = 3
+MAPS = 6
+
+
+@case(
+    "advisory.event-channel-closed-under-maps",
+    ["6", "N3"],
+    "XSA-331, 332, 441: arm, close the event channel's file, trigger, again and again",
+    NEEDS,
+)
+def closed_under_maps(t: Context) -> None:
+    """A wrong kernel uses the freed channel, or waits for itself for ever."""
+    agent, worker = t.worker.agent, t.worker
+    for _ in range(ROUNDS):
+        dev, fd = t.gntdev(), worker.open("evtchn")
+        indices = [dev.map_any() for _ in range(MAPS)]
+        ports = agent.call_all([f"bind_unbound {fd} 0"] * MAPS)
+        for index, port in zip(indices, ports, strict=True):
+            dev.notify(index, EVENT, port.int("port"))
+        worker.close(fd)
+        for index in indices[::2]:
+            dev.unmap(index, 1)
+        dev.close()
+    channels = Channels(t)
+    dev = t.gntdev()
+    index = dev.map_any()
+    dev.notify(index, EVENT, channels.port())
+    dev.unmap(index, 1)
+    t.expect(channels.raised(SOON), ["event"], "events of a channel made afterwards")
+
+
+@case(
+    "advisory.event-channel-closed-under-pages",
+    ["6", "Y4"],
+    "the same with gntalloc's pages",
+    NEEDS,
+)
+def closed_under_pages(t: Context) -> None:
+    """A wrong kernel uses the freed channel, or waits for itself for ever."""
+    agent, worker = t.worker.agent, t.worker
+    for _ in range(ROUNDS):
+        dev, index, _ = allocated(t, MAPS)
+        fd = worker.open("evtchn")
+        ports = agent.call_all([f"bind_unbound {fd} 0"] * MAPS)
+        for n, port in enumerate(ports):
+            dev.notify(index + n * 4096, EVENT, port.int("port"))
+        worker.close(fd)
+        dev.dealloc(index, MAPS // 2)
+        dev.close()
+    channels = Channels(t)
+    dev, index, _ = allocated(t, 1)
+    dev.notify(index, EVENT, channels.port())
+    dev.dealloc(index, 1)
+    t.expect(channels.raised(SOON), ["event"], "events of a channel made afterwards")
+
+
+@case(
+    "advisory.port-reused",
+    ["6", "N3", "7.6"],
+    "a port number that has a new owner gets no stray event",
+    NEEDS,
+)
+def port_reused(t: Context) -> None:
+    """A wrong kernel keeps a number that Xen has given to somebody else meanwhile.
+
+    Linux holds the port, so nobody gets its number; a kernel that cannot (K24) sends there.
+    """
+    one, two = Channels(t), Channels(t)
+    dev = t.gntdev()
+    index = dev.map_any()
+    port = one.port()
+    dev.notify(index, EVENT, port)
+    t.worker.close(one.own)
+    # The lowest free number is the next to be given out.
+    again = two.port("stranger")
+    t.expect(again == port, False, "the number is given out again", {"K24": True})
+    dev.unmap(index, 1)
+    t.expect(two.raised(), [], "events at its new owner", {"K24": ["stranger"]})
+
+
+@case(
+    "advisory.storm",
+    ["6", "N7"],
+    "arming one map again and again with ports that come and go",
+    NEEDS,
+)
+def storm(t: Context) -> None:
+    """A wrong kernel leaks a reference each time, or sends for what was replaced."""
+    channels = Channels(t)
+    dev = t.gntdev()
+    index = dev.map_any()
+    ports = [channels.port(str(n)) for n in range(3)]
+    for n in range(12):
+        dev.notify(index, EVENT, ports[n % 3])
+        if n % 4 == 3:
+            dev.notify(index, 0)
+    dev.notify(index, EVENT, ports[1])
+    t.expect(channels.raised(), [], "events while armed")
+    dev.unmap(index, 1)
+    t.expect(channels.raised(SOON), ["1"], "events after UNMAP")
