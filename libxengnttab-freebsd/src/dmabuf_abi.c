@@ -9,6 +9,17 @@
 #include "dmabuf_abi.h"
 #include "private.h"
 
+/* Words that a driver was never told of could mean anything to it. */
+static int
+dmabuf_ioctl(xengnttab_handle *xgt, unsigned long word, void *arg)
+{
+	if (!xgt->abi->dmabuf) {
+		errno = ENOTTY;
+		return (-1);
+	}
+	return (ioctl(xgt->fd, word, arg));
+}
+
 int
 osdep_dmabuf_exp_from_refs(xengnttab_handle *xgt, uint32_t domid,
     uint32_t flags, uint32_t count, const uint32_t *refs, uint32_t *fd)
@@ -27,7 +38,7 @@ osdep_dmabuf_exp_from_refs(xengnttab_handle *xgt, uint32_t domid,
 	arg->count = count;
 	arg->domid = domid;
 	memcpy(arg->refs, refs, count * sizeof(*refs));
-	rc = ioctl(xgt->fd, IOCTL_GNTDEV_DMABUF_EXP_FROM_REFS, arg);
+	rc = dmabuf_ioctl(xgt, IOCTL_GNTDEV_DMABUF_EXP_FROM_REFS, arg);
 	if (rc == 0)
 		*fd = arg->fd;
 	else
@@ -47,7 +58,7 @@ osdep_dmabuf_exp_wait_released(xengnttab_handle *xgt, uint32_t fd,
 		.wait_to_ms = wait_to_ms,
 	};
 
-	if (ioctl(xgt->fd, IOCTL_GNTDEV_DMABUF_EXP_WAIT_RELEASED, &arg) == 0)
+	if (dmabuf_ioctl(xgt, IOCTL_GNTDEV_DMABUF_EXP_WAIT_RELEASED, &arg) == 0)
 		return (0);
 	/* The kernel does not know the buffer any more: it was released. */
 	if (errno == ENOENT) {
@@ -75,7 +86,7 @@ osdep_dmabuf_imp_to_refs(xengnttab_handle *xgt, uint32_t domid, uint32_t fd,
 	arg->fd = fd;
 	arg->count = count;
 	arg->domid = domid;
-	rc = ioctl(xgt->fd, IOCTL_GNTDEV_DMABUF_IMP_TO_REFS, arg);
+	rc = dmabuf_ioctl(xgt, IOCTL_GNTDEV_DMABUF_IMP_TO_REFS, arg);
 	if (rc == 0)
 		memcpy(refs, arg->refs, count * sizeof(*refs));
 	else
@@ -92,7 +103,7 @@ osdep_dmabuf_imp_release(xengnttab_handle *xgt, uint32_t fd)
 {
 	struct ioctl_gntdev_dmabuf_imp_release arg = { .fd = fd };
 
-	if (ioctl(xgt->fd, IOCTL_GNTDEV_DMABUF_IMP_RELEASE, &arg) == 0)
+	if (dmabuf_ioctl(xgt, IOCTL_GNTDEV_DMABUF_IMP_RELEASE, &arg) == 0)
 		return (0);
 	log_errno(xgt, "cannot release DMA buffer %u", fd);
 	return (-1);

@@ -1,28 +1,51 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * FreeBSD: the nodes of module xengnt.
+ * FreeBSD: the nodes of module xengnt, or the one of the base system's driver.
  *
- * The base system's driver has a node gntdev as well, with another ABI.  Where
- * it got the name first, ours is called xengntdev and is the one to take.
+ * Both drivers have a node gntdev, with different ABIs.  Where the base
+ * system's got the name first, ours is called xengntdev and is the one to
+ * take.  Which driver a node belongs to is asked of the node, not guessed
+ * from a version (REFERENCE 7.5).
  */
+#include <sys/ioctl.h>
+
 #include <errno.h>
 #include <fcntl.h>
+
+#include <xen/gntdev.h>
 
 #include "private.h"
 
 int
-os_gnttab_open(void)
+os_gnttab_open(struct xengntdev_handle *h)
 {
-	int fd;
+	struct ioctl_gntdev_grant_copy nothing = { .count = 0 };
 
-	fd = open("/dev/xen/xengntdev", O_RDWR | O_CLOEXEC);
-	if (fd == -1 && errno == ENOENT)
-		fd = open("/dev/xen/gntdev", O_RDWR | O_CLOEXEC);
-	return (fd);
+	h->abi = &abi_native;
+	h->fd = open("/dev/xen/xengntdev", O_RDWR | O_CLOEXEC);
+	if (h->fd == -1 && errno == ENOENT)
+		h->fd = open("/dev/xen/gntdev", O_RDWR | O_CLOEXEC);
+	if (h->fd == -1)
+		return (-1);
+	/* The base system's driver answers ENOSYS to what it does not know. */
+	if (ioctl(h->fd, IOCTL_GNTDEV_GRANT_COPY, &nothing) != 0 &&
+	    (errno == ENOSYS || errno == ENOTTY))
+		h->abi = &abi_base;
+	return (0);
 }
 
 int
-os_gntshr_open(void)
+os_gntshr_open(struct xengntdev_handle *h)
 {
-	return (open("/dev/xen/gntalloc", O_RDWR));
+	h->abi = &abi_native;
+	h->fd = open("/dev/xen/gntalloc", O_RDWR);
+	if (h->fd != -1 || errno != ENOENT)
+		return (h->fd == -1 ? -1 : 0);
+	/*
+	 * Without our module: the base system's driver grants pages, too.  Its
+	 * words say what they are, so there is nothing to ask.
+	 */
+	h->abi = &abi_base;
+	h->fd = open("/dev/xen/gntdev", O_RDWR);
+	return (h->fd == -1 ? -1 : 0);
 }

@@ -8,7 +8,7 @@
 
 struct xengntdev_handle *
 handle_open(const char *name, struct xentoollog_logger *logger,
-    int (*open_node)(void), bool restrictable)
+    int (*open_node)(struct xengntdev_handle *), bool restrictable)
 {
 	struct xengntdev_handle *h;
 
@@ -27,8 +27,7 @@ handle_open(const char *name, struct xentoollog_logger *logger,
 		tools_register(h);
 	if (logger == NULL && tools_log_open(h) != 0)
 		goto fail;
-	h->fd = open_node();
-	if (h->fd == -1) {
+	if (open_node(h) != 0) {
 		log_errno(h, "cannot open the grant device");
 		goto fail;
 	}

@@ -5,13 +5,17 @@
 #include "private.h"
 
 int
-os_gnttab_open(void)
+os_gnttab_open(struct xengntdev_handle *h)
 {
-	return (open("/dev/xen/gntdev", O_RDWR | O_CLOEXEC));
+	h->abi = &abi_native;
+	h->fd = open("/dev/xen/gntdev", O_RDWR | O_CLOEXEC);
+	return (h->fd == -1 ? -1 : 0);
 }
 
 int
-os_gntshr_open(void)
+os_gntshr_open(struct xengntdev_handle *h)
 {
-	return (open("/dev/xen/gntalloc", O_RDWR));
+	h->abi = &abi_native;
+	h->fd = open("/dev/xen/gntalloc", O_RDWR);
+	return (h->fd == -1 ? -1 : 0);
 }

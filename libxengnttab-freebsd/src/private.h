@@ -2,9 +2,10 @@
 /*
  * What a port of the library has to provide, and what it gets.
  *
- * core files		check nothing the kernel checks, own the handle
- * gntdev_abi.c		osdep_*: the sequences of system calls of the Linux ABI
- * linux.c, freebsd.c	os_*: where the nodes are
+ * *_core.c, handle.c	check nothing the kernel checks, own the handle
+ * *_calls.c		osdep_*: sequences of calls, and what a failure undoes
+ * abi_*.c		struct abi: how a driver wants a call to be put
+ * linux.c, freebsd.c	os_*: where the nodes are, and who is behind them
  * tools_*.c		tools_*: logging and the list of active handles
  */
 #ifndef PRIVATE_H
@@ -32,6 +33,8 @@ struct active_handle {
 	void *entry[2];
 };
 
+struct abi;
+
 struct xengntdev_handle {
 	const char *name;		/* in messages: "gnttab", "gntshr" */
 	struct xentoollog_logger *logger;
@@ -39,6 +42,7 @@ struct xengntdev_handle {
 	bool registered;
 	struct active_handle active;
 	int fd;				/* -1: not open */
+	const struct abi *abi;		/* of the driver behind fd */
 };
 
 /* One request to map: a domain for each reference, or one for all. */
@@ -50,6 +54,7 @@ struct map_request {
 	int prot;
 	uint32_t notify_offset;		/* NO_OFFSET: no byte */
 	evtchn_port_t notify_port;	/* NO_PORT: no event */
+	bool refusable;			/* do not log that Xen refuses it */
 };
 
 /* One request to share; refs[count] is an output. */
@@ -62,18 +67,43 @@ struct share_request {
 	evtchn_port_t notify_port;
 };
 
+#define UNMAP_NOTIFY_CLEAR_BYTE	0x1
+#define UNMAP_NOTIFY_SEND_EVENT	0x2
+
+/* Single calls of a driver: 0, or -1 and errno.  They log nothing. */
+struct abi {
+	int (*set_max_grants)(int fd, uint32_t nr_grants);
+	int (*map)(int fd, const struct map_request *req, uint64_t *index);
+	int (*unmap)(int fd, uint64_t index, uint32_t count);
+	int (*find)(int fd, uintptr_t vaddr, uint64_t *index, uint32_t *count);
+	int (*notify)(int fd, uint64_t index, uint32_t action, uint32_t port);
+	int (*copy)(xengnttab_handle *xgt, uint32_t count,
+	    xengnttab_grant_copy_segment_t *segs);
+	int (*alloc)(int fd, const struct share_request *req, uint64_t *index,
+	    uint32_t *refs);
+	int (*dealloc)(int fd, uint64_t index, uint32_t count);
+	bool dmabuf;			/* knows the words of DMA buffers */
+	bool pagewise;			/* alloc bears one page at a time */
+};
+extern const struct abi abi_native;	/* Linux's, and our module's */
+extern const struct abi abi_base;	/* of FreeBSD's base system */
+
+/* copy_by_map.c: abi.copy for a driver that cannot. */
+int copy_by_map(xengnttab_handle *xgt, uint32_t count,
+    xengnttab_grant_copy_segment_t *segs);
+
 /*
  * handle.c.  handle_close() works on a half-made handle too.  Neither
  * handle_close() nor log_errno() changes errno on failure of another call.
  */
 struct xengntdev_handle *handle_open(const char *name,
-    struct xentoollog_logger *logger, int (*open_node)(void),
-    bool restrictable);
+    struct xentoollog_logger *logger,
+    int (*open_node)(struct xengntdev_handle *), bool restrictable);
 int handle_close(struct xengntdev_handle *h);
 
-/* os: return a descriptor, or -1 and errno. */
-int os_gnttab_open(void);	/* close-on-exec */
-int os_gntshr_open(void);	/* not close-on-exec, as in Xen's library */
+/* os: fill in fd and abi; -1 and errno.  gntshr survives exec, as Xen's. */
+int os_gnttab_open(struct xengntdev_handle *h);
+int os_gntshr_open(struct xengntdev_handle *h);
 
 /* osdep: 0 or a pointer; -1 or NULL and errno.  They log what went wrong. */
 int osdep_gnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants);

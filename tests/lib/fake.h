@@ -22,7 +22,7 @@
 #define FAKE_FD		42
 #define FAKE_INDEX	0x5000u
 #define FAKE_AREA	((void *)fake_area)
-extern unsigned char fake_area[];
+extern unsigned char fake_area[8192];
 
 /* cmocka fixtures: an empty log, nothing fails. */
 int fake_reset(void **state);

@@ -8,13 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base_gntdev.h"
 #include "dmabuf_abi.h"
 #include "fake.h"
 #include "private.h"
 
 #include <xen/gntalloc.h>
 
-unsigned char fake_area[16];
+unsigned char fake_area[8192];
 
 static struct {
 	char log[2048];
@@ -26,6 +27,7 @@ static struct {
 	} failures[4];
 	uint64_t offset;
 	uint32_t count;
+	uint32_t base_refs;
 	int messages;
 	int message_errno;
 } fake;
@@ -114,6 +116,8 @@ place(const void *addr)
 {
 	if (addr == FAKE_AREA)
 		return ("area");
+	if (addr == fake_area + 4096)
+		return ("area+1");
 	return (addr == NULL ? "null" : "elsewhere");
 }
 
@@ -142,17 +146,28 @@ fake_usleep(useconds_t us)
 void *
 fake_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	assert_null(addr);
+	if (fd == -1) {
+		assert_null(addr);
+		assert_int_equal(flags, MAP_PRIVATE | MAP_ANON);
+		assert_int_equal(prot, PROT_NONE);
+		note("reserve(%zu)", len);
+		return (fails("reserve") ? MAP_FAILED : FAKE_AREA);
+	}
 	assert_int_equal(fd, FAKE_FD);
+	/* A place is one of the reserved pages, and only then fixed. */
+	assert_int_equal(flags & ~MAP_FIXED, MAP_SHARED);
+	assert_int_equal((flags & MAP_FIXED) != 0, addr != NULL);
 	note("mmap(%zu,%s%s,%s,0x%llx)", len,
 	    (prot & PROT_READ) != 0 ? "r" : "",
 	    (prot & PROT_WRITE) != 0 ? "w" : "",
-	    flags == MAP_SHARED ? "shared" : "?", (unsigned long long)off);
+	    addr == NULL ? "shared" : place(addr), (unsigned long long)off);
 	if (len == 0) {
 		errno = EINVAL;
 		return (MAP_FAILED);
 	}
-	return (fails("mmap") ? MAP_FAILED : FAKE_AREA);
+	if (fails("mmap"))
+		return (MAP_FAILED);
+	return (addr != NULL ? addr : FAKE_AREA);
 }
 
 int
@@ -194,6 +209,34 @@ alloc_gref(struct ioctl_gntalloc_alloc_gref *arg)
 	return (0);
 }
 
+static int
+base_map_grant_ref(struct base_map_grant_ref *arg)
+{
+	char text[256] = "";
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < arg->count; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used,
+		    ",%u:%u", arg->refs[i].domid, arg->refs[i].ref);
+	note("E.MAP(%u%s)", arg->count, text);
+	if (fails("E.MAP"))
+		return (-1);
+	arg->index = FAKE_INDEX;
+	return (0);
+}
+
+static int
+base_alloc_gref(struct base_alloc_gref *arg)
+{
+	note("E.ALLOC(%u,%u,%u)", arg->domid, arg->flags, arg->count);
+	if (fails("E.ALLOC"))
+		return (-1);
+	arg->index = FAKE_INDEX;
+	for (uint32_t i = 0; i < arg->count; i++)
+		arg->gref_ids[i] = 300 + fake.base_refs++;
+	return (0);
+}
+
 int
 fake_ioctl(int fd, unsigned long cmd, ...)
 {
@@ -211,6 +254,12 @@ fake_ioctl(int fd, unsigned long cmd, ...)
 		struct ioctl_gntdev_dmabuf_exp_wait_released *wait;
 		struct ioctl_gntdev_dmabuf_imp_to_refs *imp;
 		struct ioctl_gntdev_dmabuf_imp_release *release;
+		struct base_map_grant_ref *base_map;
+		struct base_unmap_grant_ref *base_unmap;
+		struct base_get_offset_for_vaddr *base_where;
+		struct base_unmap_notify *base_notify;
+		struct base_alloc_gref *base_alloc;
+		struct base_dealloc_gref *base_dealloc;
 	} arg;
 	va_list ap;
 
@@ -273,6 +322,34 @@ fake_ioctl(int fd, unsigned long cmd, ...)
 	case IOCTL_GNTDEV_DMABUF_IMP_RELEASE:
 		note("RELEASE(%u)", arg.release->fd);
 		return (fails("RELEASE") ? -1 : 0);
+	case BASE_MAP_GRANT_REF:
+		return (base_map_grant_ref(arg.base_map));
+	case BASE_UNMAP_GRANT_REF:
+		note("E.UNMAP(0x%llx,%u)",
+		    (unsigned long long)arg.base_unmap->index,
+		    arg.base_unmap->count);
+		return (fails("E.UNMAP") ? -1 : 0);
+	case BASE_GET_OFFSET_FOR_VADDR:
+		note("E.OFFSET(%s)",
+		    place((const void *)(uintptr_t)arg.base_where->vaddr));
+		if (fails("E.OFFSET"))
+			return (-1);
+		arg.base_where->offset = fake.offset;
+		arg.base_where->count = fake.count;
+		return (0);
+	case BASE_SET_UNMAP_NOTIFY:
+		note("E.NOTIFY(0x%llx,%u,%u)",
+		    (unsigned long long)arg.base_notify->index,
+		    arg.base_notify->action,
+		    arg.base_notify->event_channel_port);
+		return (fails("E.NOTIFY") ? -1 : 0);
+	case BASE_ALLOC_GREF:
+		return (base_alloc_gref(arg.base_alloc));
+	case BASE_DEALLOC_GREF:
+		note("E.DEALLOC(0x%llx,%u)",
+		    (unsigned long long)arg.base_dealloc->index,
+		    arg.base_dealloc->count);
+		return (fails("E.DEALLOC") ? -1 : 0);
 	}
 	fail_msg("unknown command 0x%lx", cmd);
 	return (-1);

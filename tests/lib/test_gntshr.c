@@ -3,7 +3,11 @@
 #include "fake.h"
 #include "private.h"
 
-static xengntshr_handle handle = { .name = "gntshr", .fd = FAKE_FD };
+static xengntshr_handle handle = {
+	.name = "gntshr",
+	.fd = FAKE_FD,
+	.abi = &abi_native,
+};
 
 /* The pages leave the file at once: munmap(2) shall be the end of them. */
 static void

@@ -8,7 +8,11 @@
 #include "fake.h"
 #include "private.h"
 
-static xengnttab_handle handle = { .name = "gnttab", .fd = FAKE_FD };
+static xengnttab_handle handle = {
+	.name = "gnttab",
+	.fd = FAKE_FD,
+	.abi = &abi_native,
+};
 
 static void
 one_grant(void **state)

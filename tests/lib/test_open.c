@@ -7,6 +7,12 @@
 #include "fake.h"
 #include "private.h"
 
+#ifdef GNTDEV_PATH_2
+#define PROBE " COPY(0,null)"
+#else
+#define PROBE ""
+#endif
+
 static void
 gnttab_is_listed_before_it_opens(void **state)
 {
@@ -15,7 +21,7 @@ gnttab_is_listed_before_it_opens(void **state)
 	(void)state;
 	h = xengnttab_open(NULL, 0);
 	assert_non_null(h);
-	assert_calls("register log open(" GNTDEV_PATH ",rdwr,cloexec)");
+	assert_calls("register log open(" GNTDEV_PATH ",rdwr,cloexec)" PROBE);
 	assert_int_equal(xengnttab_fd(h), FAKE_FD);
 	assert_int_equal(xengnttab_close(h), 0);
 	assert_calls("deregister close(42) unlog");
@@ -72,8 +78,8 @@ open_failure_keeps_errno_and_undoes(void **state)
 	assert_calls("register log open(" GNTDEV_PATH ",rdwr,cloexec) "
 		     "deregister unlog");
 
-	fake_fail("/dev/xen/gntalloc", ENOENT, 1);
-	assert_errno(xengntshr_open(NULL, 0), NULL, ENOENT);
+	fake_fail("/dev/xen/gntalloc", EACCES, 1);
+	assert_errno(xengntshr_open(NULL, 0), NULL, EACCES);
 	assert_calls("log open(/dev/xen/gntalloc,rdwr) unlog");
 }
 
@@ -121,12 +127,61 @@ second_node_only_when_the_first_is_missing(void **state)
 	h = xengnttab_open(NULL, 0);
 	assert_non_null(h);
 	assert_calls("register log open(" GNTDEV_PATH ",rdwr,cloexec) "
-		     "open(" GNTDEV_PATH_2 ",rdwr,cloexec)");
+		     "open(" GNTDEV_PATH_2 ",rdwr,cloexec)" PROBE);
+	assert_ptr_equal(h->abi, &abi_native);
 	assert_int_equal(xengnttab_close(h), 0);
 
 	fake_fail(GNTDEV_PATH, ENOENT, 1);
 	fake_fail(GNTDEV_PATH_2, ENXIO, 1);
 	assert_errno(xengnttab_open(NULL, 0), NULL, ENXIO);
+}
+
+/* Who is behind a node is asked of the node, whichever it is. */
+static void
+driver_is_told_by_what_it_knows(void **state)
+{
+	static const struct {
+		int error;
+		const struct abi *abi;
+	} cases[] = {
+		{ 0, &abi_native },
+		{ EFAULT, &abi_native },
+		{ ENOSYS, &abi_base },
+		{ ENOTTY, &abi_base },
+	};
+	xengnttab_handle *h;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (cases[i].error != 0)
+			fake_fail("COPY", cases[i].error, 1);
+		h = xengnttab_open(NULL, 0);
+		assert_non_null(h);
+		assert_ptr_equal(h->abi, cases[i].abi);
+		assert_int_equal(fake_messages(), 0);
+		assert_int_equal(xengnttab_close(h), 0);
+	}
+}
+
+static void
+base_driver_grants_where_ours_is_missing(void **state)
+{
+	xengntshr_handle *h;
+
+	(void)state;
+	h = xengntshr_open(NULL, 0);
+	assert_ptr_equal(h->abi, &abi_native);
+	assert_int_equal(xengntshr_close(h), 0);
+	(void)fake_log();
+	fake_fail("/dev/xen/gntalloc", ENOENT, 2);
+	h = xengntshr_open(NULL, 0);
+	assert_non_null(h);
+	assert_ptr_equal(h->abi, &abi_base);
+	assert_calls("log open(/dev/xen/gntalloc,rdwr) "
+		     "open(/dev/xen/gntdev,rdwr)");
+	assert_int_equal(xengntshr_close(h), 0);
+	fake_fail("/dev/xen/gntdev", ENOENT, 1);
+	assert_errno(xengntshr_open(NULL, 0), NULL, ENOENT);
 }
 #endif
 
@@ -149,6 +204,10 @@ main(void)
 #ifdef GNTDEV_PATH_2
 		cmocka_unit_test_setup(
 		    second_node_only_when_the_first_is_missing, fake_reset),
+		cmocka_unit_test_setup(driver_is_told_by_what_it_knows,
+		    fake_reset),
+		cmocka_unit_test_setup(
+		    base_driver_grants_where_ours_is_missing, fake_reset),
 #endif
 	};
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The grant allocator, as gnttab_calls.c. */
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "private.h"
+
+static int
+arm_notify(xengntshr_handle *xgs, const struct share_request *req,
+    uint64_t index)
+{
+	uint32_t action, port;
+
+	action = port = 0;
+	if (req->notify_offset < GRANT_PAGE_SIZE * (size_t)req->count) {
+		index += req->notify_offset;
+		action |= UNMAP_NOTIFY_CLEAR_BYTE;
+	}
+	if (req->notify_port != NO_PORT) {
+		port = req->notify_port;
+		action |= UNMAP_NOTIFY_SEND_EVENT;
+	}
+	if (action == 0)
+		return (0);
+	return (xgs->abi->notify(xgs->fd, index, action, port));
+}
+
+/*
+ * Takes the pages off the file, so that the mapping alone keeps them and
+ * munmap(2) is the end of them.
+ */
+static void
+detach_pages(xengntshr_handle *xgs, uint64_t index, uint32_t count)
+{
+	int error;
+
+	error = errno;
+	if (count != 0 && xgs->abi->dealloc(xgs->fd, index, count) != 0)
+		log_errno(xgs, "cannot detach %u pages", count);
+	errno = error;
+}
+
+/* One request to the driver; place is where the pages shall be, or NULL. */
+static void *
+share_at(xengntshr_handle *xgs, const struct share_request *req, void *place)
+{
+	void *area, *result;
+	size_t count, size;
+	uint32_t *refs;
+	uint64_t index;
+	bool listed;
+	int error;
+
+	area = MAP_FAILED;
+	result = NULL;
+	listed = false;
+	count = (size_t)req->count;
+	size = GRANT_PAGE_SIZE * count;
+
+	refs = calloc(count + 1, sizeof(*refs));
+	if (refs == NULL ||
+	    xgs->abi->alloc(xgs->fd, req, &index, refs) != 0) {
+		log_errno(xgs, "cannot grant %d pages to domain %u", req->count,
+		    req->domid);
+		goto out;
+	}
+	listed = true;
+	area = mmap(place, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | (place != NULL ? MAP_FIXED : 0), xgs->fd,
+	    (off_t)index);
+	if (area == MAP_FAILED) {
+		log_errno(xgs, "cannot map %d pages to share", req->count);
+		goto out;
+	}
+	/* Told even when the notification fails, as by Xen's library. */
+	memcpy(req->refs, refs, count * sizeof(*refs));
+	if (arm_notify(xgs, req, index) != 0) {
+		log_errno(xgs, "cannot arm the unmap notification");
+		goto out;
+	}
+	result = area;
+
+out:
+	error = errno;
+	if (result == NULL && area != MAP_FAILED)
+		(void)munmap(area, size);
+	if (listed)
+		detach_pages(xgs, index, (uint32_t)req->count);
+	free(refs);
+	errno = error;
+	return (result);
+}
+
+/* Page by page into one range, for a driver that bears no larger request. */
+static void *
+share_pagewise(xengntshr_handle *xgs, const struct share_request *req)
+{
+	struct share_request one;
+	size_t size;
+	char *area;
+	int error, i;
+
+	one = *req;
+	one.count = 1;
+	size = GRANT_PAGE_SIZE * (size_t)req->count;
+	area = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0);
+	if (area == MAP_FAILED) {
+		log_errno(xgs, "no room for %d pages", req->count);
+		return (NULL);
+	}
+	for (i = 0; i < req->count; i++) {
+		one.refs = req->refs + i;
+		if (share_at(xgs, &one, area + GRANT_PAGE_SIZE * (size_t)i) ==
+		    NULL) {
+			error = errno;
+			(void)munmap(area, size);
+			errno = error;
+			return (NULL);
+		}
+	}
+	return (area);
+}
+
+void *
+osdep_gntshr_share(xengntshr_handle *xgs, const struct share_request *req)
+{
+	if (req->count < 0) {
+		errno = EINVAL;
+		log_errno(xgs, "cannot share %d pages", req->count);
+		return (NULL);
+	}
+	/* Only single pages have notifications (REFERENCE 4.3). */
+	if (xgs->abi->pagewise && req->count > 1)
+		return (share_pagewise(xgs, req));
+	return (share_at(xgs, req, NULL));
+}
+
+int
+osdep_gntshr_unshare(xengntshr_handle *xgs, void *start, uint32_t count)
+{
+	(void)xgs;
+	return (munmap(start, GRANT_PAGE_SIZE * count));
+}

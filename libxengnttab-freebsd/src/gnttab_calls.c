@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The grant mapper: which calls in which order, and what is undone after a
+ * failure (REFERENCE 4.5).  How a call is put to the driver is in abi_*.c.
+ */
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "private.h"
+
+int
+osdep_gnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants)
+{
+	int error;
+
+	error = errno;
+	if (xgt->abi->set_max_grants(xgt->fd, nr_grants) == 0)
+		return (0);
+	/* There is no such limit any more: whatever was asked for is met. */
+	if (errno == ENOTTY) {
+		errno = error;
+		return (0);
+	}
+	log_errno(xgt, "cannot set the limit to %u grants", nr_grants);
+	return (-1);
+}
+
+static int
+arm_notify(xengnttab_handle *xgt, const struct map_request *req, uint64_t index)
+{
+	uint32_t action, port;
+
+	action = port = 0;
+	if (req->notify_offset < GRANT_PAGE_SIZE * req->count) {
+		index += req->notify_offset;
+		action |= UNMAP_NOTIFY_CLEAR_BYTE;
+	}
+	if (req->notify_port != NO_PORT) {
+		port = req->notify_port;
+		action |= UNMAP_NOTIFY_SEND_EVENT;
+	}
+	if (action == 0)
+		return (0);
+	return (xgt->abi->notify(xgt->fd, index, action, port));
+}
+
+static void
+forget_map(xengnttab_handle *xgt, uint64_t index, uint32_t count)
+{
+	int error;
+
+	error = errno;
+	if (xgt->abi->unmap(xgt->fd, index, count) != 0)
+		log_errno(xgt, "cannot undo the failed mapping");
+	errno = error;
+}
+
+void *
+osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req)
+{
+	void *area, *result;
+	uint64_t index;
+	bool listed;
+	int error;
+
+	result = NULL;
+	area = MAP_FAILED;
+	listed = false;
+
+	/* A count of 0 is the kernel's to judge. */
+	if (xgt->abi->map(xgt->fd, req, &index) != 0) {
+		log_errno(xgt, "cannot prepare the mapping of %u grants",
+		    req->count);
+		goto out;
+	}
+	listed = true;
+
+	for (;;) {
+		area = mmap(NULL, GRANT_PAGE_SIZE * req->count, req->prot,
+		    MAP_SHARED, xgt->fd, (off_t)index);
+		if (area != MAP_FAILED || errno != EAGAIN)
+			break;
+		/* A frame of the peer is paged out, Xen is fetching it. */
+		usleep(1000);
+	}
+	if (area == MAP_FAILED) {
+		/* Copying by mapping makes a status of this one. */
+		if (!req->refusable || errno != EINVAL)
+			log_errno(xgt,
+			    "cannot map %u grants from %u of domain %u on",
+			    req->count, req->refs[0], req->domids[0]);
+		goto out;
+	}
+	if (arm_notify(xgt, req, index) != 0) {
+		log_errno(xgt, "cannot arm the unmap notification");
+		goto out;
+	}
+	result = area;
+
+out:
+	error = errno;
+	if (result == NULL) {
+		if (area != MAP_FAILED)
+			(void)munmap(area, GRANT_PAGE_SIZE * req->count);
+		if (listed)
+			forget_map(xgt, index, req->count);
+	}
+	errno = error;
+	return (result);
+}
+
+int
+osdep_gnttab_unmap(xengnttab_handle *xgt, void *start, uint32_t count)
+{
+	uint64_t index;
+	uint32_t mapped;
+
+	if (start == NULL) {
+		errno = EINVAL;
+		return (-1);
+	}
+	/* Before munmap: afterwards the address means nothing any more. */
+	if (xgt->abi->find(xgt->fd, (uintptr_t)start, &index, &mapped) != 0)
+		return (-1);
+	if (mapped != count) {
+		errno = EINVAL;
+		return (-1);
+	}
+	if (munmap(start, GRANT_PAGE_SIZE * count) != 0)
+		return (-1);
+	return (xgt->abi->unmap(xgt->fd, index, count));
+}
+
+int
+osdep_gnttab_copy(xengnttab_handle *xgt, uint32_t count,
+    xengnttab_grant_copy_segment_t *segs)
+{
+	if (xgt->abi->copy(xgt, count, segs) != 0) {
+		log_errno(xgt, "cannot copy %u segments", count);
+		return (-1);
+	}
+	return (0);
+}
