@@ -1,25 +1,63 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Without Xen's tool libraries: stderr where the caller has no logger, and no
- * list of active handles, so xentoolcore_restrict_all() does not reach ours.
+ * Built without Xen's tool libraries.  Messages go to stderr where the caller
+ * has no logger.  A program that brings libxentoolcore all the same has its
+ * xentoolcore_restrict_all() reach our handles: the list is found when the
+ * program is loaded, by references that may stay without a definition.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "private.h"
+
+void xentoolcore__register_active_handle(struct active_handle *)
+    __attribute__((weak));
+void xentoolcore__deregister_active_handle(struct active_handle *)
+    __attribute__((weak));
+
+/* After it calls fail with ENOTTY, and mappings stay (REFERENCE 4.4). */
+static int
+restrict_handle(struct active_handle *active, domid_t domid)
+{
+	struct xengntdev_handle *h;
+	int error, null, rc;
+
+	(void)domid;	/* no grant device can be limited to one domain */
+	h = (struct xengntdev_handle *)((char *)active -
+	    offsetof(struct xengntdev_handle, active));
+	if (h->fd == -1)
+		return (0);
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (null == -1)
+		return (-1);
+	rc = dup2(null, h->fd);
+	error = errno;
+	(void)close(null);
+	errno = error;
+	return (rc == -1 ? -1 : 0);
+}
 
 void
 tools_register(struct xengntdev_handle *h)
 {
-	(void)h;
+	if (xentoolcore__register_active_handle == NULL ||
+	    xentoolcore__deregister_active_handle == NULL)
+		return;
+	h->active.restrict_cb = restrict_handle;
+	xentoolcore__register_active_handle(&h->active);
+	h->registered = true;
 }
 
 void
 tools_deregister(struct xengntdev_handle *h)
 {
-	(void)h;
+	if (h->registered)
+		xentoolcore__deregister_active_handle(&h->active);
+	h->registered = false;
 }
 
 int

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ties to Xen's tool libraries, built with tools_xen.c and tools_none.c:
+ * The ties to Xen's tool libraries, built with tools_xen.c and tools_none.c,
+ * the latter also into a program that brings libxentoolcore itself:
  * messages name the cause and keep errno, the restriction takes the device
  * away from a listed handle (REFERENCE 4.4, 4.7).
  */
@@ -12,7 +13,7 @@
 #include "fake.h"
 #include "private.h"
 
-#ifdef WITH_XEN_TOOLS
+#ifdef WITH_TOOLCORE
 #include <xentoolcore.h>
 #endif
 
@@ -108,7 +109,7 @@ closing_without_opening_is_harmless(void **state)
 	tools_log_close(&h);
 }
 
-#ifdef WITH_XEN_TOOLS
+#ifdef WITH_TOOLCORE
 static void
 restriction_takes_the_device_away(void **state)
 {
@@ -129,9 +130,23 @@ restriction_takes_the_device_away(void **state)
 	assert_int_equal(now.st_rdev, null_device.st_rdev);
 	assert_int_equal(fstat(closed.fd, &now), 0);
 	assert_int_not_equal(now.st_rdev, null_device.st_rdev);
+	/* Only reading, as /dev/null was opened: no command gets through. */
+	assert_int_equal(fcntl(listed.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 	tools_deregister(&listed);
 	(void)close(listed.fd);
 	(void)close(closed.fd);
+}
+
+#else
+static void
+without_toolcore_there_is_no_list(void **state)
+{
+	struct xengntdev_handle h = { .name = "gnttab", .fd = -1 };
+
+	(void)state;
+	tools_register(&h);
+	assert_false(h.registered);
+	tools_deregister(&h);
 }
 #endif
 
@@ -142,8 +157,10 @@ main(void)
 		cmocka_unit_test(message_names_the_cause_and_keeps_errno),
 		cmocka_unit_test(callers_logger_gets_the_message),
 		cmocka_unit_test(closing_without_opening_is_harmless),
-#ifdef WITH_XEN_TOOLS
+#ifdef WITH_TOOLCORE
 		cmocka_unit_test(restriction_takes_the_device_away),
+#else
+		cmocka_unit_test(without_toolcore_there_is_no_list),
 #endif
 	};
 
