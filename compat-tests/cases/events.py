@@ -27,8 +27,11 @@ class Channels:
     def __init__(self, t: Context, owner: Worker | None = None) -> None:
         self.worker = t.worker
         self.owner = owner or t.worker
-        self.watch = self.worker.open("evtchn")
-        self.own = self.owner.open("evtchn")
+        # As few round trips as can be: under emulation they are what a case costs.
+        watch, own = t.worker.agent.call_all(
+            [f"{self.worker.address}open evtchn", f"{self.owner.address}open evtchn"]
+        )
+        self.watch, self.own = watch.int("fd"), own.int("fd")
         self._names: dict[int, str] = {}
 
     def port(self, name: str = "event") -> int:
@@ -39,10 +42,14 @@ class Channels:
 
     def connect(self, port: int, name: str = "event") -> None:
         """Binds the other end of a port."""
-        far = self.worker.bind_interdomain(self.watch, 0, port)
-        self._names[far] = name
         # Binding raises the port once, lest an event sent before be lost.
-        self.worker.events(self.watch, SOON)
+        bound, _ = self.worker.agent.call_all(
+            [
+                f"{self.worker.address}bind_interdomain {self.watch} 0 {port}",
+                f"{self.worker.address}events {self.watch} {SOON}",
+            ]
+        )
+        self._names[bound.int("port")] = name
 
     def names(self, ports: str) -> list[str]:
         if ports == "none":
@@ -61,6 +68,16 @@ def around(data: bytes) -> str:
     if data == bytes([MARK, 0, MARK]):
         return "cleared"
     return data.hex()
+
+
+def both(dev: Gntdev | Gntalloc, address: int, count: int, command: str, data: bytes) -> None:
+    worker = dev.worker
+    worker.agent.call_all(
+        [
+            f"{worker.address}munmap 0x{address:x} {count * PAGE}",
+            f"{worker.address}ioctl {dev.fd} {command} 0x{worker.scratch:x} {data.hex()}",
+        ]
+    )
 
 
 class Watched:
@@ -109,8 +126,13 @@ class Watched:
     def unmap(self) -> None:
         self.dev.unmap(self.index, self.count)
 
+    def end(self) -> None:
+        """munmap, then UNMAP, as libxengnttab does; in one go."""
+        data = abi.UNMAP.pack(self.index, self.count, 0)
+        both(self.dev, self.address, self.count, abi.UNMAP_GRANT_REF, data)
+
     def look(self, wait: int = 0) -> str:
-        """For example ``kept, mapped rw, no event``: byte, entry of its page, events."""
+        """For example ``kept, mapped, no event``: byte, entry of its page, events."""
         channels = self.channels
         events, byte, entry = self.t.worker.agent.call_all(
             [
@@ -191,6 +213,11 @@ class Shared:
 
     def dealloc(self) -> None:
         self.dev.dealloc(self.index, self.count)
+
+    def end(self) -> None:
+        """munmap, then DEALLOC, in one go."""
+        data = abi.DEALLOC.pack(self.index, self.count)
+        both(self.dev, self.address, self.count, abi.DEALLOC_GREF, data)
 
     def look(self, wait: int = 0) -> str:
         """For example ``kept, no event`` of the first page."""

@@ -155,8 +155,7 @@ def one_per_page(t: Context) -> None:
     shared = Shared(t, count=3, arm=False)
     for page in (2, 0):
         shared.arm(page)
-    shared.munmap()
-    shared.dealloc()
+    shared.end()
     t.expect(
         [shared.held.byte() for _ in range(3)], ["cleared", "kept", "cleared"], "bytes of the pages"
     )
@@ -168,8 +167,7 @@ def last_wins(t: Context) -> None:
     """A wrong kernel adds up what the calls ask for."""
     shared = Shared(t)
     shared.dev.notify(shared.index, EVENT, shared.channels.port("second"))
-    shared.munmap()
-    shared.dealloc()
+    shared.end()
     t.expect(shared.look(SOON), "kept, second", "after DEALLOC")
 
 
@@ -184,8 +182,7 @@ def refused_keeps(t: Context) -> None:
     shared = Shared(t)
     t.refused("EINVAL", "port 0", shared.dev.notify, shared.index, EVENT, 0)
     t.refused("EINVAL", "action 4", shared.dev.notify, shared.index, 4)
-    shared.munmap()
-    shared.dealloc()
+    shared.end()
     t.expect(shared.look(SOON), "cleared, event", "after DEALLOC")
 
 
@@ -261,8 +258,7 @@ def clear(t: Context) -> None:
     """A wrong kernel refuses it, or keeps the notification."""
     shared = Shared(t)
     t.accepted("action 0", shared.arm, 0, 0)
-    shared.munmap()
-    shared.dealloc()
+    shared.end()
     t.expect(shared.look(), "kept, no event", "after DEALLOC")
 
 
@@ -319,8 +315,7 @@ def event_only(t: Context) -> None:
     """A wrong kernel clears the byte that the index points to."""
     shared = Shared(t, arm=False)
     shared.arm(0, EVENT)
-    shared.munmap()
-    shared.dealloc()
+    shared.end()
     t.expect(shared.look(SOON), "kept, event", "after DEALLOC")
 
 
@@ -329,8 +324,7 @@ def byte_only(t: Context) -> None:
     """A wrong kernel sends to the port of an action that was not asked for."""
     shared = Shared(t, arm=False)
     shared.arm(0, abi.CLEAR_BYTE)
-    shared.munmap()
-    shared.dealloc()
+    shared.end()
     t.expect(shared.look(), "cleared, no event", "after DEALLOC")
 
 
@@ -436,8 +430,7 @@ def evtchn_first(t: Context) -> None:
     """Linux holds the port; a kernel that does not must at least clear the byte (K24)."""
     shared = Shared(t)
     t.worker.close(shared.channels.own)
-    shared.munmap()
-    shared.dealloc()
+    shared.end()
     wait = 0 if "K24" in t.target.differences else SOON
     t.expect(shared.look(wait), "cleared, event", "after DEALLOC", {"K24": "cleared, no event"})
 
@@ -475,8 +468,7 @@ def child_leaves(t: Context) -> None:
     t.worker.kill(child)
     t.worker.wait(child)
     t.expect(shared.look(), "kept, no event", "child killed")
-    shared.munmap()
-    shared.dealloc()
+    shared.end()
     t.expect(shared.look(SOON), "cleared, event", "after DEALLOC")
 
 

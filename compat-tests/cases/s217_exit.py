@@ -166,8 +166,7 @@ def parent_holds(t: Context) -> None:
     Gntdev(t, child, watched.dev.fd).notify(watched.index + BYTE, BOTH, watched.port)
     end(t, child, "SIGKILL")
     t.expect(watched.look(30), KEPT, "child gone")
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(SOON), FIRED, "after UNMAP")
 
 
@@ -233,8 +232,7 @@ def granting_parent_holds(t: Context) -> None:
     Gntalloc(t, child, shared.dev.fd).notify(shared.index + BYTE, BOTH, shared.ports[0])
     end(t, child, "SIGKILL")
     t.expect(shared.look(30), "kept, no event", "child gone")
-    shared.munmap()
-    shared.dealloc()
+    shared.end()
     t.expect(shared.look(SOON), "cleared, event", "after DEALLOC")
 
 

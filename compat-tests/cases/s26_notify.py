@@ -217,8 +217,7 @@ def refused_keeps(t: Context) -> None:
     watched = Watched(t)
     t.refused("EINVAL", "port 0", watched.dev.notify, watched.index, EVENT, 0)
     t.refused("EINVAL", "action 4", watched.dev.notify, watched.index, 4)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(SOON), FIRED, "after UNMAP")
 
 
@@ -255,8 +254,7 @@ def before_mmap(t: Context) -> None:
     watched = Watched(t, mmap=False)
     watched.address = watched.dev.mmap(1, watched.index)
     t.expect(watched.look(), KEPT, "mmapped")
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(SOON), FIRED, "after UNMAP")
 
 
@@ -285,8 +283,7 @@ def clear_read_only(t: Context) -> None:
     for action in (abi.CLEAR_BYTE, BOTH):
         t.refused("EINVAL", f"action {action}", watched.arm, action)
     t.accepted("SEND_EVENT alone", watched.arm, EVENT)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(SOON), "kept, not mapped, event", "after UNMAP")
 
 
@@ -300,8 +297,7 @@ def clear_later_read_only(t: Context) -> None:
     """A wrong kernel faults on its own store, or loses the event with the byte."""
     watched = Watched(t, mmap=False)
     watched.address = t.accepted("mmap r", watched.dev.mmap, 1, watched.index, "r")
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(SOON), "kept, not mapped, event", "after UNMAP")
 
 
@@ -313,8 +309,7 @@ def one_per_map(t: Context) -> None:
     second = channels.port("second")
     for page, port in ((0, watched.port), (2, second)):
         watched.dev.notify(watched.index + page * PAGE + BYTE, BOTH, port)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(
         [around(t.peer.read(page, BYTE - 1, 3)) for page in range(3)],
         ["kept", "kept", "cleared"],
@@ -328,8 +323,7 @@ def last_wins(t: Context) -> None:
     """A wrong kernel adds up what the calls ask for."""
     watched = Watched(t)
     watched.dev.notify(watched.index, EVENT, watched.channels.port("second"))
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(SOON), "kept, not mapped, second", "after UNMAP")
 
 
@@ -401,8 +395,7 @@ def clear(t: Context) -> None:
     """A wrong kernel refuses it, or keeps the notification."""
     watched = Watched(t)
     t.accepted("action 0", watched.arm, 0)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(), "kept, not mapped, no event", "after UNMAP")
 
 
@@ -461,8 +454,7 @@ def event_only(t: Context) -> None:
     """A wrong kernel clears the byte that the index points to."""
     watched = Watched(t, arm=False)
     watched.arm(EVENT)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(SOON), "kept, not mapped, event", "after UNMAP")
 
 
@@ -471,8 +463,7 @@ def byte_only(t: Context) -> None:
     """A wrong kernel sends to the port of an action that was not asked for."""
     watched = Watched(t, arm=False)
     watched.arm(abi.CLEAR_BYTE)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(), "cleared, not mapped, no event", "after UNMAP")
 
 
@@ -522,8 +513,7 @@ def order(t: Context) -> None:
     out, into = t.worker.pipe()
     # While the pipe holds the page the driver cannot unmap it: time stands still for us.
     t.worker.vmsplice(into, watched.address, 8)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(), "cleared, mapped, no event", "after UNMAP, the page still in use")
     t.worker.read(out, 8)
     t.expect(watched.channels.raised(SOON), ["event"], "events when it is not")
@@ -627,8 +617,7 @@ def evtchn_first(t: Context) -> None:
     """Linux holds the port; FreeBSD offers no reference that is safe to hold (K24)."""
     watched = Watched(t)
     t.worker.close(watched.channels.own)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     diff = {"K24": "cleared, not mapped, no event"}
     # Where the event is lost there is no use in waiting for it.
     wait = 0 if "K24" in t.target.differences else SOON
@@ -645,8 +634,7 @@ def unbound_first(t: Context) -> None:
     """Linux holds the port; a kernel that does not must at least clear the byte (K24)."""
     watched = Watched(t)
     t.worker.unbind(watched.channels.own, watched.port)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     diff = {"K24": "cleared, not mapped, no event"}
     wait = 0 if "K24" in t.target.differences else SOON
     t.expect(watched.look(wait), FIRED, "after UNMAP", diff)
@@ -682,8 +670,7 @@ def child_mapping(t: Context) -> None:
     watched = Watched(t)
     child = t.worker.fork()
     child.close(watched.dev.fd)
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(), KEPT, "parent done", {"K7": FIRED})
     child.exit()
     t.worker.wait(child)
@@ -708,8 +695,7 @@ def child_leaves(t: Context) -> None:
             child.exit()
         t.worker.wait(child)
         t.expect(watched.look(), KEPT, f"child ended by {signal or 'exit'}")
-    watched.munmap()
-    watched.unmap()
+    watched.end()
     t.expect(watched.look(SOON), FIRED, "after UNMAP")
 
 
