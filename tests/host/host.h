@@ -156,6 +156,9 @@ struct xen_domain *host_domain(void);
 
 struct host_counts {
 	unsigned long	allocs;		/* malloc(9), all types */
+	unsigned long	alloc_bytes;	/* in them */
+	unsigned long	mallocs;	/* calls so far */
+	unsigned	xenmem_allocs;	/* that were successful so far */
 	unsigned	pages;		/* vm_page_alloc_noobj() */
 	unsigned	fakes;		/* vm_page_getfake() */
 	unsigned	objects;
@@ -169,6 +172,8 @@ struct host_counts {
 	unsigned long	paused_ms;	/* what they asked for, in all */
 };
 void	host_counts(struct host_counts *);
+/* Acquisitions so far of all locks of that name, dead ones too. */
+uint64_t host_lock_count(const char *name);
 
 /* Runs deferred work that is due at any time; how many tasks ran. */
 unsigned host_run_tasks(void);
@@ -183,14 +188,37 @@ enum host_fail {
 	HOST_FAIL_PAGE_INSERT,
 	HOST_FAIL_PAGER,
 	HOST_FAIL_XENMEM,
-	HOST_FAIL_GRANT,
-	HOST_FAIL_HYPERCALL,
+	HOST_FAIL_GRANT,	/* a reference for a grant of our own */
+	HOST_FAIL_END_ACCESS,	/* the peer has just mapped the page */
+	HOST_FAIL_HYPERCALL,	/* on grants, as a whole */
+	HOST_FAIL_STATUS,	/* one element of it, each asked for */
+	HOST_FAIL_EVENT,	/* a hypercall on event channels */
 	HOST_FAIL_COPYIN,
-	HOST_FAIL_COPYOUT,
+	HOST_FAIL_COPYOUT,	/* suword and friends too */
 	HOST_FAIL_CDEVPRIV,
+	HOST_FAIL_HOLD_PAGE,	/* vm_fault_quick_hold_pages() */
+	HOST_FAIL_MAP,		/* mmap(2) after the driver's part */
+	HOST_FAIL_KINDS,
 };
 extern bool (*host_fail_hook)(enum host_fail);
 bool	xengnt_host_fail(enum host_fail);
+
+/*
+ * A hook that follows a plan: of the kinds (a bit each) fails the nth that is
+ * asked for, from 1 on, and one in so many by chance, 0 for none.  Stopping
+ * gives the number that was asked for.
+ */
+#define	HOST_FAIL_BIT(kind)	(1u << (kind))
+#define	HOST_FAIL_ALL		(HOST_FAIL_BIT(HOST_FAIL_KINDS) - 1)
+void	host_faults_start(unsigned kinds, uint64_t nth, uint64_t one_in,
+	    uint64_t seed);
+uint64_t host_faults_stop(uint64_t *failed);
+
+/*
+ * Unmaps that failed by the hook are done after all, behind the driver's
+ * back; how many grants that were.  Their slots must not have been used.
+ */
+unsigned host_unmap_refused(void);
 
 /*
  * Around fork(2): no thread is inside the driver while the process is

@@ -604,6 +604,8 @@ host_mmap(struct file *fp, void *hint, size_t len, int prot, int flags,
 	}
 	if ((foff & PAGE_MASK) != 0)
 		error = EINVAL;
+	else if (xengnt_host_fail(HOST_FAIL_MAP))
+		error = ENOMEM;
 	else
 		error = kpi_map_insert(object, foff, &addr, size,
 		    (vm_prot_t)prot, maxprot, flags);

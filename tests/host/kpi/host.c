@@ -501,7 +501,8 @@ host_counts(struct host_counts *c)
 {
 
 	memset(c, 0, sizeof(*c));
-	c->allocs = kpi_live_allocs();
+	kpi_malloc_counts(&c->allocs, &c->alloc_bytes, &c->mallocs);
+	c->xenmem_allocs = kpi_resources_made();
 	c->pages = kpi_pages_live();
 	c->fakes = kpi_fakes_live();
 	c->objects = kpi_objects_live();
@@ -513,6 +514,13 @@ host_counts(struct host_counts *c)
 	c->counters = kpi_counters_live;
 	c->pauses = kpi_pauses;
 	c->paused_ms = kpi_paused_ms;
+}
+
+uint64_t
+host_lock_count(const char *name)
+{
+
+	return (kpi_lock_count(name));
 }
 
 unsigned

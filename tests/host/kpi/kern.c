@@ -17,15 +17,6 @@
 
 int hz = 1000;
 
-bool (*host_fail_hook)(enum host_fail);
-
-bool
-xengnt_host_fail(enum host_fail kind)
-{
-
-	return (host_fail_hook != NULL && host_fail_hook(kind));
-}
-
 /* Threads. */
 
 static struct sysentvec kpi_sysent = { .sv_flags = SV_LP64 };
@@ -148,17 +139,31 @@ static struct malloc_type *malloc_types;
 static volatile u_int malloc_types_lock;
 
 static void
-malloc_type_register(struct malloc_type *type)
+malloc_types_enter(void)
 {
 
 	while (atomic_cmpset_int(&malloc_types_lock, 0, 1) == 0)
 		os_yield();
+}
+
+static void
+malloc_types_leave(void)
+{
+
+	atomic_store_rel_int(&malloc_types_lock, 0);
+}
+
+static void
+malloc_type_register(struct malloc_type *type)
+{
+
+	malloc_types_enter();
 	if (!type->ks_known) {
 		type->ks_known = true;
 		type->ks_next = malloc_types;
 		malloc_types = type;
 	}
-	atomic_store_rel_int(&malloc_types_lock, 0);
+	malloc_types_leave();
 }
 
 void *
@@ -229,16 +234,19 @@ zfree(void *addr, struct malloc_type *type)
 	free(addr, type);
 }
 
-u_long
-kpi_live_allocs(void)
+void
+kpi_malloc_counts(u_long *allocs, u_long *bytes, u_long *requests)
 {
 	struct malloc_type *type;
-	u_long n;
 
-	n = 0;
-	for (type = malloc_types; type != NULL; type = type->ks_next)
-		n += type->ks_allocs;
-	return (n);
+	*allocs = *bytes = *requests = 0;
+	malloc_types_enter();
+	for (type = malloc_types; type != NULL; type = type->ks_next) {
+		*allocs += atomic_load_long(&type->ks_allocs);
+		*bytes += atomic_load_long(&type->ks_bytes);
+		*requests += atomic_load_long(&type->ks_requests);
+	}
+	malloc_types_leave();
 }
 
 u_int

@@ -35,7 +35,7 @@ extern struct vmspace kpi_vmspace;
 /* kern.c */
 void	kpi_message(const char *fmt, ...) __printflike(1, 2);
 u_int	kpi_leaked_allocs(u_int *lines);
-u_long	kpi_live_allocs(void);
+void	kpi_malloc_counts(u_long *allocs, u_long *bytes, u_long *requests);
 extern volatile u_int kpi_counters_live;
 extern volatile u_int kpi_pauses;
 extern volatile u_long kpi_paused_ms;
@@ -48,11 +48,16 @@ void	kpi_no_locks(const char *what);
 void	kpi_no_map_lock(const char *what);
 u_int	kpi_locks_live(void);
 void	kpi_locks_report(void);
+uint64_t kpi_lock_count(const char *name);
 
 /* taskqueue.c */
 u_int	kpi_tasks_run(void);
 void	kpi_tasks_stop(void);
 void	kpi_tasks_fork_child(void);
+
+/* fail.c */
+u_int	kpi_faults_made(void);
+void	kpi_spare(bool on);
 
 /* event.c */
 u_int	kpi_eventhandlers_live(void);
@@ -99,6 +104,7 @@ int	kpi_modules_unload(void);
 
 /* xen.c */
 u_int	kpi_resources_live(void);
+u_int	kpi_resources_made(void);
 u_int	kpi_grants_live(void);
 u_int	kpi_grants_busy(void);
 vm_page_t kpi_xenmem_page(vm_paddr_t);

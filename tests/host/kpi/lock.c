@@ -45,6 +45,38 @@ locks_leave(void)
 	atomic_store_rel_int(&locks.spin, 0);
 }
 
+/* By name: how often any was taken. */
+#define	CLASSES_MAX	64
+struct kpi_lock_class {
+	const char	*name;
+	volatile uint64_t taken;
+};
+static struct kpi_lock_class classes[CLASSES_MAX];
+static u_int nclasses;
+
+/* With the list locked. */
+static struct kpi_lock_class *
+class_of(const char *name)
+{
+	u_int i;
+
+	for (i = 0; i < nclasses; i++)
+		if (strcmp(classes[i].name, name) == 0)
+			return (&classes[i]);
+	return (NULL);
+}
+
+uint64_t
+kpi_lock_count(const char *name)
+{
+	struct kpi_lock_class *c;
+
+	locks_enter();
+	c = class_of(name);
+	locks_leave();
+	return (c == NULL ? 0 : atomic_load_64(&c->taken));
+}
+
 static void
 lock_init(struct lock_object *lo, u_int kind, const char *name, u_int opts)
 {
@@ -57,6 +89,12 @@ lock_init(struct lock_object *lo, u_int kind, const char *name, u_int opts)
 	lo->lo_name = name;
 	lo->lo_opts = opts;
 	locks_enter();
+	lo->lo_class = class_of(name);
+	if (lo->lo_class == NULL) {
+		KASSERT(nclasses < CLASSES_MAX, ("too many names of locks"));
+		lo->lo_class = &classes[nclasses++];
+		lo->lo_class->name = name;
+	}
 	if (locks.n < LOCKS_MAX)
 		locks.list[locks.n++] = lo;
 	else
@@ -97,8 +135,12 @@ lock_destroy(struct lock_object *lo, u_int kind)
 u_int
 kpi_locks_live(void)
 {
+	u_int n;
 
-	return (locks.n + locks.over);
+	locks_enter();
+	n = locks.n + locks.over;
+	locks_leave();
+	return (n);
 }
 
 void
@@ -151,6 +193,7 @@ held_push(struct lock_object *lo)
 	td = curthread;
 	KASSERT(td->td_nheld < KPI_HELD_MAX, ("too many locks held"));
 	td->td_held[td->td_nheld++] = lo;
+	atomic_add_64(&lo->lo_class->taken, 1);
 	if (lo->lo_kind != KIND_SX)
 		td->td_nosleep++;
 }

@@ -241,17 +241,18 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx)
 		return (m);
 	}
 	/* The placeholder that the pager is to replace. */
+	kpi_spare(true);
 	m = vm_page_alloc_noobj(0);
-	if (m == NULL)
+	if (m == NULL) {
+		kpi_spare(false);
 		return (NULL);
+	}
 	if (object->type == OBJT_MGTDEVICE)
 		m->oflags &= ~VPO_UNMANAGED;
 	vm_page_busy_acquire(m, 0);
-	if (vm_page_insert(m, object, pidx) != 0) {
-		vm_page_xunbusy(m);
-		vm_page_free(m);
-		return (NULL);
-	}
+	KASSERT(vm_page_insert(m, object, pidx) == 0,
+	    ("the placeholder does not get into the object"));
+	kpi_spare(false);
 	rv = object->un_pager.devp.ops->cdev_pg_fault(object,
 	    IDX_TO_OFF(pidx), VM_PROT_READ, &m);
 	VM_OBJECT_ASSERT_WLOCKED(object);

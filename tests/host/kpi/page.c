@@ -511,6 +511,8 @@ hold_page(vm_map_t map, vm_offset_t va, vm_prot_t prot)
 	vm_object_t object;
 	vm_page_t m;
 
+	if (xengnt_host_fail(HOST_FAIL_HOLD_PAGE))
+		return (NULL);
 	vm_map_lock_read(map);
 	m = NULL;
 	if (vm_map_lookup_entry(map, va, &entry) &&

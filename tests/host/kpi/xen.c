@@ -81,6 +81,7 @@ static struct {
 	bool		ready;
 	LIST_HEAD(, resource) list;	/* by ascending gfn */
 	u_int		live;
+	u_int		made;
 } xenmem;
 
 static void
@@ -100,8 +101,23 @@ xenmem_unlock(void)
 u_int
 kpi_resources_live(void)
 {
+	u_int n;
 
-	return (xenmem.live);
+	xenmem_lock();
+	n = xenmem.live;
+	xenmem_unlock();
+	return (n);
+}
+
+u_int
+kpi_resources_made(void)
+{
+	u_int n;
+
+	xenmem_lock();
+	n = xenmem.made;
+	xenmem_unlock();
+	return (n);
 }
 
 static struct resource *
@@ -185,6 +201,7 @@ xenmem_alloc(device_t dev, int *res_id, size_t size)
 		return (NULL);
 	}
 	xenmem.live++;
+	xenmem.made++;
 	xenmem_unlock();
 	kpi_page_range_init(r->pages, ptoa(r->gfn), r->npages);
 	return (r);
@@ -336,6 +353,97 @@ after_unmap(const struct gnttab_unmap_grant_ref *ops, u_int count)
 	kva_flush(&run);
 }
 
+/* Unmaps that we did not let through, for host_unmap_refused(). */
+struct refused {
+	struct refused	*next;
+	struct gnttab_unmap_grant_ref op;
+};
+static struct refused *refused;
+
+static void
+refuse_unmap(const struct gnttab_unmap_grant_ref *ops, u_int count)
+{
+	struct refused *r;
+	u_int i;
+
+	for (i = 0; i < count; i++) {
+		r = os_alloc(sizeof(*r));
+		KASSERT(r != NULL, ("no memory for a refused unmap"));
+		r->op = ops[i];
+		os_mutex_lock(&xenmem.mutex);
+		r->next = refused;
+		refused = r;
+		os_mutex_unlock(&xenmem.mutex);
+	}
+}
+
+/* The status of an element that fails, one of those that Xen has for it. */
+static bool
+fail_element(u_int cmd, void *op, u_int i)
+{
+	static const int16_t map_status[] = {
+		GNTST_general_error, GNTST_eagain, GNTST_no_space,
+	};
+	static const int16_t copy_status[] = {
+		GNTST_general_error, GNTST_eagain, GNTST_bad_page,
+	};
+
+	switch (cmd) {
+	case GNTTABOP_map_grant_ref:
+		((struct gnttab_map_grant_ref *)op)
+		    ->status = map_status[i % nitems(map_status)];
+		/* Nobody promises what is there then; 0 is a handle. */
+		((struct gnttab_map_grant_ref *)op)->handle = 0;
+		return (true);
+	case GNTTABOP_unmap_grant_ref:
+		((struct gnttab_unmap_grant_ref *)op)
+		    ->status = GNTST_general_error;
+		refuse_unmap(op, 1);
+		return (true);
+	case GNTTABOP_copy:
+		((struct gnttab_copy *)op)
+		    ->status = copy_status[i % nitems(copy_status)];
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+static size_t
+element_size(u_int cmd)
+{
+
+	switch (cmd) {
+	case GNTTABOP_map_grant_ref:
+		return (sizeof(struct gnttab_map_grant_ref));
+	case GNTTABOP_unmap_grant_ref:
+		return (sizeof(struct gnttab_unmap_grant_ref));
+	case GNTTABOP_copy:
+		return (sizeof(struct gnttab_copy));
+	default:
+		return (0);
+	}
+}
+
+/* One hypercall; with failing elements, one for each that does not. */
+static int
+grant_op(u_int cmd, void *ops, u_int count)
+{
+	char *op;
+	u_int i;
+	int rc;
+
+	if (atomic_load_ptr(&host_fail_hook) == NULL || element_size(cmd) == 0)
+		return ((int)xen_grant_table_op(kpi_domain, cmd, ops, count));
+	op = ops;
+	rc = 0;
+	for (i = 0; i < count && rc == 0; i++, op += element_size(cmd))
+		if (!xengnt_host_fail(HOST_FAIL_STATUS) ||
+		    !fail_element(cmd, op, kpi_faults_made()))
+			rc = (int)xen_grant_table_op(kpi_domain, cmd, op, 1);
+	return (rc);
+}
+
 int
 HYPERVISOR_grant_table_op(unsigned int cmd, void *uop, unsigned int count)
 {
@@ -350,14 +458,41 @@ HYPERVISOR_grant_table_op(unsigned int cmd, void *uop, unsigned int count)
 			unmap[i].status = GNTST_okay;
 		return (0);
 	}
-	if (xengnt_host_fail(HOST_FAIL_HYPERCALL))
+	if (xengnt_host_fail(HOST_FAIL_HYPERCALL)) {
+		if (cmd == GNTTABOP_unmap_grant_ref)
+			refuse_unmap(uop, count);
 		return (-12);	/* Xen's ENOMEM */
-	rc = (int)xen_grant_table_op(kpi_domain, cmd, uop, count);
+	}
+	rc = grant_op(cmd, uop, count);
 	if (rc == 0 && cmd == GNTTABOP_map_grant_ref)
 		after_map(uop, count);
 	else if (rc == 0 && cmd == GNTTABOP_unmap_grant_ref)
 		after_unmap(uop, count);
 	return (rc);
+}
+
+unsigned
+host_unmap_refused(void)
+{
+	struct refused *r;
+	u_int n;
+
+	for (n = 0;; n++) {
+		os_mutex_lock(&xenmem.mutex);
+		r = refused;
+		if (r != NULL)
+			refused = r->next;
+		os_mutex_unlock(&xenmem.mutex);
+		if (r == NULL)
+			return (n);
+		r->op.status = GNTST_general_error;
+		if (xen_grant_table_op(kpi_domain, GNTTABOP_unmap_grant_ref,
+		    &r->op, 1) != 0 || r->op.status != GNTST_okay)
+			panic("slot %#jx was used after its unmap failed",
+			    (uintmax_t)r->op.host_addr);
+		after_unmap(&r->op, 1);
+		os_free(r);
+	}
 }
 
 int
@@ -367,7 +502,7 @@ HYPERVISOR_event_channel_op(int cmd, void *arg)
 
 	if (kpi_inherited)
 		return (-22);	/* Xen's EINVAL: no such port */
-	if (xengnt_host_fail(HOST_FAIL_HYPERCALL))
+	if (xengnt_host_fail(HOST_FAIL_EVENT))
 		return (-12);
 	rc = (int)xen_event_channel_op(kpi_domain, (unsigned)cmd, arg);
 	kpi_evtchn_scan();
@@ -467,6 +602,8 @@ gnttab_end_foreign_access_ref(grant_ref_t ref)
 	if (kpi_inherited)
 		return (1);
 	e = entry_of(ref);
+	if (xengnt_host_fail(HOST_FAIL_END_ACCESS))
+		return (0);
 	reaped = false;
 	flags = __atomic_load_n(&e->flags, __ATOMIC_ACQUIRE);
 	do {

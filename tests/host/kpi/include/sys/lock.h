@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 struct thread;
+struct kpi_lock_class;
 
 /* Every lock of the shim begins with this and knows who holds it. */
 struct lock_object {
@@ -15,6 +16,7 @@ struct lock_object {
 	u_int		lo_recurse;
 	struct thread	*volatile lo_owner;	/* exclusive owner */
 	volatile u_int	lo_shared;		/* holders for reading */
+	struct kpi_lock_class *lo_class;	/* all of that name */
 };
 
 #define	LA_UNLOCKED	0
