@@ -14,6 +14,8 @@
 #include <sys/queue.h>
 #include <sys/taskqueue.h>
 
+#include <machine/atomic.h>
+
 #include "xengnt.h"
 #include "xengnt_arena.h"
 #include "xengnt_stats.h"
@@ -37,13 +39,16 @@ SYSCTL_UINT(_hw_xen_gntdev, OID_AUTO, deferred, CTLFLAG_RD, &pinned.nmaps, 0,
 bool
 gntdev_map_is_pinned(const struct gntdev_map *map)
 {
-	u_int i;
+	u_int i, refs;
 
-	for (i = 0; i < map->count; i++)
+	for (i = 0; i < map->count; i++) {
+		if (map->map_ops[i].handle == GNTDEV_NO_HANDLE)
+			continue;
+		refs = atomic_load_acq_int(&map->slots[i]->page->ref_count);
 		/* A placeholder's page has one wiring of its own. */
-		if (map->map_ops[i].handle != GNTDEV_NO_HANDLE &&
-		    VPRC_WIRE_COUNT(map->slots[i]->page->ref_count) > 1)
+		if (VPRC_WIRE_COUNT(refs) > 1)
 			return (true);
+	}
 	return (false);
 }
 
