@@ -177,6 +177,8 @@ uint64_t host_lock_count(const char *name);
 
 /* Runs deferred work that is due at any time; how many tasks ran. */
 unsigned host_run_tasks(void);
+/* Nothing runs but by that: for tests that count what happens when. */
+void	host_tasks_manual(bool on);
 
 /*
  * The one place where something can be made to fail: asked at each kind of

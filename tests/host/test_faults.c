@@ -826,6 +826,7 @@ start(void **state)
 	(void)state;
 	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), 0);
 	host_close(fp);
+	host_tasks_manual(true);
 	ask_peer("new pages=16 frames=1");
 	for (i = 0; i < 16; i++) {
 		snprintf(request, sizeof(request), "grant %u %u 0x1", REF + i,
@@ -841,7 +842,7 @@ end(void **state)
 {
 
 	(void)state;
-	host_fail_hook = NULL;
+	host_faults_stop(NULL);
 	if (where[0] != '\0')
 		print_message("failed: %s\n", where);
 	assert_int_equal(host_unload(), 0);

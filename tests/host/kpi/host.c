@@ -16,9 +16,18 @@
 static struct {
 	volatile u_int	once;
 	bool		ready;
-	struct os_rwlock lock;
+	struct os_rwlock *lock;
 	struct os_mutex	load;
 } gate;
+
+static void
+gate_lock_new(void)
+{
+
+	gate.lock = os_alloc(sizeof(*gate.lock));
+	KASSERT(gate.lock != NULL, ("no memory for a lock"));
+	os_rwlock_init(gate.lock);
+}
 
 static bool loaded;
 static struct xen_peer *peer;
@@ -32,7 +41,7 @@ gate_init(void)
 	while (atomic_cmpset_int(&gate.once, 0, 1) == 0)
 		os_yield();
 	if (!gate.ready) {
-		os_rwlock_init(&gate.lock);
+		gate_lock_new();
 		os_mutex_init(&gate.load);
 		gate.ready = true;
 	}
@@ -47,9 +56,9 @@ kpi_enter(void)
 {
 
 	gate_init();
-	os_rwlock_rdlock(&gate.lock);
+	os_rwlock_rdlock(gate.lock);
 	if (exiting != NULL && exiting != curthread && !curthread->td_kthread) {
-		os_rwlock_unlock(&gate.lock);
+		os_rwlock_unlock(gate.lock);
 		os_sleep_forever();
 	}
 }
@@ -59,9 +68,9 @@ host_quiesce(void)
 {
 
 	gate_init();
-	os_rwlock_wrlock(&gate.lock);
+	os_rwlock_wrlock(gate.lock);
 	exiting = curthread;
-	os_rwlock_unlock(&gate.lock);
+	os_rwlock_unlock(gate.lock);
 }
 
 /* Back to user mode: as userret() with INVARIANTS. */
@@ -70,7 +79,7 @@ kpi_leave(const char *what)
 {
 
 	kpi_no_locks(what);
-	os_rwlock_unlock(&gate.lock);
+	os_rwlock_unlock(gate.lock);
 }
 
 static int
@@ -589,14 +598,14 @@ host_fork_prepare(void)
 
 	gate_init();
 	os_mutex_lock(&gate.load);
-	os_rwlock_wrlock(&gate.lock);
+	os_rwlock_wrlock(gate.lock);
 }
 
 void
 host_fork_parent(void)
 {
 
-	os_rwlock_unlock(&gate.lock);
+	os_rwlock_unlock(gate.lock);
 	os_mutex_unlock(&gate.load);
 }
 
@@ -604,8 +613,10 @@ void
 host_fork_child(void)
 {
 
-	os_rwlock_init(&gate.lock);
-	os_mutex_init(&gate.load);
+	/* The old one has a writer that is no thread of the child. */
+	os_rwlock_abandon(gate.lock);
+	gate_lock_new();
+	os_mutex_unlock(&gate.load);
 	exiting = NULL;
 	kpi_tasks_fork_child();
 	kpi_evtchn_fork_child();

@@ -35,7 +35,8 @@ kpi_curthread(void)
 	if (kpi_thread.td_proc == NULL) {
 		kpi_thread.td_proc = &kpi_proc;
 		kpi_thread.td_ucred = &kpi_ucred;
-		kpi_proc.p_pid = os_getpid();
+		__atomic_store_n(&kpi_proc.p_pid, os_getpid(),
+		    __ATOMIC_RELAXED);
 	}
 	return (&kpi_thread);
 }
@@ -461,13 +462,24 @@ sysctl_find(const char *name)
 	return (oid);
 }
 
+/*
+ * As the kernel's handler does: the variable is whoever's, locked by whatever
+ * lock, and read without it.
+ */
+static u_int __attribute__((__no_sanitize__("thread")))
+sysctl_peek(const void *ptr)
+{
+
+	return (*(const volatile u_int *)ptr);
+}
+
 static int
 sysctl_read(const struct kpi_sysctl *oid, uint64_t *value)
 {
 	counter_u64_t c;
 
 	if (oid->type != CTLTYPE_U64) {
-		*value = atomic_load_int((volatile u_int *)oid->ptr);
+		*value = sysctl_peek(oid->ptr);
 		return (0);
 	}
 	c = *(counter_u64_t *)oid->ptr;

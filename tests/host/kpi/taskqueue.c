@@ -24,6 +24,7 @@ struct taskqueue {
 };
 
 static struct taskqueue queue;
+static volatile u_int manual;		/* tests run the tasks */
 struct taskqueue *taskqueue_thread = &queue;
 static volatile u_int queue_once;
 
@@ -96,7 +97,7 @@ queue_main(void *arg)
 	queue_lock(q);
 	while (!q->stop) {
 		t = queue_first(q);
-		if (t == NULL)
+		if (t == NULL || atomic_load_int(&manual) != 0)
 			os_cond_wait(&q->cond, &q->mutex);
 		else if (q->running != NULL || t->ta_due > os_now())
 			os_cond_timedwait(&q->cond, &q->mutex,
@@ -222,6 +223,20 @@ taskqueue_drain_timeout(struct taskqueue *q, struct timeout_task *tt)
 {
 
 	drain(q, &tt->t, true);
+}
+
+void
+host_tasks_manual(bool on)
+{
+	struct taskqueue *q;
+
+	q = taskqueue_thread;
+	queue_lock(q);
+	atomic_store_int(&manual, on);
+	os_cond_broadcast(&q->cond);
+	while (q->running != NULL)
+		os_cond_wait(&q->cond, &q->mutex);
+	queue_unlock(q);
 }
 
 u_int

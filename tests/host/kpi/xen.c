@@ -678,6 +678,19 @@ env_number(const char *name, long def, long max)
 	return (v);
 }
 
+/* A kernel has event channels of its own, which no user may arm (K15). */
+static void
+kernel_ports(void)
+{
+	struct evtchn_bind_virq virq;
+	struct evtchn_bind_ipi ipi;
+
+	virq.virq = VIRQ_TIMER;
+	virq.vcpu = ipi.vcpu = 0;
+	xen_event_channel_op(kpi_domain, EVTCHNOP_bind_virq, &virq);
+	xen_event_channel_op(kpi_domain, EVTCHNOP_bind_ipi, &ipi);
+}
+
 int
 kpi_xen_init(void)
 {
@@ -711,6 +724,7 @@ kpi_xen_init(void)
 	gnttab.known = gnttab.nfree = gnttab.live = 0;
 	memset(gnttab.used, 0, sizeof(gnttab.used));
 	gnttab_learn();
+	kernel_ports();
 	return (0);
 }
 

@@ -37,6 +37,8 @@ void	os_rwlock_rdlock(struct os_rwlock *);
 void	os_rwlock_wrlock(struct os_rwlock *);
 bool	os_rwlock_trywrlock(struct os_rwlock *);
 void	os_rwlock_unlock(struct os_rwlock *);
+/* In a forked child: the caller held it, and it is not used any more. */
+void	os_rwlock_abandon(struct os_rwlock *);
 
 void	os_cond_init(struct os_cond *);
 void	os_cond_destroy(struct os_cond *);

@@ -305,20 +305,110 @@ op_destroy(struct request *r)
 	return (answer(r, "ok"));
 }
 
+/*
+ * The event channels of Dom0, past its kernel and /dev/xen/evtchn: what kind
+ * a port is, a port that nobody there has heard of (row N3), and its end.
+ */
+static int
+event_op(struct request *r, unsigned cmd, void *op)
+{
+	struct xen_machine *m;
+	struct xen_domain self;
+
+	m = r->peer->m;
+	self.m = m;
+	machine_lock(m);
+	for (self.index = 0; self.index < DOMAINS; self.index++) {
+		self.d = &m->s->domains[self.index];
+		if (self.d->state == DOMAIN_LIVE && self.d->domid == 0)
+			break;
+	}
+	machine_unlock(m);
+	if (self.index == DOMAINS)
+		return (-X_ESRCH);
+	return ((int)xen_event_channel_op(&self, cmd, op));
+}
+
+static int
+event_answer(struct request *r, int error)
+{
+
+	return (answer(r, "err %s %s", error == -X_EINVAL ? "EINVAL" :
+	    error == -X_ENOSPC ? "ENOSPC" : error == -X_ESRCH ? "ESRCH" :
+	    "EIO", r->argv[0]));
+}
+
+static int
+op_evtchn_status(struct request *r)
+{
+	static const char *const names[] = {
+		"closed", "unbound", "interdomain", "pirq", "virq", "ipi",
+	};
+	evtchn_status_t op;
+	uint64_t port;
+	int error;
+
+	if (!number(r, 1, "port", &port))
+		return (bad(r, "port"));
+	memset(&op, 0, sizeof(op));
+	op.dom = DOMID_SELF;
+	op.port = (evtchn_port_t)port;
+	error = event_op(r, EVTCHNOP_status, &op);
+	if (error != 0)
+		return (event_answer(r, error));
+	return (answer(r, "ok status=%s", names[op.status]));
+}
+
+static int
+op_evtchn_alloc(struct request *r)
+{
+	evtchn_alloc_unbound_t op;
+	uint64_t remote;
+	int error;
+
+	if (!number(r, 1, "remote", &remote))
+		return (bad(r, "remote"));
+	memset(&op, 0, sizeof(op));
+	op.dom = DOMID_SELF;
+	op.remote_dom = (domid_t)remote;
+	error = event_op(r, EVTCHNOP_alloc_unbound, &op);
+	if (error != 0)
+		return (event_answer(r, error));
+	return (answer(r, "ok port=%u", op.port));
+}
+
+static int
+op_evtchn_close(struct request *r)
+{
+	evtchn_close_t op;
+	uint64_t port;
+	int error;
+
+	if (!number(r, 1, "port", &port))
+		return (bad(r, "port"));
+	op.port = (evtchn_port_t)port;
+	error = event_op(r, EVTCHNOP_close, &op);
+	return (error != 0 ? event_answer(r, error) : answer(r, "ok"));
+}
+
 static const struct peer_op {
 	const char	*name;
 	int		(*fn)(struct request *);
 	int		min, max;	/* arguments */
+	bool		alone;		/* needs no helper domain */
 } peer_ops[] = {
-	{ "new", op_new, 0, 2 },
-	{ "info", op_info, 0, 0 },
-	{ "grant", op_grant, 3, 4 },
-	{ "flags", op_flags, 2, 2 },
-	{ "entry", op_entry, 1, 1 },
-	{ "read", op_read, 3, 3 },
-	{ "write", op_write, 3, 3 },
-	{ "clear", op_clear, 0, 0 },
-	{ "destroy", op_destroy, 0, 0 },
+	{ "new", op_new, 0, 2, true },
+	{ "info", op_info, 0, 0, false },
+	{ "grant", op_grant, 3, 4, false },
+	{ "flags", op_flags, 2, 2, false },
+	{ "entry", op_entry, 1, 1, false },
+	{ "read", op_read, 3, 3, false },
+	{ "write", op_write, 3, 3, false },
+	{ "clear", op_clear, 0, 0, false },
+	{ "destroy", op_destroy, 0, 0, false },
+	{ "evtchn_status", op_evtchn_status, 1, 1, true },
+	{ "evtchn_alloc", op_evtchn_alloc, 1, 1, true },
+	{ "evtchn_close", op_evtchn_close, 1, 1, true },
 };
 
 static int
@@ -335,7 +425,7 @@ dispatch(struct request *r)
 			continue;
 		if (r->argc - 1 < op->min || r->argc - 1 > op->max)
 			return (bad(r, "wrong number of arguments"));
-		if (op->fn != op_new && r->peer->dom == NULL)
+		if (!op->alone && r->peer->dom == NULL)
 			return (answer(r, "err ENOENT %s: no helper domain",
 			    op->name));
 		return (op->fn(r));
