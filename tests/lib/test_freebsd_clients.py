@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Xen's own libraries, built for FreeBSD by Xen's make files, run on ours: every symbol and version
+that they import is there, and a check that sees one missing does see it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from devtools import consumers, freebsd
+from devtools.console import DevError
+from devtools.paths import ROOT, freebsd_build
+
+MAP = ROOT / "libxengnttab-freebsd/libxengnttab.map"
+
+
+@pytest.fixture(scope="module", params=sorted(freebsd.RELEASES))
+def release(request: pytest.FixtureRequest) -> freebsd.Release:
+    return freebsd.RELEASES[request.param]
+
+
+@pytest.fixture(scope="module")
+def ours(release: freebsd.Release) -> Path:
+    return freebsd_build(release.major) / "libxengnttab-freebsd/libxengnttab.so.1.2"
+
+
+@pytest.fixture(scope="module")
+def xen(release: freebsd.Release, ours: Path) -> list[Path]:
+    try:
+        return consumers.xen_libraries(release, ours)
+    except DevError as error:
+        pytest.fail(str(error))
+
+
+def test_xens_libraries_find_all_they_import(xen: list[Path], ours: Path) -> None:
+    assert len(xen) == len(consumers.XEN_LIBRARIES) == 9
+    users = {path.name.partition(".")[0]: consumers.imported(path) for path in xen}
+    wanted = {name for name, symbols in users.items() if symbols}
+    # What they import is the reason for this test: it must not become nothing.
+    assert wanted >= {"libxenctrl", "libxenvchan"}
+    assert ("xengnttab_map_grant_ref_notify", "VERS_1.0") in users["libxenvchan"]
+    assert ("xengntshr_share_page_notify", "VERS_1.0") in users["libxenvchan"]
+    assert consumers.unresolved(xen, ours) == []
+
+
+def relinked(release: freebsd.Release, ours: Path, version_script: str, where: Path) -> Path:
+    """Our library once more, of the same objects, with another version script."""
+    script, library = where / "broken.map", where / "libxengnttab.so.1.2"
+    script.write_text(version_script)
+    command = [
+        *consumers.compiler(release).split(),
+        *("-shared", f"-Wl,-soname,{consumers.SONAME}", f"-Wl,--version-script={script}"),
+        *("-o", str(library)),
+        *("-Wl,--whole-archive", str(ours.parent / "libxengnttab.a"), "-Wl,--no-whole-archive"),
+    ]
+    subprocess.run(command, check=True)
+    return library
+
+
+def test_a_faithful_copy_is_let_through(
+    xen: list[Path], release: freebsd.Release, ours: Path, tmp_path: Path
+) -> None:
+    """Else the next two would say nothing."""
+    copy = relinked(release, ours, MAP.read_text(), tmp_path)
+    assert consumers.exported(copy) == consumers.exported(ours)
+    assert consumers.unresolved(xen, copy) == []
+
+
+def test_a_dropped_symbol_is_seen(
+    xen: list[Path], release: freebsd.Release, ours: Path, tmp_path: Path
+) -> None:
+    text = MAP.read_text().replace("xengnttab_unmap;", "")
+    missing = consumers.unresolved(xen, relinked(release, ours, text, tmp_path))
+    assert any("libxenvchan" in line and "xengnttab_unmap@VERS_1.0" in line for line in missing)
+    assert all("xengnttab_unmap@" in line for line in missing)
+
+
+def test_a_symbol_of_another_version_is_seen(
+    xen: list[Path], release: freebsd.Release, ours: Path, tmp_path: Path
+) -> None:
+    """The linker does not mind, nor does a look at the names."""
+    text = MAP.read_text().replace("xengnttab_open;", "")
+    text = text.replace("xengnttab_grant_copy;", "xengnttab_grant_copy; xengnttab_open;")
+    copy = relinked(release, ours, text, tmp_path)
+    assert {name for name, _ in consumers.exported(copy)} == {
+        name for name, _ in consumers.exported(ours)
+    }
+    missing = consumers.unresolved(xen, copy)
+    assert missing
+    assert all(re.search(r"xengnttab_open@VERS_1\.0$", line) for line in missing)
