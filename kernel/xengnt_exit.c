@@ -49,7 +49,8 @@ static bool
 area_dies(vm_map_entry_t entry, const struct xengnt_area *area)
 {
 
-	return (area->seen == entry->object.vm_object->ref_count);
+	return (area->seen ==
+	    refcount_load(&entry->object.vm_object->ref_count));
 }
 
 /* Counts, per VM object, file and gref, what goes with the process. */
@@ -97,10 +98,11 @@ exit_fire_unlisted(struct vm_map *vm)
 		if (!entry_area(entry, &map, &vma))
 			continue;
 		if (map != NULL && area_dies(entry, &map->area) &&
-		    map->refs == 1)
+		    refcount_load(&map->refs) == 1)
 			gntdev_map_fire(map);
 		for (i = 0; vma != NULL && i < vma->count; i++)
-			if (vma->grefs[i]->users == vma->grefs[i]->dying)
+			if (refcount_load(&vma->grefs[i]->users) ==
+			    vma->grefs[i]->dying)
 				gntalloc_gref_fire(vma->grefs[i]);
 	}
 }
@@ -140,7 +142,8 @@ exit_fire(struct proc *p, struct xengnt_file *closing)
 		exit_fire_unlisted(&vmspace->vm_map);
 	vm_map_unlock_read(&vmspace->vm_map);
 	/* The last descriptor of it, and no mapping elsewhere. */
-	if (closing != NULL && closing->refs == closing->dying + 1)
+	if (closing != NULL &&
+	    refcount_load(&closing->refs) == closing->dying + 1)
 		exit_fire_listed(closing);
 	sx_xunlock(&exit_lock);
 }
