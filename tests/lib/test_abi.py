@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Against the library that Debian ships: nothing of its ABI is removed or changed (abidiff).
+
+Debian's library comes without types, so symbols and versions are compared with the library itself,
+types with one made of its header alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from testbed import packages
+from testbed.errors import TestbedError
+
+from devtools.consumers import exported
+from devtools.paths import ROOT, cache_dir
+
+OURS = ROOT / "libxengnttab-freebsd/include"
+XEN_HEADERS = Path(os.environ.get("XENGNT_XEN_HEADERS") or "/usr/include")
+NAME = "libxengnttab.so.1"
+# abidiff(1): bits of its exit status
+ERROR = 0b0011
+
+
+def shared_object(path: str) -> bool:
+    return ".so." in path
+
+
+@pytest.fixture(scope="module")
+def debians() -> Path:
+    try:
+        # The same kind as the test bed's, so that it is downloaded once.
+        tree, _ = packages.obtain(cache_dir(), "libraries", "libxengnttab1", shared_object)
+    except TestbedError as error:
+        pytest.skip(f"no libxengnttab1 of Debian: {error}")
+    (library,) = (p for p in tree.rglob(f"{NAME}.*") if not p.is_symlink())
+    return library
+
+
+def abidiff(*arguments: str | Path) -> tuple[int, str]:
+    tool = shutil.which("abidiff")
+    if tool is None:
+        pytest.skip("abidiff is not installed (abigail-tools)")
+    done = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
+    assert not done.returncode & ERROR, done.stderr
+    print(done.stdout)
+    return done.returncode, done.stdout
+
+
+def test_symbols_and_versions(debians: Path, library: Path) -> None:
+    assert exported(debians) - exported(library) == set(), "removed"
+    assert exported(library) - exported(debians) == set(), "added without a version of their own"
+    assert abidiff(debians, library) == (0, "")
+
+
+def of_header(header: Path, library: Path, where: Path) -> Path:
+    """A library with the types of a header and the symbols of a library, and no code."""
+    text = re.sub(r"/\*.*?\*/", " ", header.read_text(), flags=re.DOTALL)
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    prototypes = re.findall(r"(?:[\w*]+\s+)+\**(xengn\w+)\s*(\([^)]*\));", text)
+    whole = re.findall(r"((?:[\w*]+\s+)+\**xengn\w+\s*\([^)]*\));", text)
+    assert {name for name, _ in prototypes} == {name for name, _ in exported(library)}
+    source = where / "reference.c"
+    bodies = "".join(f"{prototype} {{ __builtin_trap(); }}\n" for prototype in whole)
+    source.write_text(f'#include "{header}"\n{bodies}')
+    script = where / "reference.map"
+    nodes: dict[str, list[str]] = {}
+    for name, version in exported(library):
+        nodes.setdefault(version, []).append(name)
+    script.write_text(
+        "".join(f"{node} {{ {'; '.join(names)}; }};\n" for node, names in sorted(nodes.items()))
+    )
+    target = where / NAME
+    command = [
+        *("cc", "-g", "-shared", "-fPIC", "-isystem", str(XEN_HEADERS), "-o", str(target)),
+        *(str(source), f"-Wl,-soname,{NAME}", f"-Wl,--version-script={script}"),
+    ]
+    subprocess.run(command, check=True)
+    return target
+
+
+def compare_types(reference: Path, library: Path) -> tuple[int, str]:
+    # What no header shows is nobody's business: the members of a handle.
+    return abidiff("--headers-dir2", OURS, "--drop-private-types", reference, library)
+
+
+def test_types(debians: Path, library: Path, tmp_path: Path) -> None:
+    theirs = XEN_HEADERS / "xengnttab.h"
+    if not theirs.exists():
+        pytest.skip(f"{theirs} is missing (libxen-dev)")
+    reference = of_header(theirs, debians, tmp_path)
+    status, report = compare_types(reference, library)
+    assert status == 0, report
+    # Filtered out: the handle, whose members only ours has to show.
+    assert re.findall(r"(\d+) (?:Removed|Changed|Added)", report) in ([], ["0"] * 6), report
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("uint16_t len;", "uint32_t len;"),
+        ("uint32_t domid, int count,", "uint16_t domid, int count,"),
+        ("int xengnttab_close", "void xengnttab_close"),
+    ],
+    ids=["member", "parameter", "result"],
+)
+def test_a_changed_type_is_seen(
+    debians: Path, library: Path, tmp_path: Path, right: str, wrong: str
+) -> None:
+    """Else the test above would say nothing."""
+    text = (OURS / "xengnttab.h").read_text()
+    assert right in text
+    header = tmp_path / "xengnttab.h"
+    header.write_text(text.replace(right, wrong))
+    status, report = compare_types(of_header(header, debians, tmp_path), library)
+    assert status != 0 and report
