@@ -17,7 +17,7 @@ from report.results import Cell
 from .base import Setting, Target, TargetMissing, probe_worker
 
 # Where FreeBSD's generic layers, which the harness imitates, or the driver differ by design.
-DIFFERENCES = frozenset({"K2", "K3", "K12", "K23"})
+DIFFERENCES = frozenset({"K2", "K3", "K12", "K15", "K23", "K24"})
 
 ONE_PROCESS = "the harness is one process: it cannot model sharing with a child"
 LACKS = {
@@ -28,6 +28,7 @@ LACKS = {
     "ioctl32": "the preload library sees no 32-bit system call",
     "node": "the harness has no device file",
     "o_path": "the preload library opens no O_PATH descriptor",
+    "pin": "the harness does not see that a pipe holds a page",
     "small_memory": "the harness takes what this machine gives it",
 }
 ENDING_SECONDS = 20.0
@@ -72,6 +73,19 @@ class HostTarget(Target):
             except Errno as error:
                 if error.word == "ENOTTY":
                     self._lacks["notify"] = "the driver has no SET_UNMAP_NOTIFY yet"
+            try:
+                evtchn = worker.open("evtchn")
+            except Errno:
+                self._lacks["evtchn"] = "the harness has no event channel device yet"
+                return
+            try:
+                worker.bind_virq(evtchn, 3)
+            except Errno:
+                self._lacks["virq"] = "the harness binds no virtual interrupts"
+            try:
+                worker.agent.peer("evtchn_status 1")
+            except Errno:
+                self._lacks["evtchn_status"] = "the harness does not tell of its ports"
 
         probe_worker(self._agent, ask)
         self._end()

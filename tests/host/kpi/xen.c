@@ -573,8 +573,9 @@ gnttab_grant_foreign_access(domid_t domid, unsigned long frame, int readonly,
 	if (m != NULL)
 		atomic_add_int(&m->grants, 1);
 	e = xen_domain_grant_entry(kpi_domain, ref);
-	e->frame = (uint32_t)frame;
-	e->domid = domid;
+	/* Others may look at the entry, in vain, until it has its flags. */
+	__atomic_store_n(&e->frame, (uint32_t)frame, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->domid, domid, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->flags, (uint16_t)(GTF_permit_access |
 	    (readonly ? GTF_readonly : 0)), __ATOMIC_RELEASE);
 	*result = ref;
