@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Operations on descriptors. */
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -116,7 +115,7 @@ op_ioctl(struct agent *a, int argc, char **argv, struct reply *r)
 		if (rc != 0)
 			return (rc);
 	}
-	ret = ioctl(fd, word, (void *)(uintptr_t)arg);
+	ret = os_ioctl(fd, word, (uintptr_t)arg);
 	if (ret < 0)
 		return (errno);
 	put(r, " ret=%d", ret);

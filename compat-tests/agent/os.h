@@ -43,6 +43,12 @@ int os_open_flag(const char *name);
 int os_mmap_flag(const char *name);
 int os_madvise(const char *name);
 
+/*
+ * ioctl(2), or what stands for one of the grant devices' commands where the
+ * driver under test speaks another language.
+ */
+int os_ioctl(int fd, unsigned long word, uintptr_t arg);
+
 /* An ioctl(2) through the 32-bit system-call gate: 0 or errno, ENOSYS without. */
 int os_ioctl32(int fd, uint32_t word, uint32_t arg);
 

@@ -319,6 +319,13 @@ os_vmsplice(int fd, uintptr_t addr, size_t len, size_t *done)
 	return (0);
 }
 
+int
+os_ioctl(int fd, unsigned long word, uintptr_t arg)
+{
+
+	return (ioctl(fd, word, (void *)arg));
+}
+
 /*
  * int 0x80 enters the 32-bit system-call table from a 64-bit process too, so
  * row O5 needs no 32-bit program.  54 is ioctl's number in that table.

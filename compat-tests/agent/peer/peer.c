@@ -54,13 +54,44 @@ answer(const char *fmt, ...)
 	return (0);
 }
 
+#ifdef __GLIBC__
+static const char *
+error_name(int error)
+{
+	const char *name = strerrorname_np(error);
+
+	return (name != NULL ? name : "EIO");
+}
+#else
+/* No such function there: those that Xen answers with. */
+static const char *
+error_name(int error)
+{
+	static const struct {
+		int		 error;
+		const char	*name;
+	} names[] = {
+		{ EPERM, "EPERM" }, { ENOENT, "ENOENT" }, { ESRCH, "ESRCH" },
+		{ ENOMEM, "ENOMEM" }, { EFAULT, "EFAULT" },
+		{ EBUSY, "EBUSY" }, { EEXIST, "EEXIST" },
+		{ EINVAL, "EINVAL" }, { ENOSPC, "ENOSPC" },
+		{ ENOSYS, "ENOSYS" }, { EACCES, "EACCES" },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].error == error)
+			return (names[i].name);
+	return ("EIO");
+}
+#endif
+
 static int
 failed(const char *what)
 {
 	int error = errno;
 
-	return (answer("err %s %s: %s", strerrorname_np(error) != NULL ?
-	    strerrorname_np(error) : "EIO", what, strerror(error)));
+	return (answer("err %s %s: %s", error_name(error), what,
+	    strerror(error)));
 }
 
 static void

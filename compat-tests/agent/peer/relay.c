@@ -12,7 +12,6 @@
  * pause, at idle priority: the program runs whenever it can.  QEMU sends a
  * byte as soon as it is written, so that an answer is one burst.
  */
-#include <sys/io.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -26,6 +25,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "ports.h"
 
 #define	UART_DATA	0		/* the divisor latch is not shown */
 #define	UART_IER	1
@@ -70,18 +71,18 @@ receive(unsigned char *buf, size_t size)
 
 	for (n = 0, looks = 0; n + FIFO_BYTES <= size && looks < LOOKS;
 	    looks++) {
-		if ((inb(port + UART_LSR) & LSR_DATA_READY) == 0)
+		if ((port_in(port + UART_LSR) & LSR_DATA_READY) == 0)
 			continue;
 		looks = 0;
 		if (!trapped) {
-			buf[n++] = inb(port + UART_DATA);
+			buf[n++] = port_in(port + UART_DATA);
 			continue;
 		}
 		/*
 		 * QEMU answers 0 for what is not there, and the protocol is
 		 * text: read a whole FIFO whatever is in it.
 		 */
-		insb(port + UART_DATA, fifo, FIFO_BYTES);
+		port_in_string(fifo, FIFO_BYTES, port + UART_DATA);
 		for (i = 0; i < FIFO_BYTES; i++) {
 			if (fifo[i] != '\0')
 				buf[n++] = fifo[i];
@@ -97,10 +98,10 @@ transmit(const unsigned char *buf, size_t size)
 
 	for (; size > 0; buf += n, size -= n) {
 		/* Not empty only while nobody reads the other end. */
-		while ((inb(port + UART_LSR) & LSR_THR_EMPTY) == 0)
+		while ((port_in(port + UART_LSR) & LSR_THR_EMPTY) == 0)
 			rest(1000000);
 		n = size < FIFO_BYTES ? size : FIFO_BYTES;
-		outsb(port + UART_DATA, buf, n);
+		port_out_string(buf, n, port + UART_DATA);
 	}
 }
 
@@ -131,6 +132,7 @@ start(char **argv)
 	if (pid == -1)
 		err(1, "fork");
 	if (pid == 0) {
+		priority_normal();
 		if (dup2(pair[1], 0) == -1 || dup2(pair[1], 1) == -1)
 			err(127, "dup2");
 		execv(argv[0], argv);
@@ -179,7 +181,6 @@ relay(int fd)
 int
 main(int argc, char **argv)
 {
-	struct sched_param none = { 0 };
 	unsigned long value;
 	char *end;
 	int fd, status;
@@ -190,18 +191,18 @@ main(int argc, char **argv)
 	if (*end != '\0' || value == 0 || value > 0xfff8)
 		errx(2, "%s: not an I/O port", argv[1]);
 	port = (unsigned short)value;
-	if (ioperm(port, 8, 1) != 0)
-		err(1, "ioperm 0x%x", port);
-	if (inb(port + UART_LSR) == 0xff)
+	if (ports_open(port, 8) != 0)
+		err(1, "no access to port 0x%x", port);
+	if (port_in(port + UART_LSR) == 0xff)
 		errx(1, "no serial port at 0x%x", port);
 	trapped = is_pv();
-	outb(0, port + UART_IER);
-	outb(0x03, port + UART_LCR);		/* 8 bits, no parity */
+	port_out(0, port + UART_IER);
+	port_out(0x03, port + UART_LCR);		/* 8 bits, no parity */
 	/* QEMU hands over as many bytes at once as would trigger. */
-	outb(0xc7, port + UART_FCR);
-	outb(0x03, port + UART_MCR);		/* DTR, RTS */
-	if (sched_setscheduler(0, SCHED_IDLE | SCHED_RESET_ON_FORK, &none) != 0)
-		warn("sched_setscheduler");
+	port_out(0xc7, port + UART_FCR);
+	port_out(0x03, port + UART_MCR);		/* DTR, RTS */
+	if (priority_idle() != 0)
+		warn("idle priority");
 
 	for (;;) {
 		fd = start(argv + 2);
