@@ -207,6 +207,15 @@ xenmem_alloc(device_t dev, int *res_id, size_t size)
 	return (r);
 }
 
+static void
+resource_destroy(struct resource *r)
+{
+
+	os_unmap(r->va, ptoa(r->npages));
+	os_free(r->pages);
+	os_free(r);
+}
+
 int
 xenmem_free(device_t dev, int res_id, struct resource *r)
 {
@@ -231,9 +240,7 @@ xenmem_free(device_t dev, int res_id, struct resource *r)
 	LIST_REMOVE(r, link);
 	xenmem.live--;
 	xenmem_unlock();
-	os_unmap(r->va, ptoa(r->npages));
-	os_free(r->pages);
-	os_free(r);
+	resource_destroy(r);
 	return (0);
 }
 
@@ -732,7 +739,14 @@ kpi_xen_init(void)
 void
 kpi_xen_fini(void)
 {
+	struct resource *r;
 
+	/* What a driver gave up for lost goes with the domain. */
+	while ((r = LIST_FIRST(&xenmem.list)) != NULL) {
+		LIST_REMOVE(r, link);
+		xenmem.live--;
+		resource_destroy(r);
+	}
 	if (kpi_inherited)
 		xen_domain_forget(kpi_domain);
 	else
