@@ -50,10 +50,65 @@ gntdev_pager_dtor(void *handle)
 	xengnt_file_rele(file);
 }
 
+/* Enters a page that is not in the object: valid, busy, for the fault. */
+static bool
+map_try_page(struct gntdev_map *map, vm_object_t object, vm_pindex_t pidx)
+{
+	vm_page_t m;
+
+	m = map->slots[pidx]->page;
+	KASSERT((m->flags & PG_FICTITIOUS) != 0,
+	    ("gntdev: page %p is not fictitious", m));
+	if (m->object != NULL)
+		return (false);
+	vm_page_busy_acquire(m, 0);
+	vm_page_valid(m);
+	if (vm_page_insert(m, object, pidx) == 0)
+		return (true);
+	/* Short of memory for the object's tree. */
+	vm_page_xunbusy(m);
+	return (false);
+}
+
+/* The same, also if another fault has entered it meanwhile. */
+static bool
+map_enter_page(struct gntdev_map *map, vm_object_t object, vm_pindex_t pidx)
+{
+
+	if (map->slots[pidx]->page->object == object)
+		return (vm_page_busy_acquire(map->slots[pidx]->page, 0));
+	return (map_try_page(map, object, pidx));
+}
+
 /*
- * Never asked for: every page is resident from mmap(2) on.  A fault that
- * gets here is beyond repair.
+ * The first fault of a mapping.  It enters all pages, so that there is no
+ * second one; Linux does it at mmap(2) (row P16), where FreeBSD's drivers do
+ * not know the address yet.  A later fault comes only for what memory was
+ * too short for.
  */
+static int
+gntdev_pager_populate(vm_object_t object, vm_pindex_t pidx,
+    int fault_type __unused, vm_prot_t max_prot __unused, vm_pindex_t *first,
+    vm_pindex_t *last)
+{
+	struct gntdev_map *map;
+
+	VM_OBJECT_ASSERT_WLOCKED(object);
+	map = object->handle;
+	while (!map_enter_page(map, object, pidx)) {
+		VM_OBJECT_WUNLOCK(object);
+		vm_wait(NULL);
+		VM_OBJECT_WLOCK(object);
+	}
+	*first = *last = pidx;
+	while (*last + 1 < map->count && map_try_page(map, object, *last + 1))
+		++*last;
+	while (*first > 0 && map_try_page(map, object, *first - 1))
+		--*first;
+	return (VM_PAGER_OK);
+}
+
+/* Not asked for: populate always succeeds. */
 static int
 gntdev_pager_fault(vm_object_t object __unused, vm_ooffset_t offset __unused,
     int prot __unused, vm_page_t *mres __unused)
@@ -64,34 +119,10 @@ gntdev_pager_fault(vm_object_t object __unused, vm_ooffset_t offset __unused,
 
 static const struct cdev_pager_ops gntdev_pager_ops = {
 	.cdev_pg_fault = gntdev_pager_fault,
+	.cdev_pg_populate = gntdev_pager_populate,
 	.cdev_pg_ctor =	gntdev_pager_ctor,
 	.cdev_pg_dtor =	gntdev_pager_dtor,
 };
-
-/* Enters all pages now, as Linux does (row P16): no call to the pager later. */
-static void
-map_insert_pages(struct gntdev_map *map, vm_object_t object)
-{
-	vm_page_t m;
-	u_int i;
-
-	VM_OBJECT_WLOCK(object);
-	for (i = 0; i < map->count; i++) {
-		m = map->slots[i]->page;
-		KASSERT((m->flags & PG_FICTITIOUS) != 0,
-		    ("gntdev: page %p is not fictitious", m));
-		vm_page_busy_acquire(m, 0);
-		vm_page_valid(m);
-		while (vm_page_insert(m, object, i) != 0) {
-			/* Short of memory for the object's tree. */
-			VM_OBJECT_WUNLOCK(object);
-			vm_wait(NULL);
-			VM_OBJECT_WLOCK(object);
-		}
-		vm_page_xunbusy(m);
-	}
-	VM_OBJECT_WUNLOCK(object);
-}
 
 /* REFERENCE 2.3.  offset and size are whole pages; size is not 0. */
 int
@@ -134,7 +165,6 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 		error = ENOMEM;
 		goto fail;
 	}
-	map_insert_pages(map, obj);
 	/* The object starts at the map's first page. */
 	*offset = 0;
 	*object = obj;

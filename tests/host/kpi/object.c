@@ -102,8 +102,8 @@ cdev_pager_allocate(void *handle, enum obj_type type,
 	KASSERT(handle != NULL, ("cdev_pager_allocate: no handle"));
 	if (type != OBJT_DEVICE && type != OBJT_MGTDEVICE)
 		return (NULL);
-	KASSERT(ops->cdev_pg_populate == NULL,
-	    ("cdev_pg_populate is not modelled"));
+	KASSERT(type == OBJT_MGTDEVICE || ops->cdev_pg_populate == NULL,
+	    ("populate on unmanaged device pager"));
 	if ((foff & PAGE_MASK) != 0 || xengnt_host_fail(HOST_FAIL_PAGER))
 		return (NULL);
 	size = (vm_ooffset_t)round_page(size);
@@ -224,6 +224,42 @@ cdev_mgtdev_pager_free_pages(vm_object_t object)
 	VM_OBJECT_WUNLOCK(object);
 }
 
+/*
+ * A fault on an object with a populate method: the pager fills a range
+ * around the page, every page of it valid and busied, and the fault maps
+ * them all.
+ */
+static vm_page_t
+object_populate(vm_object_t object, vm_pindex_t pidx)
+{
+	vm_pindex_t first, last, i;
+	vm_page_t m, wanted;
+	int rv;
+
+	first = 0;
+	last = object->size - 1;
+	rv = object->un_pager.devp.ops->cdev_pg_populate(object, pidx,
+	    VM_PROT_READ, VM_PROT_ALL, &first, &last);
+	VM_OBJECT_ASSERT_WLOCKED(object);
+	KASSERT(rv != VM_PAGER_BAD, ("VM_PAGER_BAD is not modelled"));
+	if (rv != VM_PAGER_OK)
+		return (NULL);
+	KASSERT(first <= pidx && pidx <= last && last < object->size,
+	    ("populated pages %ju to %ju for %ju of %ju", (uintmax_t)first,
+	    (uintmax_t)last, (uintmax_t)pidx, (uintmax_t)object->size));
+	wanted = NULL;
+	for (i = first; i <= last; i++) {
+		m = vm_page_lookup(object, i);
+		KASSERT(m != NULL && m->valid == VM_PAGE_BITS_ALL &&
+		    vm_page_xbusied(m),
+		    ("populated page %ju is not as it must be", (uintmax_t)i));
+		vm_page_xunbusy(m);
+		if (i == pidx)
+			wanted = m;
+	}
+	return (wanted);
+}
+
 /* As a page fault would get it. */
 vm_page_t
 kpi_object_page(vm_object_t object, vm_pindex_t pidx)
@@ -240,6 +276,8 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx)
 		    ("resident page of a device object is not valid"));
 		return (m);
 	}
+	if (object->un_pager.devp.ops->cdev_pg_populate != NULL)
+		return (object_populate(object, pidx));
 	/* The placeholder that the pager is to replace. */
 	kpi_spare(true);
 	m = vm_page_alloc_noobj(0);
