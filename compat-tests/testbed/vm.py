@@ -42,7 +42,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 
 from . import image, packages, xenelf
 from .errors import TestbedError
@@ -104,8 +104,8 @@ ALARM = re.compile(
 _FACT = re.compile(r"xengnt-init: fact (\w+)=(.*?)\r?$", re.MULTILINE)
 
 
-def _alarms(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if ALARM.search(line)]
+def _alarms(text: str, alarm: re.Pattern[str]) -> list[str]:
+    return [line.strip() for line in text.splitlines() if alarm.search(line)]
 
 
 # ---------------------------------------------------------------- time that counts
@@ -189,10 +189,15 @@ _TICK = 0.25
 _NICE = int(os.environ.get("NICE", "5"))
 
 
+def quoted(path: Path | str) -> str:
+    """A value in QEMU's comma-separated options."""
+    return str(path).replace(",", ",,")
+
+
 class Control:
     """Text lines to and from the agent over the second serial port."""
 
-    def __init__(self, machine: LinuxDom0, channel: socket.socket) -> None:
+    def __init__(self, machine: Machine, channel: socket.socket) -> None:
         self._machine = machine
         self._channel = channel
         self._buffer = bytearray()
@@ -238,7 +243,7 @@ class Control:
 class Wait:
     """One wait for the machine: ends with `Hung` after too long without progress."""
 
-    def __init__(self, machine: LinuxDom0, what: str, timeout: float) -> None:
+    def __init__(self, machine: Machine, what: str, timeout: float) -> None:
         self._machine = machine
         self._what = what
         self._timeout = timeout
@@ -264,35 +269,19 @@ class Wait:
             )
 
 
-class LinuxDom0:
-    """A booted machine; see the module's text."""
+class Machine:
+    """A machine in QEMU: its life, its log, its control channel.  `prepare` makes the rest."""
 
-    def __init__(
-        self,
-        kind: Kind,
-        files: Sequence[image.File],
-        workdir: Path,
-        cache: Path,
-        progress: Progress | None = None,
-        *,
-        kernel_options: str = "",
-        xen_options: str = "",
-        memory: int = DOM0_MEMORY,
-        guests: int = 0,
-    ) -> None:
-        if kind not in _XEN_KIND:
-            raise TestbedError(f"no such kind of Dom0: {kind} (pv or pvh)")
-        self.kind = kind
-        self.name = f"linux-{kind}"
+    #: After a line like this nothing more can be expected, and what makes a case suspicious.
+    fatal = FATAL
+    alarm = ALARM
+
+    def __init__(self, name: str, workdir: Path, progress: Progress | None) -> None:
+        self.name = name
         self.console_log = workdir / "console.log"
         self.qemu_log = workdir / "qemu.log"
-        self._files = list(files)
         self._workdir = workdir
-        self._cache = cache
         self._progress: Progress = progress or (lambda _: None)
-        self._kernel_options = kernel_options
-        self._xen_options = f"dom0_mem={memory}M,max:{memory}M {xen_options}".strip()
-        self._memory = memory + _BESIDE + guests
         self._qemu: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._clock: _Clock | None = None
@@ -304,60 +293,30 @@ class LinuxDom0:
 
     # ---- life
 
-    def __enter__(self) -> LinuxDom0:
-        selection = packages.select(self._cache, self._progress)
-        for note in selection.notes:
-            self._progress(note)
-        initramfs = image.build(self._cache, selection, self._files)
-        xen = xenelf.prepared(selection.xen)
-        self._known = {
-            "kind": self.kind,
-            "xen_package": selection.xen_version,
-            "kernel_package": selection.kernel_version,
-            "kernel": selection.kernel_release,
-        }
+    def prepare(self) -> Callable[[int], list[str]]:
+        """Makes what is to be booted; QEMU's command line for a control channel's descriptor."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
         self._workdir.mkdir(parents=True, exist_ok=True)
+        command = self.prepare()
         for log in (self.console_log, self.qemu_log):
             if log.exists():  # the log of a machine that died stays one generation
                 log.replace(log.with_suffix(".log.1"))
         self.console_log.touch()
         self._progress(f"booting {self.name}")
         try:
-            self._launch(xen, selection.kernel, initramfs)
+            self._launch(command)
         except BaseException:
             self._kill()
             raise
         return self
 
-    def command(self, xen: Path, kernel: Path, initramfs: Path, channel: int) -> list[str]:
-        """QEMU's command line."""
-
-        def quoted(path: Path | str) -> str:  # in QEMU's comma-separated options
-            return str(path).replace(",", ",,")
-
-        options = f"{_LINUX}{_LINUX_KIND[self.kind]} {self._kernel_options}".strip()
-        # The list of multiboot modules is comma-separated, its file names stop at a blank.
-        for path in (kernel, initramfs):
-            if " " in str(path):
-                raise TestbedError(f"the cache directory must not have blanks in its name: {path}")
-        return [
-            *_BASE_COMMAND,
-            "-m", f"{self._memory}M",
-            "-name", self.name,
-            "-chardev", f"file,id=console,path={quoted(self.console_log)}",
-            "-serial", "chardev:console",
-            "-chardev", f"socket,id=control,fd={channel}",
-            "-serial", "chardev:control",
-            "-kernel", str(xen),
-            "-append", f"{_XEN}{_XEN_KIND[self.kind]} {self._xen_options}",
-            "-initrd", f"{quoted(kernel)} {quoted(options)},{quoted(initramfs)}",
-        ]  # fmt: skip
-
-    def _launch(self, xen: Path, kernel: Path, initramfs: Path) -> None:
+    def _launch(self, command: Callable[[int], list[str]]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._channel = ours
         with theirs, self.qemu_log.open("wb") as errors:
-            argv = self.command(xen, kernel, initramfs, theirs.fileno())
+            argv = command(theirs.fileno())
             errors.write((shlex.join(argv) + "\n").encode())
             errors.flush()
             try:
@@ -407,6 +366,17 @@ class LinuxDom0:
         if channel is not None:
             channel.close()
 
+    def common(self, memory: int, channel: int) -> list[str]:
+        """The options of every machine: memory, name, console, control channel."""
+        return [
+            "-m", f"{memory}M",
+            "-name", self.name,
+            "-chardev", f"file,id=console,path={quoted(self.console_log)}",
+            "-serial", "chardev:console",
+            "-chardev", f"socket,id=control,fd={channel}",
+            "-serial", "chardev:control",
+        ]  # fmt: skip
+
     # ---- control channel
 
     @property
@@ -447,7 +417,7 @@ class LinuxDom0:
 
     def alarms_since(self, mark: int) -> list[str]:
         """The suspicious lines among it."""
-        return _alarms(self._text(mark))
+        return _alarms(self._text(mark), self.alarm)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -473,7 +443,7 @@ class LinuxDom0:
         size = self.mark()
         if size > self._watched:
             text = self._text(max(self._watched - 200, 0))  # a line may come in two pieces
-            if FATAL.search(text):
+            if self.fatal.search(text):
                 self._bury(self._last_words())
             self._watched = size
         if self._qemu.poll() is not None:
@@ -497,12 +467,12 @@ class LinuxDom0:
             size = self.mark()
             time.sleep(_TICK)
         text = self._text(0)
-        fatal = FATAL.search(text)
+        fatal = self.fatal.search(text)
         if fatal:
             # What comes shortly before a panic says more than the panic.
             begin = max(text.rfind("\n", 0, fatal.start()) + 1, 0)
-            before = _alarms(text[max(begin - 6000, 0) : begin])[:1]
-            return "; ".join([*before, *_alarms(text[begin:])[:1]])
+            before = _alarms(text[max(begin - 6000, 0) : begin], self.alarm)[:1]
+            return "; ".join([*before, *_alarms(text[begin:], self.alarm)[:1]])
         code = self._qemu.poll()
         if code is None:
             return "stopped"
@@ -532,3 +502,59 @@ class LinuxDom0:
         if self._channel is None:
             raise TestbedError(f"{self.name} is not started")
         return self._channel
+
+
+class LinuxDom0(Machine):
+    """A booted machine; see the module's text."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        files: Sequence[image.File],
+        workdir: Path,
+        cache: Path,
+        progress: Progress | None = None,
+        *,
+        kernel_options: str = "",
+        xen_options: str = "",
+        memory: int = DOM0_MEMORY,
+        guests: int = 0,
+    ) -> None:
+        if kind not in _XEN_KIND:
+            raise TestbedError(f"no such kind of Dom0: {kind} (pv or pvh)")
+        super().__init__(f"linux-{kind}", workdir, progress)
+        self.kind = kind
+        self._files = list(files)
+        self._cache = cache
+        self._kernel_options = kernel_options
+        self._xen_options = f"dom0_mem={memory}M,max:{memory}M {xen_options}".strip()
+        self._memory = memory + _BESIDE + guests
+
+    def prepare(self) -> Callable[[int], list[str]]:
+        selection = packages.select(self._cache, self._progress)
+        for note in selection.notes:
+            self._progress(note)
+        initramfs = image.build(self._cache, selection, self._files)
+        xen = xenelf.prepared(selection.xen)
+        self._known = {
+            "kind": self.kind,
+            "xen_package": selection.xen_version,
+            "kernel_package": selection.kernel_version,
+            "kernel": selection.kernel_release,
+        }
+        return lambda channel: self.command(xen, selection.kernel, initramfs, channel)
+
+    def command(self, xen: Path, kernel: Path, initramfs: Path, channel: int) -> list[str]:
+        """QEMU's command line."""
+        options = f"{_LINUX}{_LINUX_KIND[self.kind]} {self._kernel_options}".strip()
+        # The list of multiboot modules is comma-separated, its file names stop at a blank.
+        for path in (kernel, initramfs):
+            if " " in str(path):
+                raise TestbedError(f"the cache directory must not have blanks in its name: {path}")
+        return [
+            *_BASE_COMMAND,
+            *self.common(self._memory, channel),
+            "-kernel", str(xen),
+            "-append", f"{_XEN}{_XEN_KIND[self.kind]} {self._xen_options}",
+            "-initrd", f"{quoted(kernel)} {quoted(options)},{quoted(initramfs)}",
+        ]  # fmt: skip
