@@ -17,6 +17,8 @@ SPDX = "SPDX-License-Identifier: BSD-2-Clause"
 # Files that cannot carry a comment, or whose format has its own licence line.
 NO_SPDX = {"LICENSE", "VERSION", ".gitignore"}
 NO_SPDX_SUFFIXES = {".md", ".json", ".svg", ".pc", ".typed"}
+# Inputs of the fuzz targets are bytes, not text.
+CORPUS = ROOT / "tests/fuzz/corpus"
 MAN_PAGE = re.compile(r"\.[1-9]$")
 
 
@@ -37,7 +39,8 @@ def tracked() -> list[Path]:
     else:
         skip = {"build", "report", ".git"}
         paths = (p for p in ROOT.rglob("*") if p.relative_to(ROOT).parts[0] not in skip)
-    return sorted(p for p in set(paths) if p.is_file() and not p.is_symlink())
+    files = (p for p in set(paths) if p.is_file() and not p.is_symlink())
+    return sorted(p for p in files if CORPUS not in p.parents)
 
 
 def missing_spdx(files: Iterable[Path]) -> list[Path]:
