@@ -288,6 +288,22 @@ def clear_read_only(t: Context) -> None:
 
 
 @case(
+    "notify.clear-after-read-only",
+    ["N5"],
+    "CLEAR_BYTE of a map whose read-only mapping is gone is EINVAL, too",
+    NOTIFY,
+)
+def clear_after_read_only(t: Context) -> None:
+    """A wrong kernel looks at the mapping, not at what the grants were mapped for."""
+    dev, index, address, _ = t.mapped(prot="r")
+    t.worker.munmap(address)
+    t.refused("EINVAL", "after munmap", dev.notify, index)
+    bad = dev.map([t.peer.unused_ref()])
+    t.refused("EINVAL", "mmap r of a bad reference", dev.mmap, 1, bad, "r")
+    t.refused("EINVAL", "after the failed mmap", dev.notify, bad)
+
+
+@case(
     "notify.clear-later-read-only",
     ["N6"],
     "armed, then mmapped read-only: nothing refuses it, and the byte stays",
