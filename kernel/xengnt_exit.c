@@ -177,5 +177,6 @@ xengnt_exit_fini(void)
 {
 
 	EVENTHANDLER_DEREGISTER(process_exit, exit_tag);
+	KASSERT(!xengnt_notify_any(), ("xengnt: notifications at unload"));
 	sx_destroy(&exit_lock);
 }
