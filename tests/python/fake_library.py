@@ -18,11 +18,14 @@ class FakeLibrary:
 
     PROT_READ = mmap.PROT_READ
     PROT_WRITE = mmap.PROT_WRITE
+    GNTCOPY_source_gref = 1
+    GNTCOPY_dest_gref = 2
 
     def __init__(self) -> None:
         self.log: list[tuple[Any, ...]] = []
         self.failures: dict[str, int] = {}
         self.memory: dict[int, mmap.mmap] = {}
+        self.statuses: dict[int, int] = {}
 
     def _call(self, name: str, *args: Any) -> bool:
         """True when the call is to fail, with errno set as by the library."""
@@ -80,6 +83,35 @@ class FakeLibrary:
             return ffi.NULL
         return self._area(count)
 
+    def xengnttab_map_grant_ref_notify(
+        self, _handle: Any, domid: int, ref: int, prot: int, offset: int, port: int
+    ) -> Any:
+        if self._call("xengnttab_map_grant_ref_notify", domid, ref, prot, offset, port):
+            return ffi.NULL
+        return self._area(1)
+
+    def xengnttab_grant_copy(self, _handle: Any, count: int, segs: Any) -> int:
+        """Granted memory is all 'g'; the status of a segment is told by its reference."""
+        if self._call("xengnttab_grant_copy", count):
+            return -1
+        for segment in segs[0:count] if count else []:
+            ref = 0
+            if segment.flags & self.GNTCOPY_dest_gref:
+                ref = segment.dest.foreign.ref
+            if segment.flags & self.GNTCOPY_source_gref:
+                ref = segment.source.foreign.ref
+            segment.status = self.statuses.get(ref, 0)
+            ends = [
+                (end.foreign.domid, end.foreign.ref, end.foreign.offset)
+                if segment.flags & flag
+                else bytes(ffi.buffer(end.virt, segment.len))
+                for end, flag in ((segment.source, 1), (segment.dest, 2))
+            ]
+            self.log.append(("segment", *ends, segment.len))
+            if not segment.flags & self.GNTCOPY_dest_gref and not segment.status:
+                ffi.memmove(segment.dest.virt, b"g" * segment.len, segment.len)
+        return 0
+
     def xengnttab_unmap(self, _handle: Any, address: Any, count: int) -> int:
         if self._call("xengnttab_unmap", count):
             return -1
@@ -94,6 +126,14 @@ class FakeLibrary:
         for number in range(count):
             refs[number] = 100 + number
         return self._area(count)
+
+    def xengntshr_share_page_notify(
+        self, _handle: Any, domid: int, ref: Any, writable: int, offset: int, port: int
+    ) -> Any:
+        if self._call("xengntshr_share_page_notify", domid, writable, offset, port):
+            return ffi.NULL
+        ref[0] = 100
+        return self._area(1)
 
     def xengntshr_unshare(self, _handle: Any, address: Any, count: int) -> int:
         if self._call("xengntshr_unshare", count):

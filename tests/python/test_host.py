@@ -200,6 +200,109 @@ with GrantTable() as table, table.map(0, {ref}, writable=True) as mapping:
     assert let_go(sharer) == ""
 
 
+def test_copies_without_mapping(machine: Machine) -> None:
+    """Both ways, and a status for what is not granted (or not for writing)."""
+    sharer, (ref,) = machine.share(0, "--domid", "1", "--writable", "--write", "question", "--text")
+    reader, (read_only,) = machine.share(2, "--domid", "1", "--write", "fixed", "--text")
+    program = f"""
+from xengnttab import CopyError, GrantTable, Place, Segment
+with GrantTable() as table:
+    assert table.can_copy
+    print(table.read(0, {ref}, 8).decode())
+    into, out = bytearray(5), bytearray(8)
+    statuses = table.copy([
+        Segment(Place(2, {read_only}), into),
+        Segment(b"answer!!", Place(0, {ref})),
+        Segment(b"x", Place(2, {read_only})),
+        Segment(Place(0, 999), bytearray(1)),
+        Segment(Place(0, {ref}, 4092), out, 4),
+    ])
+    print([status.name for status in statuses], into.decode(), bytes(out))
+    try:
+        table.write(2, {read_only}, b"x")
+    except CopyError as error:
+        print(error.status.name)
+    try:
+        table.copy([Segment(Place(0, {ref}, 4000), bytearray(200))])
+    except CopyError as error:
+        print(error.name)
+"""
+    status, out, err = machine.run(1, program=program)
+    assert (status, err) == (0, "")
+    names = ["OKAY", "OKAY", "GENERAL_ERROR", "BAD_GNTREF", "OKAY"]
+    assert out.splitlines() == [
+        "question",
+        f"{names} fixed {bytes(8)!r}",
+        "GENERAL_ERROR",
+        "EINVAL",
+    ]
+    assert json.loads(let_go(sharer)) == {"text": "answer!!"}
+    assert json.loads(let_go(reader)) == {"text": "fixed"}
+
+
+HOLDER = """
+import sys
+from xengnttab import GrantTable
+table = GrantTable()
+mapping = table.map(0, int(sys.argv[1]), writable=True, notify_byte=7)
+mapping.write(b"12", 7)
+print("armed", flush=True)
+sys.stdin.readline()
+if sys.argv[2] == "close":
+    mapping.close()
+    print("closed", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("end", ["close", "exit"])
+def test_the_end_of_a_mapping_is_notified(machine: Machine, end: str) -> None:
+    """The sharer sees the byte that the mapper armed become zero, and no other."""
+    sharer, (ref,) = machine.share(0, "--domid", "1", "--writable", "--read")
+    holder = machine.start(1, ref, end, program=HOLDER)
+    assert holder.stdin is not None and holder.stdout is not None
+    assert holder.stdout.readline() == "armed\n"
+    holder.stdin.write("\n")
+    holder.stdin.flush()
+    if end == "close":
+        assert holder.stdout.readline() == "closed\n"
+    else:
+        assert holder.wait(PATIENCE) == 0
+    data = bytes.fromhex(json.loads(let_go(sharer))["data"])
+    assert data[6:10] == b"\0\0002\0"
+
+
+def test_numpy_works_on_the_memory_itself(machine: Machine) -> None:
+    pytest.importorskip("numpy")
+    sharer, (ref,) = machine.share(0, "--domid", "1", "--writable", "--read")
+    program = f"""
+import gc
+import numpy
+from xengnttab import GrantTable
+with GrantTable() as table:
+    mapping = table.map(0, {ref}, writable=True)
+    array = numpy.frombuffer(mapping, dtype="<u4")
+    array[:] = numpy.arange(1024)
+    try:
+        mapping.close()
+    except BufferError:
+        print("BufferError")
+    row = array[10:20]
+    del array, mapping
+    gc.collect()
+    print(row.sum(), row.flags.writeable)
+    del row
+    gc.collect()
+    read_only = table.map(0, {ref})
+    print(numpy.asarray(read_only)[4:8].tolist(), numpy.asarray(read_only).flags.writeable)
+"""
+    status, out, err = machine.run(1, program=program)
+    assert (status, err) == (0, "")
+    assert out.splitlines() == ["BufferError", "145 True", "[1, 0, 0, 0] False"]
+    data = bytes.fromhex(json.loads(let_go(sharer))["data"])
+    assert data == b"".join(number.to_bytes(4, "little") for number in range(1024))
+
+
 def test_library_and_objects_agree(machine: Machine) -> None:
     """Closing, views and errors on the real library; a leak would end in status 99."""
     program = """

@@ -1,8 +1,32 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Xen grant tables: share pages of memory with other domains, map the pages they share."""
+"""Xen grant tables: share pages of memory with other domains, map the pages they share.
+
+`GrantShare` makes pages and grants them to a domain; `GrantTable` maps pages that domains granted
+to this one, or has Xen copy from and to them.  What both return is memory: a `memoryview`, numpy
+and whatever else knows Python's buffer protocol work on it without a copy.
+
+```python
+from xengnttab import GrantShare, GrantTable
+
+with GrantShare() as share, share.share(domid=0) as pages:  # in domain 1
+    pages.write(b"hello")
+    print(pages.refs)
+
+with GrantTable() as table, table.map(domid=1, refs=[8]) as mapping:  # in domain 0
+    print(mapping.read(5))
+```
+
+Devices, mappings and sharings are context managers.  They can be closed early with `close()`; any
+use after that raises ValueError, as of a closed file.  What the kernel refuses is a `GrantError`,
+an OSError with the errno and with what it means here.
+
+A domain must not map its own grants: the page is lost, and the kernel may crash.
+"""
 
 from xengnttab._pages import PAGE_SIZE
+from xengnttab.copy import CopyStatus, Place, Segment
 from xengnttab.errors import (
+    CopyError,
     DeviceError,
     DeviceMissingError,
     DevicePermissionError,
@@ -18,6 +42,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PAGE_SIZE",
+    "CopyError",
+    "CopyStatus",
     "DeviceError",
     "DeviceMissingError",
     "DevicePermissionError",
@@ -27,6 +53,8 @@ __all__ = [
     "GrantTable",
     "MapError",
     "Mapping",
+    "Place",
+    "Segment",
     "ShareError",
     "SharedPages",
     "UnmapError",

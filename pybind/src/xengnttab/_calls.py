@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from xengnttab._native import ffi, lib
+from xengnttab.copy import CopyStatus, Place, Segment
 from xengnttab.errors import (
+    CopyError,
     DeviceError,
     DeviceMissingError,
     DevicePermissionError,
@@ -20,6 +22,10 @@ from xengnttab.errors import (
 
 # A pointer of cffi: a handle of the library.
 CData = Any
+
+# "no byte" and "no event" in a notification
+NONE = 0xFFFFFFFF
+PAGE_SIZE = 4096
 
 # errno of an open without a driver behind the node, or without the node
 MISSING = {errno.ENOENT, errno.ENXIO, errno.ENODEV}
@@ -110,6 +116,29 @@ def map_grants(handle: CData, domids: Sequence[int], refs: Sequence[int], writab
     return int(ffi.cast("uintptr_t", address))
 
 
+def map_grant_notify(
+    handle: CData, domid: int, ref: int, writable: bool, offset: int | None, port: int | None
+) -> int:
+    """The address of one page, with a notification armed for the end of its mapping."""
+    prot = lib.PROT_READ | (lib.PROT_WRITE if writable else 0)
+    address = lib.xengnttab_map_grant_ref_notify(
+        handle, domid, ref, prot, NONE if offset is None else offset, NONE if port is None else port
+    )
+    if address == ffi.NULL:
+        action = f"map grant {ref} of domain {domid} with a notification"
+        raise MapError(ffi.errno, action, _notify_hint(ffi.errno))
+    return int(ffi.cast("uintptr_t", address))
+
+
+def _notify_hint(number: int) -> str:
+    if number == errno.EINVAL:
+        return (
+            "not granted to this domain, a byte to clear in a page not mapped for writing, or an"
+            " event channel that is not this domain's"
+        )
+    return ""
+
+
 def unmap_grants(handle: CData, address: int, count: int) -> None:
     if lib.xengnttab_unmap(handle, ffi.cast("void *", address), count) != 0:
         raise UnmapError(ffi.errno, f"unmap {count} grants")
@@ -129,6 +158,73 @@ def share_pages(
             hint = f"the grant table is full, or all users share {limit('gntalloc')} pages"
         raise ShareError(number, f"share {count} pages with domain {domid}", hint)
     return int(ffi.cast("uintptr_t", address)), tuple(refs)
+
+
+def share_page_notify(
+    handle: CData, domid: int, writable: bool, offset: int | None, port: int | None
+) -> tuple[int, tuple[int, ...]]:
+    """As share_pages for one page, with a notification armed for the end of the sharing."""
+    ref = ffi.new("uint32_t *")
+    address = lib.xengntshr_share_page_notify(
+        handle, domid, ref, int(writable),
+        NONE if offset is None else offset, NONE if port is None else port,
+    )  # fmt: skip
+    if address == ffi.NULL:
+        action = f"share a page with domain {domid} with a notification"
+        raise ShareError(ffi.errno, action, _notify_hint(ffi.errno))
+    return int(ffi.cast("uintptr_t", address)), (ref[0],)
+
+
+def can_copy(handle: CData) -> bool:
+    return bool(lib.xengnttab_grant_copy(handle, 0, ffi.NULL) == 0)
+
+
+def copy(handle: CData, segments: Sequence[Segment]) -> list[CopyStatus]:
+    """The status of each segment, after all have been tried."""
+    array = ffi.new("xengnttab_grant_copy_segment_t[]", len(segments))
+    buffers = []  # pinned until the copy is done
+    try:
+        for item, (source, dest, length) in zip(array, segments, strict=True):
+            rooms = []
+            for side, end, flag in (
+                (item.source, source, lib.GNTCOPY_source_gref),
+                (item.dest, dest, lib.GNTCOPY_dest_gref),
+            ):
+                if isinstance(end, Place):
+                    side.foreign.domid, side.foreign.ref, side.foreign.offset = end
+                    item.flags |= flag
+                else:
+                    local = ffi.from_buffer("char[]", end, require_writable=end is dest)
+                    buffers.append(local)
+                    side.virt = local
+                    rooms.append(len(local))
+            item.len = _length(length, rooms)
+        if lib.xengnttab_grant_copy(handle, len(segments), array) != 0:
+            raise CopyError(ffi.errno, f"copy {len(segments)} segments", _copy_hint(ffi.errno))
+    finally:
+        for local in buffers:
+            ffi.release(local)
+    return [CopyStatus(item.status) for item in array]
+
+
+def _length(length: int | None, rooms: Sequence[int]) -> int:
+    if length is None:
+        if not rooms:
+            raise ValueError("a segment without a buffer needs a length")
+        length = min(rooms)
+    if not 0 <= length <= PAGE_SIZE:
+        raise ValueError(f"a segment of {length} bytes does not fit into a page")
+    if any(length > room for room in rooms):
+        raise ValueError(f"a segment of {length} bytes does not fit into its buffer")
+    return length
+
+
+def _copy_hint(number: int) -> str:
+    if number == errno.ENOTTY:
+        return "this kernel has no grant copy"
+    if number == errno.EINVAL:
+        return "a segment has no granted end, or reaches beyond its page"
+    return ""
 
 
 def unshare_pages(handle: CData, address: int, count: int) -> None:

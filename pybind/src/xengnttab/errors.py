@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xengnttab.copy import CopyStatus
 
 
 class GrantError(OSError):
@@ -51,6 +55,22 @@ class MapError(GrantError):
 
 class ShareError(GrantError):
     """Pages cannot be granted to another domain."""
+
+
+class CopyError(GrantError):
+    """A copy that the kernel refused as a whole, or one whose status is an error.
+
+    `status` says which, when it is known.  After a refusal nobody knows what was copied.
+    """
+
+    def __init__(
+        self, number: int, action: str, hint: str = "", status: CopyStatus | None = None
+    ) -> None:
+        super().__init__(number, action, hint)
+        self.status = status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.errno, self.action, self.hint, self.status)
 
 
 class UnmapError(GrantError):
