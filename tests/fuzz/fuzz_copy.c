@@ -3,8 +3,6 @@
  * GRANT_COPY with any segments against what REFERENCE 2.7 says of each:
  * which one ends the call and with what, which status the others get.
  */
-#define	_GNU_SOURCE
-
 #include <sys/uio.h>
 #include <unistd.h>
 

@@ -4,8 +4,6 @@
  * peer, the end of a process and failing resources add: nothing may break,
  * and nothing be left.
  */
-#define	_GNU_SOURCE
-
 #include <sys/uio.h>
 #include <errno.h>
 #include <unistd.h>

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#define	_GNU_SOURCE
-
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
