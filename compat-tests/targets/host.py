@@ -28,7 +28,6 @@ LACKS = {
     "ioctl32": "the preload library sees no 32-bit system call",
     "node": "the harness has no device file",
     "o_path": "the preload library opens no O_PATH descriptor",
-    "pin": "the harness does not see that a pipe holds a page",
     "small_memory": "the harness takes what this machine gives it",
 }
 ENDING_SECONDS = 20.0

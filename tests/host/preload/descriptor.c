@@ -167,7 +167,10 @@ name params								\
 									\
 	if (device_rw(fd, rw, &one, 1, &done))				\
 		return (done);						\
-	return (NEXT(name) args);					\
+	done = NEXT(name) args;						\
+	if (rw == READ)							\
+		pipe_was_read(fd);					\
+	return (done);							\
 }
 RW(read, READ, (int fd, void *buf, size_t n), (fd, buf, n), buf, n)
 RW(write, WRITE, (int fd, const void *buf, size_t n), (fd, buf, n), buf, n)
@@ -192,7 +195,10 @@ name(int fd, const struct iovec *iov, int n)				\
 									\
 	if (device_rw(fd, rw, iov, n, &done))				\
 		return (done);						\
-	return (NEXT(name)(fd, iov, n));				\
+	done = NEXT(name)(fd, iov, n);					\
+	if (rw == READ)							\
+		pipe_was_read(fd);					\
+	return (done);							\
 }
 RWV(readv, READ)
 RWV(writev, WRITE)

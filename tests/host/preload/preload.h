@@ -73,6 +73,11 @@ ssize_t	evtchn_readv(int fd, struct file *, const struct iovec *, int n);
 ssize_t	evtchn_writev(struct file *, const struct iovec *, int n);
 int	evtchn_ioctl(struct file *, unsigned cmd, uintptr_t arg);
 
+/* pipe.c: pages that pipes hold. */
+void	pipe_was_read(int fd);
+void	pipes_closed(void);
+void	pipes_fork_child(void);
+
 /* node.c: the node's name below /dev, or NULL for other people's paths. */
 const char *device_name(const char *path);
 

@@ -183,6 +183,7 @@ shut_down(void)
 			host_close(fp);
 		}
 	}
+	pipes_closed();
 	leaks = host_teardown(true);
 	__atomic_store_n(&state, DOWN, __ATOMIC_RELEASE);
 	return (leaks);
@@ -240,6 +241,7 @@ fork_child(void)
 	host_fork_child();
 	pthread_mutex_init(&table_lock, NULL);
 	evtchn_fork_child();
+	pipes_fork_child();
 	memset(table, 0, (size_t)table_end * sizeof(table[0]));
 	table_end = 0;
 	owner = getpid();
