@@ -180,6 +180,9 @@ unsigned host_run_tasks(void);
 /* Nothing runs but by that: for tests that count what happens when. */
 void	host_tasks_manual(bool on);
 
+/* Threads that let go of their last lock are sometimes held up right there. */
+void	host_shake(bool on);
+
 /*
  * The one place where something can be made to fail: asked at each kind of
  * resource, the hook answers.

@@ -253,6 +253,32 @@ kpi_no_map_lock(const char *what)
 		panic("%s with the address space locked", what);
 }
 
+/* Lets others in where a thread has just let go, now and then. */
+
+static volatile u_int shaking;
+
+void
+host_shake(bool on)
+{
+
+	atomic_store_int(&shaking, on);
+}
+
+static void
+shake(void)
+{
+	static volatile u_int seeds;
+	static __thread u_int random;
+
+	if (atomic_load_int(&shaking) == 0 || curthread->td_nheld != 0)
+		return;
+	if (random == 0)
+		random = atomic_fetchadd_int(&seeds, 2654435761u) | 1;
+	random = random * 1103515245u + 12345u;
+	if ((random >> 16) % 32 == 0)
+		os_nap(50000);
+}
+
 static void
 lock_acquired(struct lock_object *lo)
 {
@@ -366,6 +392,7 @@ mtx_unlock(struct mtx *m)
 	held_pop(&m->lock_object);
 	set_owner(&m->lock_object, NULL);
 	os_mutex_unlock((struct os_mutex *)m->mtx_host);
+	shake();
 }
 
 void
@@ -448,6 +475,7 @@ exclusive_unlock(struct lock_object *lo, uint64_t *host, u_int kind)
 	held_pop(lo);
 	set_owner(lo, NULL);
 	os_rwlock_unlock((struct os_rwlock *)host);
+	shake();
 }
 
 static void

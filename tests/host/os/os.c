@@ -223,6 +223,16 @@ os_yield(void)
 }
 
 void
+os_nap(uint64_t ns)
+{
+	struct timespec ts;
+
+	ts.tv_sec = (time_t)(ns / 1000000000u);
+	ts.tv_nsec = (long)(ns % 1000000000u);
+	nanosleep(&ts, NULL);
+}
+
+void
 os_sleep_forever(void)
 {
 

@@ -54,6 +54,7 @@ void	os_word_wake(uint32_t *word);
 
 uint64_t os_now(void);
 void	os_yield(void);
+void	os_nap(uint64_t ns);
 void	os_sleep_forever(void) __attribute__((noreturn));
 int	os_getpid(void);
 /* Start time of a process in ticks, 0 when there is none: tells pids apart. */

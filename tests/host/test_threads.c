@@ -1,0 +1,725 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Many threads on the same open files and on their own, with everything the
+ * two devices can do; made for ThreadSanitizer (meson: -Db_sanitize=thread),
+ * which sees the driver's locks as what they are.
+ *
+ *	test_threads [ROUNDS]
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include <xen/xen.h>
+#include <xen/event_channel.h>
+#include <xen/grant_table.h>
+#include <xen/gntalloc.h>
+#include <xen/gntdev.h>
+
+#include "host.h"
+#include "xen/model.h"
+
+#define	PAGE	4096ul
+#define	READ	HOST_PROT_READ
+#define	RW	(HOST_PROT_READ | HOST_PROT_WRITE)
+#define	DOMU	512u
+#define	REF	8u	/* references REF to REF + 15 */
+#define	BOTH	(UNMAP_NOTIFY_CLEAR_BYTE | UNMAP_NOTIFY_SEND_EVENT)
+#define	THREADS	8
+#define	SHARED	4	/* open files that all use; the odd ones gntalloc */
+#define	AREAS	6	/* mappings of a thread */
+
+static unsigned rounds = 600;
+
+/* Files that come and go under their users, as descriptors do. */
+static struct {
+	pthread_mutex_t	lock;
+	struct file	*files[SHARED];
+} shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+struct worker {
+	pthread_t	thread;
+	uint64_t	random;
+	uint32_t	port;
+	struct {
+		char	*p;
+		size_t	pages;
+		bool	writable;
+	} areas[AREAS];
+	struct host_pin	*pin;
+	uint64_t	index;	/* of the last map or allocation */
+	size_t		count;
+	bool		maps;	/* in test_one_index() */
+	const char	*wrong;
+	int		error;
+	unsigned	done[16];	/* operations that were successful */
+};
+
+static unsigned
+pick(struct worker *w, unsigned n)
+{
+
+	w->random = w->random * 6364136223846793005u + 1442695040888963407u;
+	return ((unsigned)(w->random >> 33) % n);
+}
+
+static const char *
+node(unsigned slot)
+{
+
+	return (slot % 2 == 0 ? "xen/gntdev" : "xen/gntalloc");
+}
+
+/* A shared file, held, as fget(9) would. */
+static struct file *
+take(unsigned slot)
+{
+	struct file *fp;
+
+	pthread_mutex_lock(&shared.lock);
+	fp = shared.files[slot];
+	host_hold(fp);
+	pthread_mutex_unlock(&shared.lock);
+	return (fp);
+}
+
+static int
+replace(unsigned slot)
+{
+	struct file *fp, *old;
+	int error;
+
+	error = host_open(node(slot), HOST_FREAD | HOST_FWRITE, &fp);
+	if (error != 0)
+		return (error);
+	pthread_mutex_lock(&shared.lock);
+	old = shared.files[slot];
+	shared.files[slot] = fp;
+	pthread_mutex_unlock(&shared.lock);
+	host_close(old);
+	return (0);
+}
+
+static int
+call(struct file *fp, unsigned nr, void *arg)
+{
+
+	return (host_ioctl(fp, HOST_IO('G', nr), (uintptr_t)arg));
+}
+
+/*
+ * Operations.  Others change what they work on, so most may fail, but only
+ * with what a lost race looks like.
+ */
+
+/* Indices are small numbers of pages: everybody hits everybody's. */
+static uint64_t
+some_index(struct worker *w)
+{
+
+	return (pick(w, 24) * PAGE);
+}
+
+static int
+do_map(struct worker *w, struct file *fp)
+{
+	struct {
+		struct ioctl_gntdev_map_grant_ref op;
+		struct ioctl_gntdev_grant_ref more[3];
+	} arg;
+	unsigned i;
+	int error;
+
+	memset(&arg, 0, sizeof(arg));
+	arg.op.count = 1 + pick(w, 4);
+	for (i = 0; i < arg.op.count; i++) {
+		(&arg.op.refs[0])[i].domid = DOMU;
+		(&arg.op.refs[0])[i].ref = REF + pick(w, 16);
+	}
+	error = call(fp, 0, &arg);
+	w->index = arg.op.index;
+	w->count = arg.op.count;
+	return (error);
+}
+
+static int
+do_unmap(struct worker *w, struct file *fp)
+{
+	struct ioctl_gntdev_unmap_grant_ref op = { .index = some_index(w) };
+
+	return (call(fp, 1, &op));
+}
+
+static int
+do_alloc(struct worker *w, struct file *fp)
+{
+	struct {
+		struct ioctl_gntalloc_alloc_gref op;
+		uint32_t more[3];
+	} arg;
+	int error;
+
+	memset(&arg, 0, sizeof(arg));
+	arg.op.domid = DOMU;
+	arg.op.flags = GNTALLOC_FLAG_WRITABLE;
+	arg.op.count = (uint32_t)(1 + pick(w, 4));
+	error = call(fp, 5, &arg);
+	w->index = arg.op.index;
+	w->count = arg.op.count;
+	return (error);
+}
+
+static int
+do_dealloc(struct worker *w, struct file *fp)
+{
+	struct ioctl_gntalloc_dealloc_gref op = {
+		.index = some_index(w), .count = 1 + pick(w, 2),
+	};
+
+	return (call(fp, 6, &op));
+}
+
+static int
+do_notify(struct worker *w, struct file *fp)
+{
+	struct ioctl_gntdev_unmap_notify op = {
+		.index = some_index(w) + pick(w, PAGE),
+		.action = pick(w, BOTH + 1), .event_channel_port = w->port,
+	};
+
+	return (call(fp, 7, &op));
+}
+
+static int
+do_munmap(struct worker *w, unsigned i)
+{
+	size_t pages;
+	char *p;
+	int error;
+
+	p = w->areas[i].p;
+	pages = w->areas[i].pages;
+	if (p == NULL)
+		return (ENOENT);
+	if (pages > 1 && pick(w, 3) == 0) {
+		/* The first page only. */
+		w->areas[i].p += PAGE;
+		w->areas[i].pages--;
+		pages = 1;
+	} else
+		w->areas[i].p = NULL;
+	error = host_munmap(p, pages * PAGE);
+	if (error != 0)
+		w->wrong = "munmap";
+	return (error);
+}
+
+static int
+do_mmap(struct worker *w, struct file *fp)
+{
+	uint64_t index;
+	size_t pages;
+	unsigned i;
+	bool writable;
+	void *p;
+	int error;
+
+	i = pick(w, AREAS);
+	while (w->areas[i].p != NULL)
+		do_munmap(w, i);
+	/* What it just made, if nobody was quicker; else anything. */
+	index = w->index;
+	pages = w->count;
+	if (pages == 0 || pick(w, 4) == 0) {
+		index = some_index(w);
+		pages = 1 + pick(w, 4);
+	}
+	writable = pick(w, 4) != 0;
+	error = host_mmap(fp, NULL, pages * PAGE, writable ? RW : READ,
+	    HOST_MAP_SHARED, (int64_t)index, &p);
+	if (error == 0) {
+		w->areas[i].p = p;
+		w->areas[i].pages = pages;
+		w->areas[i].writable = writable;
+	}
+	return (error);
+}
+
+static int
+do_touch(struct worker *w)
+{
+	volatile char *p;
+	unsigned i;
+
+	i = pick(w, AREAS);
+	if (w->areas[i].p == NULL)
+		return (ENOENT);
+	p = w->areas[i].p + pick(w, (unsigned)w->areas[i].pages) * PAGE;
+	if (w->areas[i].writable)
+		p[pick(w, PAGE)] = (char)i;
+	else
+		(void)p[pick(w, PAGE)];
+	return (0);
+}
+
+static int
+do_get_offset(struct worker *w, struct file *fp)
+{
+	struct ioctl_gntdev_get_offset_for_vaddr op;
+	unsigned i;
+
+	i = pick(w, AREAS);
+	if (w->areas[i].p == NULL)
+		return (ENOENT);
+	memset(&op, 0, sizeof(op));
+	op.vaddr = (uintptr_t)w->areas[i].p;
+	return (call(fp, 2, &op));
+}
+
+static int
+do_copy(struct worker *w, struct file *fp)
+{
+	struct gntdev_grant_copy_segment s[20];
+	struct ioctl_gntdev_grant_copy op;
+	char buf[20 * 16];
+	unsigned i;
+
+	memset(s, 0, sizeof(s));
+	op.count = 1 + pick(w, 20);
+	op.segments = s;
+	for (i = 0; i < op.count; i++) {
+		s[i].source.foreign.domid = DOMU;
+		s[i].source.foreign.ref = REF + pick(w, 16);
+		s[i].source.foreign.offset = (uint16_t)pick(w, 4000);
+		s[i].dest.virt = buf + 16 * i;
+		s[i].len = 16;
+		s[i].flags = GNTCOPY_source_gref;
+	}
+	return (call(fp, 8, &op));
+}
+
+/* I/O that outlives the mapping. */
+static int
+do_pin(struct worker *w)
+{
+	unsigned i;
+	int error;
+
+	if (w->pin != NULL) {
+		host_unpin(w->pin);
+		w->pin = NULL;
+		return (0);
+	}
+	i = pick(w, AREAS);
+	if (w->areas[i].p == NULL)
+		return (ENOENT);
+	error = host_pin(w->areas[i].p, w->areas[i].writable, &w->pin);
+	if (error != 0)
+		w->wrong = "pin";
+	return (error);
+}
+
+/* A file of its own, whose mapping it survives. */
+static int
+do_own_file(struct worker *w)
+{
+	struct file *fp;
+	unsigned slot;
+	int error;
+
+	slot = pick(w, 2);
+	error = host_open(node(slot), HOST_FREAD | HOST_FWRITE, &fp);
+	if (error != 0) {
+		w->wrong = "open";
+		return (error);
+	}
+	error = slot == 0 ? do_map(w, fp) : do_alloc(w, fp);
+	if (error == 0) {
+		do_notify(w, fp);
+		do_mmap(w, fp);
+	}
+	host_close(fp);
+	return (error);
+}
+
+static int
+one(struct worker *w, unsigned what)
+{
+	struct file *fp;
+	unsigned slot;
+	int error;
+
+	slot = pick(w, SHARED);
+	switch (what) {
+	case 0:
+		return (pick(w, 8) == 0 ? replace(slot) : 0);
+	case 1:
+		return (do_own_file(w));
+	case 2:
+		return (do_touch(w));
+	case 3:
+		return (do_munmap(w, pick(w, AREAS)));
+	case 4:
+		return (do_pin(w));
+	}
+	fp = take(slot);
+	switch (what) {
+	case 5:
+	case 6:
+		error = slot % 2 == 0 ? do_map(w, fp) : do_alloc(w, fp);
+		if (error == 0 && what == 6)
+			error = do_mmap(w, fp);
+		break;
+	case 7:
+		error = slot % 2 == 0 ? do_unmap(w, fp) : do_dealloc(w, fp);
+		break;
+	case 8:
+		error = do_notify(w, fp);
+		break;
+	case 9:
+		error = do_get_offset(w, fp);
+		break;
+	case 10:
+		error = do_copy(w, fp);
+		break;
+	default:
+		error = do_mmap(w, fp);
+		break;
+	}
+	host_close(fp);
+	return (error);
+}
+
+static void *
+work(void *arg)
+{
+	struct worker *w;
+	unsigned i, what;
+	int error;
+
+	w = arg;
+	for (i = 0; i < rounds && w->wrong == NULL; i++) {
+		what = pick(w, 14);
+		error = one(w, what);
+		switch (error) {
+		case 0:
+			w->done[what]++;
+			break;
+		case EINVAL:
+		case ENOENT:
+		case ENOSPC:
+		case 25:		/* FreeBSD's ENOTTY: the other node */
+			break;
+		default:
+			w->wrong = "errno";
+			w->error = error;
+			break;
+		}
+	}
+	if (w->pin != NULL)
+		host_unpin(w->pin);
+	for (i = 0; i < AREAS; i++)
+		while (w->areas[i].p != NULL)
+			do_munmap(w, i);
+	return (NULL);
+}
+
+static bool working;
+
+/* Asks for the impossible: the module is in use (row O13). */
+static void *
+unloader(void *arg)
+{
+	int *wrong;
+
+	wrong = arg;
+	while (__atomic_load_n(&working, __ATOMIC_RELAXED)) {
+		*wrong = host_unload();
+		if (*wrong != EBUSY)
+			return (NULL);
+		host_run_tasks();
+		sched_yield();
+	}
+	*wrong = EBUSY;
+	return (NULL);
+}
+
+static void
+ask_peer(const char *request, const char *expected)
+{
+	char reply[256];
+
+	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+	if (strncmp(reply, expected, strlen(expected)) != 0)
+		fail_msg("%s: %s", request, reply);
+}
+
+static uint64_t
+sysctl(const char *name)
+{
+	uint64_t value;
+
+	assert_int_equal(host_sysctl64(name, &value), 0);
+	return (value);
+}
+
+static void
+nothing_left(void)
+{
+	struct xen_counters own;
+	struct host_counts c;
+	char request[64];
+	unsigned i;
+
+	/* What waited for pages to be let go. */
+	for (i = 0; i < 1000 && sysctl("hw.xen.gntdev.deferred") != 0; i++)
+		host_run_tasks();
+	assert_int_equal(sysctl("hw.xen.gntdev.maps"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.grants"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.deferred"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.slots.leaked"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.slots.free"),
+	    sysctl("hw.xen.gntdev.slots.total"));
+	assert_int_equal(sysctl("hw.xen.gntalloc.pages"), 0);
+	assert_int_equal(sysctl("hw.xen.gntalloc.deferred"), 0);
+	host_counts(&c);
+	assert_int_equal(c.entries, 0);
+	assert_int_equal(c.objects, 0);
+	assert_int_equal(c.grants, 0);
+	assert_int_equal(c.pages, 0);
+	assert_int_equal(c.fakes, 0);
+	assert_int_equal(c.files, 0);
+	xen_domain_counters(host_domain(), &own);
+	assert_int_equal(own.maps_live, 0);
+	for (i = 0; i < 16; i++) {
+		snprintf(request, sizeof(request), "entry %u", REF + i);
+		ask_peer(request, "ok flags=0x1 ");
+	}
+}
+
+static void
+test_threads(void **state)
+{
+	struct worker *w;
+	pthread_t thread;
+	uint32_t ports[2];
+	unsigned done[16], i, j;
+	int unload;
+
+	(void)state;
+	for (i = 0; i < SHARED; i++)
+		assert_int_equal(host_open(node(i), HOST_FREAD | HOST_FWRITE,
+		    &shared.files[i]), 0);
+	assert_int_equal(host_loopback(&ports[0], &ports[1]), 0);
+	w = calloc(THREADS, sizeof(*w));
+	assert_non_null(w);
+	__atomic_store_n(&working, true, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_create(&thread, NULL, unloader, &unload), 0);
+	for (i = 0; i < THREADS; i++) {
+		w[i].random = i * 7919 + 1;
+		w[i].port = ports[0];
+		assert_int_equal(pthread_create(&w[i].thread, NULL, work,
+		    &w[i]), 0);
+	}
+	memset(done, 0, sizeof(done));
+	for (i = 0; i < THREADS; i++) {
+		pthread_join(w[i].thread, NULL);
+		if (w[i].wrong != NULL)
+			fail_msg("thread %u: %s (%d)", i, w[i].wrong,
+			    w[i].error);
+		for (j = 0; j < 16; j++)
+			done[j] += w[i].done[j];
+	}
+	free(w);
+	/* Every operation got through at times, or this tests nothing. */
+	for (i = 0; i < 12; i++)
+		if (done[i] < rounds / 60)
+			fail_msg("operation %u: %u times", i, done[i]);
+	__atomic_store_n(&working, false, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	assert_int_equal(unload, EBUSY);
+	for (i = 0; i < SHARED; i++)
+		host_close(shared.files[i]);
+	nothing_left();
+	for (i = 0; i < 2; i++)
+		host_port_close(ports[i]);
+	assert_int_equal(host_unload(), 0);
+}
+
+/*
+ * One index: some threads map it, and map it into memory, while others take
+ * it away.
+ */
+static void *
+fight(void *arg)
+{
+	struct ioctl_gntdev_map_grant_ref map;
+	struct ioctl_gntdev_unmap_notify notify;
+	struct ioctl_gntdev_unmap_grant_ref unmap;
+	struct worker *w;
+	struct file *fp;
+	unsigned i;
+	void *p;
+
+	w = arg;
+	fp = shared.files[0];
+	for (i = 0; i < rounds; i++) {
+		memset(&map, 0, sizeof(map));
+		map.count = 1;
+		map.refs[0].domid = DOMU;
+		map.refs[0].ref = REF;
+		memset(&unmap, 0, sizeof(unmap));
+		memset(&notify, 0, sizeof(notify));
+		notify.action = BOTH;
+		notify.event_channel_port = w->port;
+		if (!w->maps)
+			w->error = call(fp, 1, &unmap);
+		else if (call(fp, 0, &map) != 0)
+			w->wrong = "map";
+		else {
+			call(fp, 7, &notify);
+			w->error = host_mmap(fp, NULL, PAGE, RW,
+			    HOST_MAP_SHARED, 0, &p);
+			if (w->error == 0 && host_munmap(p, PAGE) != 0)
+				w->wrong = "munmap";
+			unmap.index = map.index;
+			call(fp, 1, &unmap);
+		}
+	}
+	return (NULL);
+}
+
+static void
+test_one_index(void **state)
+{
+	struct worker w[4];
+	uint32_t ports[2];
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE,
+	    &shared.files[0]), 0);
+	assert_int_equal(host_loopback(&ports[0], &ports[1]), 0);
+	memset(w, 0, sizeof(w));
+	for (i = 0; i < 4; i++) {
+		w[i].maps = i % 2 != 0;
+		w[i].port = ports[0];
+		assert_int_equal(pthread_create(&w[i].thread, NULL, fight,
+		    &w[i]), 0);
+	}
+	for (i = 0; i < 4; i++) {
+		pthread_join(w[i].thread, NULL);
+		if (w[i].wrong != NULL)
+			fail_msg("thread %u: %s", i, w[i].wrong);
+	}
+	host_close(shared.files[0]);
+	nothing_left();
+	for (i = 0; i < 2; i++)
+		host_port_close(ports[i]);
+	assert_int_equal(host_unload(), 0);
+}
+
+/* Opens race with the unload: they fail or the unload does, nothing else. */
+
+static void *
+opener(void *arg)
+{
+	struct file *fp;
+	unsigned i;
+	int *wrong;
+
+	wrong = arg;
+	for (i = 0; i < rounds / 6 && *wrong == 0; i++) {
+		*wrong = host_open(node(i), HOST_FREAD | HOST_FWRITE, &fp);
+		if (*wrong == 0)
+			host_close(fp);
+		else if (*wrong == ENXIO || *wrong == ENOENT)
+			*wrong = 0;
+		/* A pause, or the unload is never let in. */
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+	}
+	return (NULL);
+}
+
+static void
+test_open_and_unload(void **state)
+{
+	pthread_t threads[3];
+	unsigned i, unloads;
+	int error, wrong[3];
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		wrong[i] = 0;
+		assert_int_equal(pthread_create(&threads[i], NULL, opener,
+		    &wrong[i]), 0);
+	}
+	unloads = 0;
+	for (i = 0; i < rounds || (unloads == 0 && i < 100000); i++) {
+		error = host_unload();
+		if (error == 0)
+			unloads++;
+		else if (error != EBUSY && error != ENOENT)
+			fail_msg("unload: %d", error);
+		sched_yield();
+	}
+	for (i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(wrong[i], 0);
+	}
+	print_message("%u unloads among opens\n", unloads);
+	error = host_unload();
+	assert_true(error == 0 || error == ENOENT);
+}
+
+static int
+start(void **state)
+{
+	char request[64];
+	unsigned i;
+
+	(void)state;
+	host_shake(true);
+	ask_peer("new pages=16 frames=1", "ok");
+	for (i = 0; i < 16; i++) {
+		snprintf(request, sizeof(request), "grant %u %u 0x1", REF + i,
+		    i);
+		ask_peer(request, "ok");
+	}
+	return (0);
+}
+
+static int
+end(void **state)
+{
+
+	(void)state;
+	host_shake(false);
+	ask_peer("destroy", "ok");
+	return (0);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_one_index),
+		cmocka_unit_test(test_open_and_unload),
+	};
+
+	if (argc > 1)
+		rounds = (unsigned)strtoul(argv[1], NULL, 0);
+	return (cmocka_run_group_tests(tests, start, end));
+}
