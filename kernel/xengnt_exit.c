@@ -85,28 +85,7 @@ exit_count(struct vm_map *vm)
 	}
 }
 
-/* Fires what lives by such mappings alone: it is off its file's list. */
-static void
-exit_fire_unlisted(struct vm_map *vm)
-{
-	struct gntalloc_vma *vma;
-	struct gntdev_map *map;
-	vm_map_entry_t entry;
-	u_int i;
-
-	VM_MAP_ENTRY_FOREACH(entry, vm) {
-		if (!entry_area(entry, &map, &vma))
-			continue;
-		if (map != NULL && area_dies(entry, &map->area) &&
-		    refcount_load(&map->refs) == 1)
-			gntdev_map_fire(map);
-		for (i = 0; vma != NULL && i < vma->count; i++)
-			if (refcount_load(&vma->grefs[i]->users) ==
-			    vma->grefs[i]->dying)
-				gntalloc_gref_fire(vma->grefs[i]);
-	}
-}
-
+/* The file goes with the process, and with it all that it lists. */
 static void
 exit_fire_listed(struct xengnt_file *file)
 {
@@ -118,6 +97,37 @@ exit_fire_listed(struct xengnt_file *file)
 	for (range = xengnt_index_first(&file->grefs); range != NULL;
 	    range = xengnt_index_next(range))
 		gntalloc_gref_fire(gntalloc_range_gref(range));
+}
+
+/*
+ * Fires what lives by such mappings alone: it is off its file's list, or the
+ * file's descriptors are closed already.
+ */
+static void
+exit_fire_mapped(struct vm_map *vm)
+{
+	struct gntalloc_vma *vma;
+	struct gntdev_map *map;
+	struct xengnt_area *area;
+	vm_map_entry_t entry;
+	u_int i;
+
+	VM_MAP_ENTRY_FOREACH(entry, vm) {
+		if (!entry_area(entry, &map, &vma))
+			continue;
+		if (map != NULL && area_dies(entry, &map->area) &&
+		    refcount_load(&map->refs) == 1)
+			gntdev_map_fire(map);
+		area = map != NULL ? &map->area : &vma->area;
+		if (refcount_load(&area->file->refs) == area->file->dying) {
+			exit_fire_listed(area->file);
+			area->file->dying = 0;	/* once is enough */
+		}
+		for (i = 0; vma != NULL && i < vma->count; i++)
+			if (refcount_load(&vma->grefs[i]->users) ==
+			    vma->grefs[i]->dying)
+				gntalloc_gref_fire(vma->grefs[i]);
+	}
 }
 
 /*
@@ -139,7 +149,7 @@ exit_fire(struct proc *p, struct xengnt_file *closing)
 	vm_map_lock_read(&vmspace->vm_map);
 	exit_count(&vmspace->vm_map);
 	if (closing == NULL)
-		exit_fire_unlisted(&vmspace->vm_map);
+		exit_fire_mapped(&vmspace->vm_map);
 	vm_map_unlock_read(&vmspace->vm_map);
 	/* The last descriptor of it, and no mapping elsewhere. */
 	if (closing != NULL &&

@@ -33,7 +33,7 @@ teardown_channel(void **state)
 static void
 test_order(void **state)
 {
-	uint64_t index;
+	uint64_t before, index;
 	char *p;
 
 	(void)state;
@@ -45,12 +45,13 @@ test_order(void **state)
 	unmap_pages(p, 2);
 	peer("ok data=78", "read 1 7 1");
 	assert_false(host_event_pending(far));
+	before = count_of("hw.xen.gntdev.events");
 	assert_int_equal(unmap(gntdev, index, 2), 0);
 	peer("ok data=787800787878", "read 1 5 6");
 	peer("ok data=78", "read 0 7 1");
 	assert_int_equal(peer_flags(REF + 1), 1);
 	assert_true(host_event_take(far));
-	assert_int_equal(count_of("hw.xen.gntdev.events"), 1);
+	assert_int_equal(count_of("hw.xen.gntdev.events"), before + 1);
 }
 
 /* A map that was never mapped has no byte to clear but an event to send. */
@@ -185,6 +186,33 @@ test_exit_client(void **state)
 	assert_int_equal(peer_flags(REF), 1);
 	assert_false(host_event_pending(far));
 	host_close(gntalloc);
+}
+
+/* The descriptors were closed long before (row O9): listed, but doomed. */
+static void
+test_exit_after_close(void **state)
+{
+	uint64_t before, index, gref;
+	char *p, *q;
+
+	(void)state;
+	before = count_of("hw.xen.gntdev.events");
+	index = map(gntdev, REF, 2);
+	p = mmap_at(gntdev, index, 2, RW);
+	p[0] = 'x';
+	assert_int_equal(notify(gntdev, index, BYTE | EVENT, near), 0);
+	host_close(gntdev);
+	gref = alloc(gntalloc, 2, NULL);
+	q = mmap_at(gntalloc, gref + PAGE, 1, RW);
+	assert_int_equal(notify(gntalloc, gref, EVENT, near), 0);
+	host_close(gntalloc);
+	(void)q;
+	host_exit_begin();
+	assert_true(host_event_take(far));
+	peer("ok data=00", "read 0 0 1");
+	assert_int_equal(count_of("hw.xen.gntdev.events"), before + 2);
+	host_exit_end();
+	assert_false(host_event_pending(far));
 }
 
 /* Both, split into pieces, with pages that nothing was said about. */
@@ -368,6 +396,7 @@ main(void)
 		CTEST(test_gref_users),
 		CTEST(test_exit_server),
 		CTEST(test_exit_client),
+		CTEST(test_exit_after_close),
 		CTEST(test_exit_pieces),
 		CTEST(test_exit_shared),
 		CTEST(test_exit_shared_descriptor),
