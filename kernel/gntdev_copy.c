@@ -27,11 +27,11 @@
 
 struct copy_batch {
 	struct gnttab_copy ops[COPY_BATCH];
-	int16_t		*ustatus[COPY_BATCH];	/* the user's segment's */
+	char		*ustatus[COPY_BATCH];	/* the user's segment's */
 	vm_page_t	pages[COPY_BATCH * 2];	/* held until issued */
 	u_int		nops;
 	u_int		npages;
-	int16_t		*failed;	/* segment whose code is stored */
+	char		*failed;	/* segment whose code is stored */
 };
 
 static void
@@ -93,7 +93,7 @@ copy_hold(struct copy_batch *b, vm_offset_t va, vm_prot_t prot,
 /* One operation: bytes [done, done + n) of the segment, n <= what fits. */
 static int
 copy_add(struct copy_batch *b, const struct gntdev_grant_copy_segment *seg,
-    int16_t *ustatus, u_int done, u_int *added)
+    char *ustatus, u_int done, u_int *added)
 {
 	struct gnttab_copy *op;
 	vm_offset_t va;
@@ -142,14 +142,16 @@ copy_add(struct copy_batch *b, const struct gntdev_grant_copy_segment *seg,
 	return (0);
 }
 
-/* Rows C4 to C13, in their order. */
+/* Rows C4 to C13, in their order.  The user's address may be odd. */
 static int
-copy_segment(struct copy_batch *b, struct gntdev_grant_copy_segment *useg)
+copy_segment(struct copy_batch *b, char *useg)
 {
 	struct gntdev_grant_copy_segment seg;
+	char *ustatus;
 	u_int done, n;
 	int error;
 
+	ustatus = useg + offsetof(struct gntdev_grant_copy_segment, status);
 	error = copyin(useg, &seg, sizeof(seg));
 	if (error != 0)
 		return (error);
@@ -161,7 +163,7 @@ copy_segment(struct copy_batch *b, struct gntdev_grant_copy_segment *useg)
 	if ((seg.flags & GNTCOPY_dest_gref) != 0 &&
 	    seg.dest.foreign.offset + seg.len > PAGE_SIZE)
 		return (EINVAL);
-	if (suword16(&useg->status, GNTST_okay) != 0)
+	if (suword16(ustatus, GNTST_okay) != 0)
 		return (EFAULT);
 	for (done = 0; done < seg.len; done += n) {
 		if (b->nops == COPY_BATCH) {
@@ -169,7 +171,7 @@ copy_segment(struct copy_batch *b, struct gntdev_grant_copy_segment *useg)
 			if (error != 0)
 				return (error);
 		}
-		error = copy_add(b, &seg, &useg->status, done, &n);
+		error = copy_add(b, &seg, ustatus, done, &n);
 		if (error != 0)
 			return (error);
 	}
@@ -195,7 +197,8 @@ gntdev_ioctl_copy(char *uarg)
 		if (P_KILLED(curproc))
 			error = EINTR;
 		else
-			error = copy_segment(&b, &op.segments[i]);
+			error = copy_segment(&b, (char *)op.segments +
+			    i * sizeof(op.segments[0]));
 	}
 	if (error == 0)
 		error = copy_issue(&b);
