@@ -457,7 +457,12 @@ peer_line(struct supervisor *s, char *line, size_t len)
 {
 	if (s->pseq[0] == '\0' || !clean_line(line, len))
 		return;		/* nobody asked */
-	if (len > LINE_BYTES - SEQ_BYTES - 2) {
+	if (strcmp(line, "ok") != 0 && strncmp(line, "ok ", 3) != 0 &&
+	    (strncmp(line, "err E", 5) != 0 || strcspn(line + 4,
+	    " ") != strspn(line + 4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")))
+		say(s, "%s err EPROTO the peer's answer makes no sense",
+		    s->pseq);
+	else if (len > LINE_BYTES - SEQ_BYTES - 2) {
 		say(s, "%s err EMSGSIZE the peer's answer is too long",
 		    s->pseq);
 	} else {
