@@ -61,6 +61,7 @@ static struct {
 	struct message	*queue[NFDS];	/* to be read from this end */
 	bool		open[NFDS];
 	int		nfds;
+	int		last_type;	/* of the last pair */
 
 	bool		inside;		/* the worker runs, not its parent */
 	int		worker_fd;	/* -1: no worker */
@@ -182,8 +183,8 @@ stub_socketpair(int domain, int type, int protocol, int sv[2])
 {
 
 	(void)domain;
-	(void)type;
 	(void)protocol;
+	w.last_type = type & SOCK_SEQPACKET;
 	if (w.nfds + 2 > NFDS || chance(32) == 0) {
 		errno = EMFILE;
 		return (-1);
@@ -367,7 +368,7 @@ stub_fork(void)
 	if (w.inside)
 		return (CHILD_PID + (pid_t)chance(100));
 	/* The supervisor starts its worker or the peer program. */
-	if (w.worker_fd < 0) {
+	if (w.last_type == SOCK_SEQPACKET) {
 		w.worker_fd = FIRST_FD + w.nfds - 1;
 		memset(&w.worker, 0, sizeof(w.worker));
 		w.worker.in = w.worker.out = w.worker_fd;

@@ -264,10 +264,11 @@ pick_segments(struct input *in, size_t count)
 
 /* Stores to memory that is read-only or not there at all. */
 static void
-fill_ro(char *page, char *addr, size_t len, int prot)
+fill_ro(char *page, const char *addr, size_t len, int prot)
 {
 
-	if (addr < page + PAGE && addr + len > page)
+	if ((uintptr_t)addr < (uintptr_t)page + PAGE &&
+	    (uintptr_t)addr + len > (uintptr_t)page)
 		MUST(mprotect(page, PAGE, prot) == 0);
 }
 
