@@ -15,12 +15,14 @@ from pathlib import Path
 
 from devtools import environment, freebsd, lint
 from devtools.console import Console, DevError, shown
-from devtools.paths import ASAN, NATIVE, RESULTS, ROOT, cache_dir, freebsd_build
+from devtools.paths import ASAN, NATIVE, RESULTS, ROOT, TSAN, cache_dir, freebsd_build
 
 CROSS_TESTS = [
     "tests/lib/test_symbols.py", "tests/lib/test_freebsd_elf.py",
     "tests/lib/test_freebsd_clients.py",
 ]  # fmt: skip
+# What has threads, and the shim that gives the driver its locks.
+TSAN_TESTS = ("model", "kpi", "driver", "faults", "threads")
 PARITY = ROOT / "compat-tests/parity.py"
 # A busy machine makes a run slow, never red.
 PATIENCE = 4
@@ -80,11 +82,13 @@ def junit(path: Path) -> Tally:
     return tally
 
 
-def build(console: Console, what: str, where: Path) -> Tally:
+def build(console: Console, what: str, where: Path, targets: Sequence[str] = ()) -> Tally:
     """Counts as one test; without it the tests behind it cannot be believed."""
     tally = Tally()
     status, log = console.run(
-        f"build {what}", [environment.tool("ninja"), "-C", where], env=environment.environment()
+        f"build {what}",
+        [environment.tool("ninja"), "-C", where, *targets],
+        env=environment.environment(),
     )
     tally.add(status == 0, f"build {what}: see {shown(log)}")
     if status != 0:
@@ -92,8 +96,12 @@ def build(console: Console, what: str, where: Path) -> Tally:
     return tally
 
 
-def meson(console: Console, where: Path, extra_env: dict[str, str]) -> Tally:
-    tally = build(console, where.name, where)
+def meson(
+    console: Console, where: Path, extra_env: dict[str, str], tests: dict[str, str] | None = None
+) -> Tally:
+    """Builds and runs everything; or only the tests named, each with the file that it is."""
+    tests = tests or {}
+    tally = build(console, where.name, where, list(tests.values()))
     if tally.failed:
         return tally
     report = where / "meson-logs/testlog.junit.xml"
@@ -109,6 +117,7 @@ def meson(console: Console, where: Path, extra_env: dict[str, str]) -> Tally:
             "--print-errorlogs",
             "--timeout-multiplier",
             str(PATIENCE),
+            *tests,
         ],
         env={**environment.environment(), **extra_env},
     )
@@ -131,6 +140,11 @@ def sanitizers(console: Console, options: Options) -> Tally:
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
     }
     return meson(console, ASAN, stop)
+
+
+def threads(console: Console, options: Options) -> Tally:
+    tests = {name: f"tests/host/test_{name}" for name in TSAN_TESTS}
+    return meson(console, TSAN, {"TSAN_OPTIONS": "halt_on_error=1"}, tests)
 
 
 def pytest(console: Console, what: str, argv: Sequence[str | Path]) -> Tally:
@@ -237,6 +251,7 @@ def parity_command(args: Sequence[str]) -> list[str]:
 STEPS = (
     Step("native", "C unit tests and host harness, built by this machine's compiler", native),
     Step("sanitizers", "the same under AddressSanitizer and UBSan", sanitizers),
+    Step("threads", "the harness's own tests under ThreadSanitizer", threads),
     Step("typecheck", "the driver as FreeBSD 14 and 15 objects", typecheck),
     Step("cross", "libxengnttab for FreeBSD 14 and 15, symbol versions", cross),
     Step("lint", "formats, types, manual pages, licence lines", lints),

@@ -55,8 +55,8 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument("--quick", action="store_true",
                       help="no virtual machines: parity only on the host harness")  # fmt: skip
     test.add_argument("--step", action="append", default=[], metavar="NAME",
-                      help="only this step (repeat for more): native, sanitizers, typecheck,"
-                      " cross, lint, unit, parity")  # fmt: skip
+                      help="only this step (repeat for more): native, sanitizers, threads,"
+                      " typecheck, cross, lint, unit, parity")  # fmt: skip
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="ARGS",
                       help="arguments for pytest")  # fmt: skip
     commands.add_parser("lint", help="run the linters", description="Runs the linters alone.")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from devtools import freebsd, packages, stamp
 from devtools.console import Console, DevError
-from devtools.paths import ASAN, BUILD, NATIVE, ROOT, VENV, freebsd_build
+from devtools.paths import ASAN, BUILD, NATIVE, ROOT, TSAN, VENV, freebsd_build
 
 XEN_HEADERS = Path("/usr/include")
 REQUIREMENTS = ROOT / "requirements.txt"
@@ -93,6 +93,8 @@ def set_up(console: Console, *, cross: bool) -> None:
         configure(console, NATIVE, [headers, "-Dwerror=true"])
         if cross:
             configure(console, ASAN, [headers, "-Dwerror=true", "-Db_sanitize=address,undefined",
+                                      "-Db_lundef=false"])  # fmt: skip
+            configure(console, TSAN, [headers, "-Dwerror=true", "-Db_sanitize=thread",
                                       "-Db_lundef=false"])  # fmt: skip
             for release in freebsd.RELEASES.values():
                 tools = {name: clang.tool(f"llvm-{name}") for name in ("ar", "strip", "objcopy")}

@@ -12,6 +12,7 @@ VENV = BUILD / "venv"
 LOGS = BUILD / "logs"
 NATIVE = BUILD / "native"
 ASAN = BUILD / "asan"
+TSAN = BUILD / "tsan"
 RESULTS = BUILD / "test"
 
 

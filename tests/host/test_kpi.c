@@ -19,11 +19,11 @@
 #include "mock_driver.h"
 #include "os/os.h"
 
-#ifdef __SANITIZE_ADDRESS__
-#define	ADDRESS_SANITIZER
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define	HEAP_SANITIZER
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define	ADDRESS_SANITIZER
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define	HEAP_SANITIZER
 #endif
 #endif
 
@@ -84,7 +84,7 @@ test_panics(void **state)
 		{ MOCK_USE_DESTROYED, "lock of destroyed sx \"local\"" },
 		{ MOCK_RETURN_LOCKED, "d_ioctl returned with sx \"mock sx\"" },
 		{ MOCK_ASSERT_UNOWNED, "\"mock mutex\" not exclusively held" },
-#ifndef ADDRESS_SANITIZER
+#ifndef HEAP_SANITIZER
 		/* It has its own words for this. */
 		{ MOCK_FREE_TWICE, "freed twice" },
 #endif
