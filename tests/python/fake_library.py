@@ -112,6 +112,9 @@ class FakeLibrary:
                 ffi.memmove(segment.dest.virt, b"g" * segment.len, segment.len)
         return 0
 
+    def xengnttab_dmabuf_imp_release(self, _handle: Any, _fd: int) -> int:
+        return -self._call("xengnttab_dmabuf_imp_release")
+
     def xengnttab_unmap(self, _handle: Any, address: Any, count: int) -> int:
         if self._call("xengnttab_unmap", count):
             return -1

@@ -240,6 +240,40 @@ with GrantTable() as table:
     assert json.loads(let_go(reader)) == {"text": "fixed"}
 
 
+def test_copy_and_notify_by_command(machine: Machine) -> None:
+    watcher = machine.start(
+        0, "notify", "watch", "--domid", "1", "--byte", "9", "--timeout", "60", "--json"
+    )
+    assert watcher.stdout is not None
+    ref = str(json.loads(watcher.stdout.readline())["ref"])
+    # One after the other: each is the whole of domain 1.
+    status, out, err = machine.run(1, "copy", "0", ref, "--length", "16")
+    assert (status, err) == (0, "")
+    assert "00000000  00 00 00 00 00 00 00 00  00 01 00" in out
+    status, out, err = machine.run(1, "copy", "0", ref, "999", "--json")
+    assert (status, err) == (1, "")
+    assert json.loads(out)["statuses"] == ["OKAY", "BAD_GNTREF"]
+    holder = machine.start(1, "notify", "arm", "0", ref, "--byte", "9", "--json")
+    assert holder.stdout is not None
+    assert json.loads(holder.stdout.readline())["byte"] == 9
+    # No SIGKILL: the driver lives in the process here.
+    holder.terminate()
+    out, err = watcher.communicate(timeout=PATIENCE)
+    assert (watcher.returncode, err) == (0, "")
+    assert json.loads(out)["event"] == "cleared"
+
+
+def test_probe_and_bench_by_command(machine: Machine) -> None:
+    status, out, err = machine.run(0, "probe", "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)["found"]
+    assert (found["grant copy"], found["DMA buffers"]) == ("yes", "no (ENOTTY)")
+    status, out, err = machine.run(0, "bench", "--seconds", "0.01", "--json")
+    assert (status, err) == (0, "")
+    names = {figure["name"] for figure in json.loads(out)["figures"]}
+    assert names >= {"share, unshare", "copy from own page"}
+
+
 HOLDER = """
 import sys
 from xengnttab import GrantTable

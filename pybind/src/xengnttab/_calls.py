@@ -227,6 +227,13 @@ def _copy_hint(number: int) -> str:
     return ""
 
 
+def dmabuf_errno(handle: CData) -> int:
+    """How the kernel answers to a DMA buffer that cannot be."""
+    if lib.xengnttab_dmabuf_imp_release(handle, NONE) == 0:
+        return 0
+    return ffi.errno
+
+
 def unshare_pages(handle: CData, address: int, count: int) -> None:
     if lib.xengntshr_unshare(handle, ffi.cast("void *", address), count) != 0:
         raise UnmapError(ffi.errno, f"unshare {count} pages")
