@@ -23,6 +23,10 @@
 #include <xen/grant_table.h>
 #include <xenforeignmemory.h>
 
+#ifdef PEER_RUNS
+#include "runner.h"
+#endif
+
 #define	PAGE		4096u
 #define	MAX_PAGES	1024u
 #define	MAX_FRAMES	64u
@@ -98,6 +102,9 @@ static void
 domain_destroy(void)
 {
 
+#ifdef PEER_RUNS
+	runner_forget();
+#endif
 	if (peer.entries != NULL)
 		xenforeignmemory_unmap(peer.fmem, peer.entries, peer.nframes);
 	if (peer.pages != NULL)
@@ -140,7 +147,7 @@ domain_create(unsigned npages, unsigned nframes)
 		.max_vcpus = 1,
 		.max_evtchn_port = -1,
 		.max_grant_frames = nframes,
-		.max_maptrack_frames = 0,
+		.max_maptrack_frames = 1,
 		.grant_opts = XEN_DOMCTL_GRANT_version(1),
 		.arch = { .emulation_flags = XEN_X86_EMU_LAPIC },
 	};
@@ -352,28 +359,47 @@ hex(char c)
 	return (-1);
 }
 
+/* Argument 3 as bytes that fit behind an offset; false after answering. */
+static bool
+bytes(const struct args *a, unsigned off, unsigned room, uint8_t *out,
+    unsigned *len)
+{
+	const char *data;
+	size_t n;
+
+	if (a->n < 4) {
+		answer("err EPROTO %s: data is missing", a->arg[0]);
+		return (false);
+	}
+	data = a->arg[3];
+	n = strlen(data);
+	if (n % 2 != 0 || strspn(data, "0123456789abcdefABCDEF") != n) {
+		answer("err EPROTO %s: data is not hexadecimal", a->arg[0]);
+		return (false);
+	}
+	if (n / 2 > PAGE - off || n / 2 > room) {
+		answer("err ERANGE %s: %zu bytes do not fit into the page "
+		    "behind offset %u", a->arg[0], n / 2, off);
+		return (false);
+	}
+	*len = (unsigned)(n / 2);
+	for (size_t i = 0; i < n; i += 2)
+		out[i / 2] = (uint8_t)(hex(data[i]) << 4 | hex(data[i + 1]));
+	return (true);
+}
+
 static int
 op_write(const struct args *a)
 {
-	unsigned page, off;
-	const char *data;
-	size_t len;
+	static uint8_t buf[PAGE];
+	unsigned page, off, len;
 
 	if (!number(a, 1, "page", peer.npages, &page) ||
-	    !number(a, 2, "offset", PAGE, &off))
+	    !number(a, 2, "offset", PAGE, &off) ||
+	    !bytes(a, off, sizeof(buf), buf, &len))
 		return (0);
-	if (a->n < 4)
-		return (answer("err EPROTO write: data is missing"));
-	data = a->arg[3];
-	len = strlen(data);
-	if (len % 2 != 0 || strspn(data, "0123456789abcdefABCDEF") != len)
-		return (answer("err EPROTO write: data is not hexadecimal"));
-	if (len / 2 > PAGE - off)
-		return (answer("err ERANGE write: %zu bytes do not fit into "
-		    "the page behind offset %u", len / 2, off));
-	for (size_t i = 0; i < len; i += 2)
-		peer.pages[(size_t)page * PAGE + off + i / 2] =
-		    (uint8_t)(hex(data[i]) << 4 | hex(data[i + 1]));
+	for (unsigned i = 0; i < len; i++)
+		peer.pages[(size_t)page * PAGE + off + i] = buf[i];
 	return (answer("ok"));
 }
 
@@ -382,6 +408,10 @@ op_clear(const struct args *a)
 {
 
 	(void)a;
+#ifdef PEER_RUNS
+	if (!runner_clear())
+		return (answer("err EBUSY clear: a map of Dom0's grant stays"));
+#endif
 	for (unsigned i = 0; i < nentries(); i++) {
 		if ((__atomic_load_n(&peer.entries[i].flags, __ATOMIC_ACQUIRE) &
 		    (GTF_reading | GTF_writing)) != 0)
@@ -392,6 +422,78 @@ op_clear(const struct args *a)
 	memset(peer.pages, 0, (size_t)peer.npages * PAGE);
 	return (answer("ok"));
 }
+
+#ifdef PEER_RUNS
+/* The helper domain maps what Dom0 grants it (section 2.14). */
+static int
+op_map(const struct args *a)
+{
+	const char *what;
+	unsigned ref, slot = 0;
+	int status;
+
+	if (!number(a, 1, "ref", UINT32_MAX, &ref))
+		return (0);
+	if (a->n > 2 && strcmp(a->arg[2], "ro") != 0)
+		return (answer("err EPROTO map: %.40s", a->arg[2]));
+	if (runner_map(peer.xch, peer.fmem, peer.domid, ref, a->n > 2, &slot,
+	    &status, &what) != 0)
+		return (failed(what));
+	return (answer("ok status=%d slot=%u", status, slot));
+}
+
+static int
+op_unmap(const struct args *a)
+{
+	const char *what;
+	unsigned slot;
+	int status;
+
+	if (!number(a, 1, "slot", RUNNER_SLOTS, &slot))
+		return (0);
+	if (runner_unmap(slot, &status, &what) != 0)
+		return (failed(what));
+	return (answer("ok status=%d", status));
+}
+
+static int
+op_look(const struct args *a)
+{
+	uint8_t buf[RUNNER_BYTES];
+	const char *what;
+	unsigned slot, off, len, n;
+
+	if (!number(a, 1, "slot", RUNNER_SLOTS, &slot) ||
+	    !number(a, 2, "offset", PAGE, &off) ||
+	    !number(a, 3, "length", sizeof(buf) + 1, &len))
+		return (0);
+	if (len > PAGE - off)
+		return (answer("err ERANGE look: beyond the page"));
+	if (runner_read(slot, off, len, buf, &what) != 0)
+		return (failed(what));
+	n = (unsigned)snprintf(reply, sizeof(reply), "ok data=");
+	for (unsigned i = 0; i < len; i++)
+		n += (unsigned)snprintf(reply + n, sizeof(reply) - n, "%02x",
+		    buf[i]);
+	return (0);
+}
+
+static int
+op_store(const struct args *a)
+{
+	uint8_t buf[RUNNER_BYTES];
+	const char *what;
+	unsigned slot, off, len;
+
+	if (!number(a, 1, "slot", RUNNER_SLOTS, &slot) ||
+	    !number(a, 2, "offset", PAGE, &off) ||
+	    !bytes(a, off, sizeof(buf), buf, &len))
+		return (0);
+	if (runner_write(slot, off, len, buf, &what) != 0)
+		return (failed(what));
+	return (answer("ok"));
+}
+#endif
 
 static int
 op_destroy(const struct args *a)
@@ -489,6 +591,12 @@ static const struct {
 	{ "write", op_write, true },
 	{ "clear", op_clear, true },
 	{ "destroy", op_destroy, true },
+#ifdef PEER_RUNS
+	{ "map", op_map, true },
+	{ "unmap", op_unmap, true },
+	{ "look", op_look, true },
+	{ "store", op_store, true },
+#endif
 	{ "evtchn_status", op_evtchn_status, false },
 	{ "evtchn_alloc", op_evtchn_alloc, false },
 	{ "evtchn_close", op_evtchn_close, false },

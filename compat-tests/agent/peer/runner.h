@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A helper domain that runs: a few instructions that make hypercalls and copy
+ * bytes, so that it can map grants of Dom0 and look at them (section 2.14).
+ */
+#ifndef RUNNER_H
+#define	RUNNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xenctrl.h>
+#include <xenforeignmemory.h>
+
+#define	RUNNER_SLOTS	16u	/* maps at once */
+#define	RUNNER_BYTES	2048u	/* most bytes of one read or write */
+
+/* 0, or -1 with errno and *what told. */
+int	runner_map(xc_interface *, xenforeignmemory_handle *, uint32_t domid,
+	    uint32_t ref, bool readonly, unsigned *slot, int *status,
+	    const char **what);
+int	runner_unmap(unsigned slot, int *status, const char **what);
+int	runner_read(unsigned slot, unsigned off, unsigned len, uint8_t *,
+	    const char **what);
+int	runner_write(unsigned slot, unsigned off, unsigned len,
+	    const uint8_t *, const char **what);
+
+/* Unmaps all there is; false if something stays. */
+bool	runner_clear(void);
+/* The domain is about to go. */
+void	runner_forget(void);
+
+#endif /* !RUNNER_H */
