@@ -89,7 +89,7 @@ fails(void)
 {
 	static const int errors[] = {
 		EPERM, ENOENT, EBADF, ENOMEM, EACCES, EFAULT, EBUSY, EINVAL,
-		ENOTTY, ENOSPC, ENOSYS, EOPNOTSUPP, 12345, 0,
+		ENOTTY, ENOSPC, ENOSYS, EOPNOTSUPP, 12345,
 	};
 
 	if (chance(4) != 0)
