@@ -172,7 +172,10 @@ struct host_counts {
 	unsigned long	paused_ms;	/* what they asked for, in all */
 };
 void	host_counts(struct host_counts *);
-/* Acquisitions so far of all locks of that name, dead ones too. */
+/*
+ * Acquisitions so far of all locks of that name, dead ones too; NULL: of all
+ * but the kernel's own.
+ */
 uint64_t host_lock_count(const char *name);
 
 /* Runs deferred work that is due at any time; how many tasks ran. */

@@ -12,12 +12,15 @@
 #include "private.h"
 
 #define	FIRST_GFN	0x100u
+#define	SLOTS_GFN	0x10u	/* where it maps what Dom0 grants */
+#define	SLOTS		16u
 #define	MAX_ARGS	6
 
 struct xen_peer {
 	struct xen_machine *m;
 	struct xen_domain *dom;		/* NULL: none */
 	uint32_t	pages;
+	uint32_t	handle[SLOTS];	/* of what it maps, or NONE */
 	pthread_mutex_t	lock;
 };
 
@@ -132,6 +135,8 @@ op_new(struct request *r)
 	memset(&c, 0, sizeof(c));
 	c.domid = XEN_MODEL_ANY_DOMID;
 	c.grant_frames = c.max_grant_frames = (uint32_t)frames;
+	c.maptrack_frames = 1;
+	memset(p->handle, 0xff, sizeof(p->handle));
 	error = xen_domain_create(p->m, &c, &p->dom);
 	for (i = 0; error == 0 && i < pages; i++) {
 		error = xen_domain_populate(p->dom, FIRST_GFN + i);
@@ -245,29 +250,132 @@ nibble(char c)
 	return (at == NULL ? -1 : (int)(at - hex));
 }
 
-static int
-op_write(struct request *r)
+/* Argument 3, bytes for a place in a page; false after answering. */
+static bool
+store(struct request *r, unsigned char *page)
 {
 	const char *hex;
-	unsigned char *p;
-	uint64_t i, len, off, page;
+	uint64_t i, len, off;
 
-	if (!page_arg(r, 1, &page))
-		return (bad(r, "no such page"));
 	hex = r->argv[3];
 	len = strlen(hex) / 2;
 	if (!number(r, 2, "off", &off) || off > XEN_MODEL_PAGE ||
 	    len > XEN_MODEL_PAGE - off)
-		return (bad(r, "beyond the page"));
+		return (bad(r, "beyond the page"), false);
 	for (i = 0; hex[i] != '\0'; i++)
 		if (nibble(hex[i]) < 0)
-			return (bad(r, "not hex"));
+			return (bad(r, "not hex"), false);
 	if (i % 2 != 0)
-		return (bad(r, "odd number of digits"));
-	p = xen_domain_page(r->peer->dom, FIRST_GFN + page);
+		return (bad(r, "odd number of digits"), false);
 	for (i = 0; i < len; i++)
-		p[off + i] = (unsigned char)(nibble(hex[2 * i]) << 4 |
+		page[off + i] = (unsigned char)(nibble(hex[2 * i]) << 4 |
 		    nibble(hex[2 * i + 1]));
+	return (true);
+}
+
+static int
+op_write(struct request *r)
+{
+	uint64_t page;
+
+	if (!page_arg(r, 1, &page))
+		return (bad(r, "no such page"));
+	if (!store(r, xen_domain_page(r->peer->dom, FIRST_GFN + page)))
+		return (0);
+	return (answer(r, "ok"));
+}
+
+/* What Dom0 grants it: mapped, looked at, written to (section 2.14). */
+static int
+op_map(struct request *r)
+{
+	struct gnttab_map_grant_ref op;
+	struct xen_peer *p;
+	uint64_t ref;
+	uint32_t i;
+
+	p = r->peer;
+	if (!number(r, 1, "ref", &ref) || ref > UINT32_MAX)
+		return (bad(r, "ref"));
+	for (i = 0; i < SLOTS && p->handle[i] != NONE; i++)
+		;
+	if (i == SLOTS)
+		return (answer(r, "err ENOSPC map: all slots are in use"));
+	memset(&op, 0, sizeof(op));
+	op.host_addr = (uint64_t)(SLOTS_GFN + i) * XEN_MODEL_PAGE;
+	op.flags = GNTMAP_host_map | (r->argc > 2 ? GNTMAP_readonly : 0);
+	op.ref = (grant_ref_t)ref;
+	if (xen_grant_table_op(p->dom, GNTTABOP_map_grant_ref, &op, 1) != 0)
+		return (answer(r, "err EIO map"));
+	if (op.status == GNTST_okay)
+		p->handle[i] = op.handle;
+	return (answer(r, "ok status=%d slot=%u", op.status, i));
+}
+
+static bool
+slot_arg(struct request *r, uint64_t *slot)
+{
+
+	return (number(r, 1, "slot", slot) && *slot < SLOTS &&
+	    r->peer->handle[*slot] != NONE);
+}
+
+static int
+unmap(struct xen_peer *p, uint64_t slot)
+{
+	struct gnttab_unmap_grant_ref op;
+
+	memset(&op, 0, sizeof(op));
+	op.host_addr = (SLOTS_GFN + slot) * XEN_MODEL_PAGE;
+	op.handle = p->handle[slot];
+	if (xen_grant_table_op(p->dom, GNTTABOP_unmap_grant_ref, &op, 1) != 0)
+		return (GNTST_general_error);
+	if (op.status == GNTST_okay)
+		p->handle[slot] = NONE;
+	return (op.status);
+}
+
+static int
+op_unmap(struct request *r)
+{
+	uint64_t slot;
+
+	if (!slot_arg(r, &slot))
+		return (answer(r, "err ENOENT unmap: no such slot"));
+	return (answer(r, "ok status=%d", unmap(r->peer, slot)));
+}
+
+static int
+op_look(struct request *r)
+{
+	uint64_t i, len, off, slot;
+	unsigned char *p;
+	size_t n;
+
+	if (!slot_arg(r, &slot))
+		return (answer(r, "err ENOENT look: no such slot"));
+	if (!number(r, 2, "off", &off) || !number(r, 3, "len", &len) ||
+	    off > XEN_MODEL_PAGE || len > XEN_MODEL_PAGE - off)
+		return (bad(r, "beyond the page"));
+	if (r->replylen < 9 + 2 * len + 1)
+		return (-1);
+	p = xen_domain_page(r->peer->dom, SLOTS_GFN + slot);
+	n = (size_t)snprintf(r->reply, r->replylen, "ok data=");
+	for (i = 0; i < len; i++)
+		n += (size_t)snprintf(r->reply + n, r->replylen - n, "%02x",
+		    p[off + i]);
+	return (0);
+}
+
+static int
+op_store(struct request *r)
+{
+	uint64_t slot;
+
+	if (!slot_arg(r, &slot))
+		return (answer(r, "err ENOENT store: no such slot"));
+	if (!store(r, xen_domain_page(r->peer->dom, SLOTS_GFN + slot)))
+		return (0);
 	return (answer(r, "ok"));
 }
 
@@ -279,6 +387,9 @@ op_clear(struct request *r)
 	uint32_t i, n;
 
 	p = r->peer;
+	for (i = 0; i < SLOTS; i++)
+		if (p->handle[i] != NONE && unmap(p, i) != GNTST_okay)
+			return (answer(r, "err EBUSY clear: slot %u", i));
 	n = xen_domain_grant_entries(p->dom);
 	for (i = 0; i < n; i++) {
 		e = xen_domain_grant_entry(p->dom, i);
@@ -406,6 +517,10 @@ static const struct peer_op {
 	{ "write", op_write, 3, 3, false },
 	{ "clear", op_clear, 0, 0, false },
 	{ "destroy", op_destroy, 0, 0, false },
+	{ "map", op_map, 1, 2, false },
+	{ "unmap", op_unmap, 1, 1, false },
+	{ "look", op_look, 3, 3, false },
+	{ "store", op_store, 3, 3, false },
 	{ "evtchn_status", op_evtchn_status, 1, 1, true },
 	{ "evtchn_alloc", op_evtchn_alloc, 1, 1, true },
 	{ "evtchn_close", op_evtchn_close, 1, 1, true },
