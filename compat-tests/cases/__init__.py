@@ -19,6 +19,7 @@ def load() -> list[Case]:
         s211_dealloc,
         s212_notify,
         s213_gntalloc_mmap,
+        s214_peer_maps,
         s217_exit,
         s600_events,
     )

@@ -216,6 +216,21 @@ class Peer:
     def write(self, page: int, offset: int, data: bytes) -> None:
         self._ask(f"write {page} {offset} {data.hex()}")
 
+    def map(self, ref: int, readonly: bool = False) -> tuple[int, int]:
+        """Maps a page that the domain under test grants: Xen's status, and the slot if it is 0."""
+        reply = self._ask(f"map {ref}{' ro' if readonly else ''}")
+        return int(reply["status"]), int(reply["slot"])
+
+    def unmap(self, slot: int) -> int:
+        return int(self._ask(f"unmap {slot}")["status"])
+
+    def look(self, slot: int, offset: int, length: int) -> bytes:
+        """Bytes of a page that the helper domain maps."""
+        return bytes.fromhex(self._ask(f"look {slot} {offset} {length}")["data"])
+
+    def store(self, slot: int, offset: int, data: bytes) -> None:
+        self._ask(f"store {slot} {offset} {data.hex()}")
+
     def destroy(self) -> None:
         self._ask("destroy")
         self.destroyed = True
