@@ -61,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
         default=ROOT / "report",
         help="directory for index.html, parity.json and junit.xml (default: report)",
     )
+    p.add_argument(
+        "--clients",
+        action="store_true",
+        help="instead: run Xen's own programs and QEMU on our library in a Linux Dom0 (has options "
+        "of its own: --clients --help)",
+    )
     p.add_argument("--list", action="store_true", help="list cases and targets, run nothing")
     p.add_argument(
         "--build",
@@ -171,6 +177,10 @@ def print_list(chosen: Sequence[Case]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    if "--clients" in (sys.argv[1:] if argv is None else argv):
+        from clients import run as clients
+
+        return clients.main(argv)
     args = parser().parse_args(argv)
     names = list(dict.fromkeys(name for name in args.targets.split(",") if name))
     unknown = [name for name in names if name not in TARGETS]

@@ -168,6 +168,7 @@ class Programs:
     release: str  # of Xen's tools
     programs: dict[str, Path]
     packages: dict[str, str]  # with their versions
+    keymaps: tuple[Path, ...]  # QEMU ends without one
     dom0_libraries: dict[str, Path]
     guest_libraries: dict[str, Path]
     guest_modules: tuple[Path, ...]
@@ -230,18 +231,27 @@ def _collect(cache: Path, selection: packages.Selection, store: Store) -> Progra
     guest_libraries = store.closure(guest)
     guest_libraries[VCHAN.format(release)] = dom0_libraries[VCHAN.format(release)]
     modules = _guest_modules(selection, store)
+    keymaps = re.compile(r"usr/share/qemu/keymaps/(common|modifiers|en-us)")
+    data = store.tree("clients", "qemu-system-data", _matching(keymaps))
     versions = {}
-    for path in {*programs.values(), *dom0_libraries.values(), *guest_libraries.values()}:
+    maps = tuple(sorted(data.glob("usr/share/qemu/keymaps/*")))
+    for path in {*programs.values(), *maps, *dom0_libraries.values(), *guest_libraries.values()}:
         for parent in path.parents:
             if (note := parent / ".package.json").exists():
                 facts = json.loads(note.read_text())
                 versions[facts["name"]] = facts["version"]
     return Programs(
-        release, programs, dict(sorted(versions.items())), dom0_libraries, guest_libraries, modules
+        release,
+        programs,
+        dict(sorted(versions.items())),
+        maps,
+        dom0_libraries,
+        guest_libraries,
+        modules,
     )
 
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 def _remember(memo: Path, key: Sequence[object], found: Programs) -> None:
@@ -251,6 +261,7 @@ def _remember(memo: Path, key: Sequence[object], found: Programs) -> None:
             "release": found.release,
             "programs": {name: str(path) for name, path in found.programs.items()},
             "packages": found.packages,
+            "keymaps": [str(path) for path in found.keymaps],
             "dom0": {name: str(path) for name, path in found.dom0_libraries.items()},
             "guest": {name: str(path) for name, path in found.guest_libraries.items()},
             "modules": [str(path) for path in found.guest_modules],
@@ -270,6 +281,7 @@ def _recall(memo: Path, key: Sequence[object]) -> Programs | None:
             known["release"],
             {name: Path(path) for name, path in known["programs"].items()},
             known["packages"],
+            tuple(Path(path) for path in known["keymaps"]),
             {name: Path(path) for name, path in known["dom0"].items()},
             {name: Path(path) for name, path in known["guest"].items()},
             tuple(Path(path) for path in known["modules"]),
@@ -277,7 +289,7 @@ def _recall(memo: Path, key: Sequence[object]) -> Programs | None:
         before = known["key"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    files = [*kept.programs.values(), *kept.dom0_libraries.values()]
+    files = [*kept.programs.values(), *kept.keymaps, *kept.dom0_libraries.values()]
     files += [*kept.guest_libraries.values(), *kept.guest_modules]
     if before[2:] != key[2:] or before[0] != key[0] or not all(path.exists() for path in files):
         return None

@@ -38,8 +38,13 @@
 #define	LSR_THR_EMPTY	0x20
 #define	FIFO_BYTES	16u
 
-/* Looks at the port without a byte before the machine may rest. */
+/*
+ * Looks at the port without a byte before the machine may rest.  Where a guest
+ * needs the processor the caller wants fewer: Xen does not know that ours are
+ * of idle priority.  (A kernel's command line becomes init's environment.)
+ */
 #define	IDLE_LOOKS	100000u
+#define	IDLE_LOOKS_ENV	"XENGNT_RELAY_LOOKS"
 #define	IDLE_NS		10000000
 /* Looks at the port per look at the program. */
 #define	LOOKS		4
@@ -52,6 +57,7 @@ static unsigned short port;
  * access itself; a string instruction traps once for all its bytes.
  */
 static bool trapped;
+static unsigned int idle_looks = IDLE_LOOKS;
 
 static void
 rest(long ns)
@@ -173,7 +179,7 @@ relay(int fd)
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 			return;
 		}
-		if (++idle > IDLE_LOOKS)
+		if (++idle > idle_looks)
 			rest(IDLE_NS);
 	}
 }
@@ -182,6 +188,7 @@ int
 main(int argc, char **argv)
 {
 	unsigned long value;
+	const char *looks;
 	char *end;
 	int fd, status;
 
@@ -196,6 +203,9 @@ main(int argc, char **argv)
 	if (port_in(port + UART_LSR) == 0xff)
 		errx(1, "no serial port at 0x%x", port);
 	trapped = is_pv();
+	looks = getenv(IDLE_LOOKS_ENV);
+	if (looks != NULL)
+		idle_looks = (unsigned int)strtoul(looks, NULL, 0);
 	port_out(0, port + UART_IER);
 	port_out(0x03, port + UART_LCR);		/* 8 bits, no parity */
 	/* QEMU hands over as many bytes at once as would trigger. */

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who maps whose grants, as Xen itself says it: the answer to debug key ``g``.
+
+Xen prints the entries of each domain's grant table that are in use ("active"), with the domain
+that uses them.  A process's end has left nothing mapped when its rows are gone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+BEGIN = "gnttab_usage_print_all [ key 'g' pressed"
+END = "gnttab_usage_print_all ] done"
+
+_TABLE = re.compile(r"\(XEN\) +grant-table for remote d(?P<domid>\d+)")
+_ENTRY = re.compile(
+    r"\(XEN\) +\[(?P<ref>0x[0-9a-f]+)\] +(?P<user>\d+) +0x[0-9a-f]+ +(?P<pin>0x[0-9a-f]+)"
+    r" +\d+ +0x[0-9a-f]+ +(?P<flags>0x[0-9a-f]+)"
+)
+
+
+@dataclass(frozen=True, order=True)
+class Grant:
+    """An entry that is mapped."""
+
+    granter: int
+    ref: int
+    user: int
+
+
+class NoAnswer(ValueError):
+    """The log has no whole answer of Xen's."""
+
+
+def mapped(log: str) -> set[Grant]:
+    """The entries in use according to the last answer in a log."""
+    end = log.rfind(END)
+    begin = log.rfind(BEGIN, 0, max(end, 0))
+    if begin < 0 or end < 0:
+        raise NoAnswer("no answer of Xen's to debug key g in the log")
+    found = set()
+    granter: int | None = None
+    for line in log[begin:end].splitlines():
+        if table := _TABLE.search(line):
+            granter = int(table["domid"])
+        elif entry := _ENTRY.search(line):
+            if granter is None:
+                raise NoAnswer("an entry without a table")
+            if int(entry["pin"], 16):
+                found.add(Grant(granter, int(entry["ref"], 16), int(entry["user"])))
+    if granter is None:
+        raise NoAnswer("no domain's table in Xen's answer")
+    return found

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A shell in Dom0 over the control channel, and one in the guest over its console."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections.abc import Callable, Iterator
+
+from testbed import vm
+
+from . import grants
+from .images import DEBUG_KEY
+
+# Of the machine's own progress.
+PATIENCE = 240.0
+_POLL = 0.3
+_POLL_MOST = 3.0
+# A wait looks again this often at what makes progress by itself.
+_LOOKS = 1200
+
+
+class Failed(Exception):
+    """A client did not do what it should."""
+
+
+class Dom0:
+    """A shell in Dom0."""
+
+    def __init__(self, machine: vm.LinuxDom0, progress: Callable[[str], None]) -> None:
+        self.machine = machine
+        self.progress = progress
+        while machine.control.readline(PATIENCE) != "! ready":
+            pass
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Exit status and output of a command."""
+        control = self.machine.control
+        # The status on a line of its own: the output may end in the middle of one.
+        control.sendline(f'{{ {command}\n}} </dev/null; s=$?; echo; echo "! $s"')
+        lines = []
+        while not (line := control.readline(PATIENCE)).startswith("! "):
+            lines.append(line)
+        return int(line[2:]), "\n".join(lines).removesuffix("\n")
+
+    def must(self, command: str, what: str | None = None) -> str:
+        """The output of a command that has to succeed."""
+        status, out = self.run(command)
+        if status != 0:
+            last = (out.strip().splitlines() or ["no output"])[-1]
+            raise Failed(f"{what or command.split()[0]}: status {status}: {last}")
+        return out
+
+    def until(self, condition: str, what: str, *, show: str | None = None) -> None:
+        """Waits until a command succeeds; the output of `show` tells that there is progress."""
+        begin = self.machine.effective()
+        last = ""
+        pause = _POLL
+        for _ in range(_LOOKS):
+            if self.run(condition)[0] == 0:
+                return
+            # Looking costs the machine more than waiting.
+            pause = min(pause * 1.5, _POLL_MOST)
+            if show is not None:
+                now = self.run(show)[1].strip()
+                if now != last:
+                    begin = self.machine.effective()
+                    self.progress(f"{what}: {now}")
+                last = now
+            if self.machine.effective() - begin > PATIENCE:
+                break
+            time.sleep(pause)
+        raise Failed(f"{what}: not within {PATIENCE:.0f} s without progress")
+
+    def mapped(self) -> set[grants.Grant]:
+        """All grants in use, as Xen says."""
+        mark = self.machine.mark()
+        self.must(f"{DEBUG_KEY} g", "debug key g")
+        wait = self.machine.wait("answering debug key g", 60.0)
+        while grants.END not in (text := self.machine.console_since(mark)):
+            time.sleep(0.1)
+            wait.check()
+        return grants.mapped(text)
+
+    def settled(self, expected: Callable[[set[grants.Grant]], bool]) -> set[grants.Grant]:
+        """The grants in use once they are as expected, or after a while: pages that input and
+        output still use go a little later."""
+        found = self.mapped()
+        for _ in range(20):
+            if expected(found):
+                break
+            time.sleep(_POLL)
+            found = self.mapped()
+        return found
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[Callable[[], float]]:
+        """Seconds by Dom0's clock."""
+
+        def now() -> float:
+            return float(self.must("cut -d' ' -f1 /proc/uptime"))
+
+        begin = now()
+        yield lambda: now() - begin
+
+
+class Guest:
+    """A guest whose shell reads its console: what is written to the daemon's terminal for it."""
+
+    def __init__(self, dom0: Dom0, domid: int, log: str, terminal: str) -> None:
+        self.dom0 = dom0
+        self.domid = domid
+        self.log = log
+        self.terminal = terminal
+        self._number = 0
+
+    def run(self, command: str, *, show: str | None = None) -> tuple[int, str]:
+        """Exit status and output of a command in the guest."""
+        return self.wait(self.send(command), command, show=show)
+
+    def wait(self, number: int, what: str, *, show: str | None = None) -> tuple[int, str]:
+        """Exit status and output of a command that was sent."""
+        self.dom0.until(f'grep -q "^@ {number} end" {self.log}', f"guest: {what}", show=show)
+        text = self.dom0.must(f"sed -n '/^@ {number} begin/,/^@ {number} end/p' {self.log}")
+        lines = text.replace("\r", "").splitlines()
+        return int(lines[-1].split()[-1]), "\n".join(lines[1:-1])
+
+    def send(self, command: str) -> int:
+        """Start a command; its number."""
+        self._number += 1
+        number = self._number
+        text = f"echo '@ {number} begin'; {command}; s=$?; echo; echo \"@ {number} end $s\""
+        self.dom0.must(f"echo {shlex.quote(text)} >{self.terminal}", "guest's terminal")
+        return number
+
+    def must(self, command: str, *, show: str | None = None) -> str:
+        """The output of a command that has to succeed in the guest."""
+        status, out = self.run(command, show=show)
+        if status != 0:
+            last = (out.strip().splitlines() or ["no output"])[-1]
+            raise Failed(f"guest: {command}: status {status}: {last}")
+        return out
