@@ -15,12 +15,14 @@ def load() -> list[Case]:
         s24_unmap,
         s25_offset,
         s26_notify,
+        s29_pinned,
         s210_alloc,
         s211_dealloc,
         s212_notify,
         s213_gntalloc_mmap,
         s214_peer_maps,
         s217_exit,
+        s43_library,
         s600_events,
     )
 
