@@ -10,6 +10,7 @@
 #include <sys/bus.h>
 #include <sys/conf.h>
 #include <sys/counter.h>
+#include <sys/eventhandler.h>
 #include <sys/ioccom.h>
 #include <sys/kernel.h>
 #include <sys/malloc.h>
@@ -354,6 +355,33 @@ mock_open(struct cdev *dev, int oflags, int devtype, struct thread *td)
 	return (0);
 }
 
+static eventhandler_tag exit_tag;
+
+static void
+mock_exit(void *arg, struct proc *p)
+{
+	vm_map_entry_t entry;
+	vm_map_t map;
+
+	KASSERT(arg == &events, ("process_exit: another argument"));
+	KASSERT((p->p_flag & P_WEXIT) != 0, ("process_exit without P_WEXIT"));
+	KASSERT(p == curproc && p->p_vmspace->vm_refcnt == 1,
+	    ("process_exit of another process"));
+	events.exits++;
+	events.exit_dtors = events.dtors;
+	events.exit_ours = events.exit_others = 0;
+	map = &p->p_vmspace->vm_map;
+	vm_map_lock_read(map);
+	VM_MAP_ENTRY_FOREACH(entry, map) {
+		if ((entry->eflags & MAP_ENTRY_IS_SUB_MAP) == 0 &&
+		    entry->object.vm_object != NULL)
+			events.exit_ours++;
+		else
+			events.exit_others++;
+	}
+	vm_map_unlock_read(map);
+}
+
 static struct cdevsw mock_cdevsw = {
 	.d_version =	D_VERSION,
 	.d_name =	"mock",
@@ -390,6 +418,8 @@ mock_attach(device_t dev)
 	TIMEOUT_TASK_INIT(taskqueue_thread, &task, 0, mock_task, NULL);
 	for (i = 0; i < NPAGES; i++)
 		pages[i] = vm_page_alloc_noobj(VM_ALLOC_WIRED | VM_ALLOC_ZERO);
+	exit_tag = EVENTHANDLER_REGISTER(process_exit, mock_exit, &events,
+	    EVENTHANDLER_PRI_ANY);
 	make_dev_args_init(&args);
 	args.mda_flags = MAKEDEV_WAITOK | MAKEDEV_CHECKNAME;
 	args.mda_devsw = &mock_cdevsw;
@@ -408,6 +438,7 @@ mock_detach(device_t dev)
 
 	destroy_dev(node);
 	destroy_dev(gntdev_node);
+	EVENTHANDLER_DEREGISTER(process_exit, exit_tag);
 	taskqueue_drain_timeout(taskqueue_thread, &task);
 	for (i = 0; i < NPAGES; i++)
 		if (vm_page_unwire_noq(pages[i]))

@@ -57,6 +57,11 @@ struct mock_events {
 	int	dtors;		/* of open files */
 	int	pager_dtors;
 	int	faults;
+	/* What the process_exit handler saw: */
+	int	exits;
+	int	exit_dtors;	/* files closed before it */
+	int exit_ours; /* entries of the address space with an object */
+	int	exit_others;
 };
 
 #endif /* !_MOCK_DRIVER_H_ */

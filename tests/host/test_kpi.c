@@ -513,6 +513,108 @@ test_fork(void **state)
 	assert_int_equal(pager_dtors(), 1);
 }
 
+/* FreeBSD's order: the handlers, the files, the address space (row K9). */
+static void
+test_process_exit(void **state)
+{
+	struct mock_events ev;
+	struct vm_object *object;
+	char *a;
+
+	(void)state;
+	a = map(PAGE, RW, HOST_MAP_SHARED, 0);
+	map(PAGE, RW, HOST_MAP_SHARED, 0);
+	object = host_share(a);
+	assert_non_null(object);
+	assert_null(host_share(&object));
+	host_exit();
+	assert_false(host_owns(a, PAGE));
+	assert_int_equal(host_open("mock", HOST_FREAD | HOST_FWRITE, &fp), 0);
+	assert_int_equal(op(MOCK_EVENTS, &ev), 0);
+	assert_int_equal(ev.exits, 1);
+	assert_int_equal(ev.exit_dtors, 0);
+	assert_int_equal(ev.exit_ours, 2);
+	assert_int_equal(ev.exit_others, 2);
+	assert_int_equal(ev.dtors, 1);
+	/* Another process has one of them still. */
+	assert_int_equal(ev.pager_dtors, 1);
+	host_unshare(object);
+	assert_int_equal(op(MOCK_EVENTS, &ev), 0);
+	assert_int_equal(ev.pager_dtors, 2);
+	assert_int_equal(host_vmspace_hold(1), 2);
+	assert_int_equal(host_vmspace_hold(-1), 1);
+}
+
+static void
+test_pins(void **state)
+{
+	struct host_pin *one, *two;
+	char *a;
+
+	(void)state;
+	a = map(PAGE, RW, HOST_MAP_SHARED, 0);
+	assert_int_equal(host_page_wirings(a), 1);
+	assert_int_equal(host_pin(a + 5, true, &one), 0);
+	assert_int_equal(host_pin(a, false, &two), 0);
+	assert_int_equal(host_page_wirings(a), 3);
+	host_unpin(two);
+	/* The mapping goes; the page does not. */
+	assert_int_equal(host_munmap(a, PAGE), 0);
+	a = map(PAGE, RW, HOST_MAP_SHARED, 0);
+	assert_int_equal(host_page_wirings(a), 2);
+	host_unpin(one);
+	assert_int_equal(host_page_wirings(a), 1);
+	assert_int_equal(host_pin((void *)8, false, &one), EFAULT);
+}
+
+/* FreeBSD's commands of the event channel device. */
+static void
+test_evtchn(void **state)
+{
+	struct {
+		unsigned remote, port;
+	} unbound = { 0, 0 };
+	struct {
+		unsigned domain, remote, port;
+	} bind = { 0, 0, 0 };
+	struct file *a, *b;
+	uint32_t far, near, port;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(host_open("xen/evtchn", HOST_FREAD | HOST_FWRITE, &a),
+	    0);
+	assert_int_equal(host_open("xen/evtchn", HOST_FREAD | HOST_FWRITE, &b),
+	    0);
+	assert_int_equal(host_ioctl(a, 0xc0084506, (uintptr_t)&unbound), 0);
+	bind.remote = unbound.port;
+	assert_int_equal(host_ioctl(b, 0xc00c4505, (uintptr_t)&bind), 0);
+	assert_true(host_evtchn_wait(b, 0));
+	assert_int_equal(host_read(b, &port, 4, &n), 0);
+	assert_int_equal(n, 4);
+	assert_int_equal(port, bind.port);
+	assert_int_equal(host_read(b, &port, 4, &n), 35);	/* EAGAIN */
+	assert_false(host_evtchn_wait(b, 1000000));
+	assert_int_equal(host_write(b, &port, 4, &n), 0);
+	assert_int_equal(host_ioctl(a, 0x80044508, (uintptr_t)&unbound.port),
+	    0);
+	assert_true(host_evtchn_wait(b, 0));
+	/* The driver goes and comes; the channels stay. */
+	host_close(fp);
+	assert_int_equal(host_unload(), 0);
+	assert_int_equal(host_read(b, &port, 4, &n), 0);
+	host_close(a);
+	assert_int_equal(host_open("mock", HOST_FREAD | HOST_FWRITE, &fp), 0);
+	host_close(b);
+	/* Ends that no program reads. */
+	assert_int_equal(host_loopback(&near, &far), 0);
+	assert_false(host_event_pending(near) || host_event_pending(far));
+	host_port_close(near);
+	host_port_close(far);
+	/* And no handler of Linux's words. */
+	assert_int_equal(host_linux_ioctl(fp, 0x00184700, 0), 78); /* ENOSYS */
+}
+
 static void
 test_errno_translation(void **state)
 {
@@ -556,6 +658,9 @@ main(void)
 		TEST(test_tasks_on_demand),
 		TEST(test_sysctl),
 		TEST(test_fork),
+		TEST(test_process_exit),
+		TEST(test_pins),
+		TEST(test_evtchn),
 		cmocka_unit_test(test_errno_translation),
 	};
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <xen/xen.h>
+#include <xen/event_channel.h>
 #include <xen/grant_table.h>
 
 #include "death.h"
@@ -579,6 +580,147 @@ test_peer(void **state)
 	xen_peer_free(p);
 }
 
+/* Event channels. */
+
+static long
+unbound(struct xen_domain *d, unsigned dom, unsigned remote, uint32_t *port)
+{
+	struct evtchn_alloc_unbound op = {
+		.dom = (domid_t)dom, .remote_dom = (domid_t)remote,
+	};
+	long rc;
+
+	rc = xen_event_channel_op(d, EVTCHNOP_alloc_unbound, &op);
+	*port = op.port;
+	return (rc);
+}
+
+static long
+interdomain(struct xen_domain *d, unsigned remote, uint32_t rport,
+    uint32_t *port)
+{
+	struct evtchn_bind_interdomain op = {
+		.remote_dom = (domid_t)remote, .remote_port = rport,
+	};
+	long rc;
+
+	rc = xen_event_channel_op(d, EVTCHNOP_bind_interdomain, &op);
+	*port = op.local_port;
+	return (rc);
+}
+
+static long
+port_op(struct xen_domain *d, unsigned cmd, uint32_t port)
+{
+	/* close, send and unmask have the port alone, and first. */
+	struct evtchn_send op = { .port = port };
+
+	return (xen_event_channel_op(d, cmd, &op));
+}
+
+static unsigned
+status(struct xen_domain *d, unsigned dom, uint32_t port)
+{
+	struct evtchn_status op = { .dom = (domid_t)dom, .port = port };
+	long rc;
+
+	rc = xen_event_channel_op(d, EVTCHNOP_status, &op);
+	return (rc == 0 ? op.status : (unsigned)rc);
+}
+
+static void
+test_event_channels(void **state)
+{
+	struct rig *r = *state;
+	struct evtchn_status op;
+	uint32_t a, b, c;
+	unsigned pending;
+
+	/* A port waits for the domain that it was made for, and no other. */
+	assert_int_equal(unbound(r->guest, DOMID_SELF, 0, &a), 0);
+	assert_int_equal(status(r->guest, DOMID_SELF, a), EVTCHNSTAT_unbound);
+	assert_int_equal(port_op(r->guest, EVTCHNOP_send, a), 0);
+	assert_int_equal(interdomain(r->guest, DOMID_SELF, a, &b), -22);
+	assert_int_equal(interdomain(r->dom0, 77, a, &b), -3);
+	assert_int_equal(interdomain(r->dom0, 5, a + 1, &b), -22);
+	assert_int_equal(interdomain(r->dom0, 5, a, &b), 0);
+	assert_int_equal(interdomain(r->dom0, 5, a, &c), -22);
+	memset(&op, 0, sizeof(op));
+	op.dom = DOMID_SELF;
+	op.port = b;
+	assert_int_equal(xen_event_channel_op(r->dom0, EVTCHNOP_status, &op),
+	    0);
+	assert_int_equal(op.status, EVTCHNSTAT_interdomain);
+	assert_int_equal(op.u.interdomain.dom, 5);
+	assert_int_equal(op.u.interdomain.port, a);
+	/* Whoever connects has an event: it may have missed one. */
+	assert_true(xen_domain_port_take(r->dom0, b));
+	assert_false(xen_domain_port_pending(r->guest, a));
+	/* Both ways; masked it waits. */
+	assert_int_equal(port_op(r->guest, EVTCHNOP_send, a), 0);
+	assert_true(xen_domain_port_take(r->dom0, b));
+	assert_false(xen_domain_port_take(r->dom0, b));
+	xen_domain_port_mask(r->guest, a, true);
+	assert_int_equal(port_op(r->dom0, EVTCHNOP_send, b), 0);
+	assert_false(xen_domain_port_take(r->guest, a));
+	assert_true(xen_domain_port_pending(r->guest, a));
+	assert_int_equal(port_op(r->guest, EVTCHNOP_unmask, a), 0);
+	assert_true(xen_domain_port_take(r->guest, a));
+	/* Only Dom0 asks about others and makes ports for them. */
+	assert_int_equal(status(r->dom0, 5, a), EVTCHNSTAT_interdomain);
+	assert_int_equal(status(r->guest, 0, b), (unsigned)-1);
+	assert_int_equal(unbound(r->guest, 0, 5, &c), -1);
+	assert_int_equal(unbound(r->dom0, 5, 0, &c), 0);
+	assert_int_equal(status(r->guest, DOMID_SELF, c), EVTCHNSTAT_unbound);
+	/* One end closes: the other waits again. */
+	assert_int_equal(port_op(r->dom0, EVTCHNOP_close, b), 0);
+	assert_int_equal(port_op(r->dom0, EVTCHNOP_close, b), -22);
+	assert_int_equal(port_op(r->dom0, EVTCHNOP_send, b), -22);
+	assert_int_equal(status(r->dom0, DOMID_SELF, b), EVTCHNSTAT_closed);
+	assert_int_equal(status(r->guest, DOMID_SELF, a), EVTCHNSTAT_unbound);
+	assert_int_equal(status(r->dom0, DOMID_SELF, 1u << 20), (unsigned)-22);
+	assert_int_equal(interdomain(r->dom0, 5, a, &b), 0);
+	assert_int_equal(xen_domain_ports(r->dom0, &pending), 1);
+	assert_int_equal(pending, 1);
+	/* So does the end of a domain. */
+	xen_domain_destroy(r->guest);
+	r->guest = NULL;
+	assert_int_equal(status(r->dom0, DOMID_SELF, b), EVTCHNSTAT_unbound);
+	assert_int_equal(port_op(r->dom0, EVTCHNOP_send, b), 0);
+}
+
+static void
+test_virtual_interrupts(void **state)
+{
+	struct rig *r = *state;
+	struct evtchn_bind_virq op = { .virq = VIRQ_DEBUG };
+	struct evtchn_bind_ipi ipi = { .vcpu = 0 };
+	struct xen_counters c;
+
+	assert_false(xen_domain_virq(r->dom0, VIRQ_DEBUG));
+	assert_int_equal(xen_event_channel_op(r->dom0, EVTCHNOP_bind_virq,
+	    &op), 0);
+	assert_int_equal(status(r->dom0, DOMID_SELF, op.port),
+	    EVTCHNSTAT_virq);
+	assert_true(xen_domain_virq(r->dom0, VIRQ_DEBUG));
+	assert_true(xen_domain_port_take(r->dom0, op.port));
+	/* Nobody rings it but the hypervisor. */
+	assert_int_equal(port_op(r->dom0, EVTCHNOP_send, op.port), -22);
+	assert_int_equal(xen_event_channel_op(r->dom0, EVTCHNOP_bind_virq,
+	    &op), -17);
+	op.virq = NR_VIRQS;
+	assert_int_equal(xen_event_channel_op(r->dom0, EVTCHNOP_bind_virq,
+	    &op), -22);
+	assert_int_equal(xen_event_channel_op(r->dom0, EVTCHNOP_bind_ipi,
+	    &ipi), 0);
+	assert_int_equal(port_op(r->dom0, EVTCHNOP_send, ipi.port), 0);
+	assert_true(xen_domain_port_take(r->dom0, ipi.port));
+	assert_int_equal(xen_event_channel_op(r->dom0, 99, &op), -38);
+	xen_domain_counters(r->dom0, &c);
+	assert_int_equal(c.event_ops, 8);
+	assert_int_equal(c.hypercalls, 0);
+}
+
 #define	TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -601,6 +743,8 @@ main(void)
 		TEST(test_batch),
 		TEST(test_grant_table_grows_to_its_limit),
 		TEST(test_peer),
+		TEST(test_event_channels),
+		TEST(test_virtual_interrupts),
 		cmocka_unit_test(test_machine_between_processes),
 	};
 
