@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devtools import environment, freebsd, lint
+from devtools import environment, freebsd, fuzz, lint
 from devtools.console import Console, DevError, shown
 from devtools.paths import ASAN, NATIVE, RESULTS, ROOT, TSAN, cache_dir, freebsd_build
 
@@ -248,6 +248,16 @@ def parity_command(args: Sequence[str]) -> list[str]:
             "--cache", str(cache_dir()), *args]  # fmt: skip
 
 
+def fuzzing(console: Console, options: Options) -> Tally:
+    """The corpus, then a minute of search for each target, side by side."""
+    tally = Tally()
+    runs = fuzz.fuzz(console, fuzz.TARGETS, 5 if options.quick else 60, len(fuzz.TARGETS))
+    for run in runs:
+        report = run.report() if run.status != 0 else []
+        tally.add(run.status == 0, "\n".join(["fuzz " + line for line in report[:1]] + report[1:]))
+    return tally
+
+
 STEPS = (
     Step("native", "C unit tests and host harness, built by this machine's compiler", native),
     Step("sanitizers", "the same under AddressSanitizer and UBSan", sanitizers),
@@ -255,6 +265,7 @@ STEPS = (
     Step("typecheck", "the driver as FreeBSD 14 and 15 objects", typecheck),
     Step("cross", "libxengnttab for FreeBSD 14 and 15, symbol versions", cross),
     Step("lint", "formats, types, manual pages, licence lines", lints),
+    Step("fuzz", "a minute of random input for each fuzz target", fuzzing),
     Step("unit", "Python unit tests", unit),
     Step("parity", "parity suite: real Linux Dom0s and our driver", parity, vms=True),
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -56,9 +57,10 @@ def parser() -> argparse.ArgumentParser:
                       help="no virtual machines: parity only on the host harness")  # fmt: skip
     test.add_argument("--step", action="append", default=[], metavar="NAME",
                       help="only this step (repeat for more): native, sanitizers, threads,"
-                      " typecheck, cross, lint, unit, parity")  # fmt: skip
+                      " typecheck, cross, lint, fuzz, unit, parity")  # fmt: skip
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="ARGS",
                       help="arguments for pytest")  # fmt: skip
+    _tools(commands)
     commands.add_parser("lint", help="run the linters", description="Runs the linters alone.")
     fmt = "format C and Python files in place"
     commands.add_parser("format", help=fmt, description=fmt.capitalize() + ".")
@@ -74,6 +76,22 @@ def parser() -> argparse.ArgumentParser:
     clean.add_argument("--all", action="store_true", help="all of build/, the environment included")
     clean.add_argument("--cache", action="store_true", help="the cache, too (downloads, images)")
     return top
+
+
+def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """What looks at the driver on the harness for a longer time."""
+    fuzz = commands.add_parser(
+        "fuzz", help="fuzz the driver on the harness and the agent's protocol",
+        description="Runs the fuzz targets of tests/fuzz: first the committed corpus, then a search"
+        " for so many seconds each.  What the search finds stays in build/fuzz/found; an input"
+        " that breaks something in build/test/crashes, and the command to see it again is"
+        " printed.",
+    )  # fmt: skip
+    fuzz.add_argument("target", nargs="*", help="ioctl, copy, agent (default: all of them)")
+    seconds = "of search for each target (default: 60; 0: only the corpus)"
+    fuzz.add_argument("--seconds", type=int, default=60, metavar="N", help=seconds)
+    fuzz.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
+                      help="targets at the same time (default: one a processor)")  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,6 +136,10 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
             if steps and "native" not in steps:
                 environment.compile_(console, NATIVE)  # what the other steps look at
             return checks.run_all(console, options, steps)
+        case "fuzz":
+            from devtools import fuzz
+
+            return fuzz.main(console, args.target, args.seconds, max(1, args.jobs))
         case "lint":
             return checks.run_all(console, checks.Options(), ["lint"])
         case "format":

@@ -117,10 +117,13 @@ def environment() -> Mapping[str, str]:
     return {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
-def configure(console: Console, where: Path, options: list[str | Path]) -> None:
+def configure(
+    console: Console, where: Path, options: list[str | Path], env: Mapping[str, str] | None = None
+) -> None:
     """meson setup; later runs of ninja notice changed meson.build files by themselves."""
     cross = b"".join(o.read_bytes() for o in options if isinstance(o, Path))
-    key = stamp.digest(str(where), *map(str, options), cross)
+    extra = env or {}
+    key = stamp.digest(str(where), *map(str, options), cross, *map(str, extra.items()))
     mark = where / ".stamp"
     if stamp.fresh(mark, key) and (where / "build.ninja").exists():
         return
@@ -129,7 +132,7 @@ def configure(console: Console, where: Path, options: list[str | Path]) -> None:
         shutil.rmtree(where)
     console.check(
         f"configure {where.name}", [tool("meson"), "setup", *wipe, *options, where, ROOT],
-        env=environment(),
+        env={**environment(), **extra},
     )  # fmt: skip
     stamp.write(mark, key)
 

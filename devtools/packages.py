@@ -86,6 +86,15 @@ def _complete(clang: Clang) -> bool:
     return program(*(n + clang.suffix for n in ("clang", "ld.lld", "llvm-ar", "llvm-objcopy")))()
 
 
+def has_fuzzer(clang: Clang) -> bool:
+    """Whether libFuzzer, which Debian packs apart, is there."""
+    said = subprocess.run(
+        [clang.tool("clang"), "-print-resource-dir"], capture_output=True, text=True
+    )
+    where = Path(said.stdout.strip() or "/nowhere")
+    return any(where.glob("**/libclang_rt.fuzzer*.a"))
+
+
 def clang_packages() -> list[str]:
     """Names to install when no usable clang is there: the newest that apt offers with its lld."""
     offered: set[str] = set()
@@ -101,7 +110,15 @@ def clang_packages() -> list[str]:
         if name.startswith("clang-") and {f"lld-{name[6:]}", f"llvm-{name[6:]}"} <= offered
     ]
     major = max((m for m in majors if m >= CLANG_OLDEST), default=CLANG_DEFAULT)
-    return [f"clang-{major}", f"lld-{major}", f"llvm-{major}"]
+    return [f"clang-{major}", f"lld-{major}", f"llvm-{major}", f"libclang-rt-{major}-dev"]
+
+
+def missing_clang() -> list[str]:
+    """What to install so that the newest clang is complete."""
+    clang = find_clang()
+    if clang is None:
+        return clang_packages()
+    return [] if has_fuzzer(clang) else [f"libclang-rt-{clang.major}-dev"]
 
 
 @cache
@@ -154,28 +171,27 @@ def install_line(packages: Iterable[str]) -> str:
 def ensure(console: Console, needs: Iterable[Need], *, clang: bool = True) -> None:
     """Installs what is missing as root; else ends with the one line that tells what to install."""
     wanted = missing(needs)
-    want_clang = clang and find_clang() is None
-    if not wanted and not want_clang:
+    if not wanted and not (clang and missing_clang()):
         if os.geteuid() == 0 and shutil.which("apt-get") and not _lists():
             # The test bed downloads Xen and a kernel by apt.
             console.run("apt-get update", ["apt-get", "-q", "update"])
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        names = wanted + (clang_packages() if want_clang else [])
+        names = wanted + (missing_clang() if clang else [])
         why = "not root" if os.geteuid() != 0 else "no apt-get here"
         raise DevError(f"missing packages ({why}); install them with: {install_line(names)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     # The lists of a fresh machine are absent or old; both end in "not found" later.
     console.run("apt-get update", ["apt-get", "-q", "update"], env=quiet)
-    names = wanted + (clang_packages() if want_clang else [])
+    names = wanted + (missing_clang() if clang else [])
     status, log = console.run(
         f"installing {len(names)} packages",
         ["apt-get", "-q", "-y", "install", "--no-install-recommends", *names],
         env=quiet,
     )
     left = missing(needs)
-    if clang and find_clang() is None:
-        left += clang_packages()
+    if clang:
+        left += missing_clang()
     if left:
         if status != 0:
             console.show_tail(log)
@@ -190,7 +206,9 @@ def main() -> None:
     """Prints the table and what is there."""
     for need in NEEDS:
         print(f"{need.package:<18} {'yes' if need.present() else 'MISSING':<8} {need.reason}")
-    print(f"{'clang, lld, llvm':<18} {'yes' if find_clang() else 'MISSING':<8} FreeBSD objects")
+    print(
+        f"{'clang, lld, llvm':<18} {'MISSING' if missing_clang() else 'yes':<8} FreeBSD objects, fuzzers"
+    )
 
 
 if __name__ == "__main__":

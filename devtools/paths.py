@@ -12,6 +12,8 @@ VENV = BUILD / "venv"
 LOGS = BUILD / "logs"
 NATIVE = BUILD / "native"
 ASAN = BUILD / "asan"
+FUZZ = BUILD / "fuzz"
+COVERAGE = BUILD / "coverage"
 TSAN = BUILD / "tsan"
 RESULTS = BUILD / "test"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from devtools import checks, cli, environment, freebsd, lint, packages, stamp
+from devtools import checks, cli, environment, freebsd, fuzz, lint, packages, stamp
 from devtools.cformat import keep_author, keep_defines
 from devtools.console import Console, DevError
 from devtools.paths import ROOT
@@ -126,13 +126,21 @@ def test_old_clang_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_clang_packages_without_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert packages.clang_packages() == ["clang-19", "lld-19", "llvm-19"]
+    assert packages.clang_packages() == ["clang-19", "lld-19", "llvm-19", "libclang-rt-19-dev"]
+
+
+def test_fuzzer_library_alone_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "find_clang", lambda: packages.Clang(19, "-19"))
+    monkeypatch.setattr(packages, "has_fuzzer", lambda clang: False)
+    assert packages.missing_clang() == ["libclang-rt-19-dev"]
 
 
 # Command line
 
 
-@pytest.mark.parametrize("command", ["", "test", "lint", "format", "build", "clean"])
+@pytest.mark.parametrize(
+    "command", ["", "test", "lint", "format", "build", "clean", "fuzz", "bench", "coverage"]
+)
 def test_help(command: str) -> None:
     done = dev(*filter(None, [command]), "--help")
     assert done.returncode == 0
@@ -162,6 +170,43 @@ def test_foreign_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "system", lambda: "FreeBSD")
     with pytest.raises(DevError, match="this is FreeBSD"):
         environment.check_machine()
+
+
+# Fuzzing
+
+
+def test_counts_of_a_fuzzer() -> None:
+    log = "#8\tNEW    cov: 5 ft: 6 corp: 1/2b\n#20\tREDUCE cov: 7 ft: 8 corp: 3/9b lim: 4\n"
+    assert fuzz.last_counts(log) == {"execs": 20, "cov": 7, "corpus": 3}
+    assert fuzz.last_counts(log + "stat::number_of_executed_units: 31\n")["execs"] == 31
+
+
+def fake_fuzzer(tmp_path: Path, script: str) -> fuzz.Run:
+    crashes = tmp_path / "crashes"
+    crashes.mkdir()
+    return fuzz.Run("ioctl", "search", ["sh", "-c", script], tmp_path / "log", crashes, 60.0)
+
+
+def test_crash_of_a_fuzzer_is_reported(tmp_path: Path) -> None:
+    broken = "echo 'fuzz: a.c:1: not so: x'; echo x >crashes/ioctl-crash-1; exit 77"
+    run = fake_fuzzer(tmp_path, f"cd {tmp_path}; {broken}")
+    fuzz.run_all(Recorder(), [run], 1)
+    assert run.status == 77
+    report = "\n".join(run.report())
+    assert "not so: x" in report
+    assert "fuzz_ioctl" in report.splitlines()[-1] and "ioctl-crash-1" in report.splitlines()[-1]
+
+
+def test_fuzzer_that_hangs_is_stopped(tmp_path: Path) -> None:
+    run = fake_fuzzer(tmp_path, "sleep 100")
+    run.limit = 0.1
+    fuzz.run_all(Recorder(), [run], 1)
+    assert run.status not in (0, None)
+
+
+def test_unknown_fuzz_target_is_named() -> None:
+    with pytest.raises(DevError, match="no fuzz target 'nonsense'"):
+        fuzz.fuzz(Recorder(), ["nonsense"], 1, 1)
 
 
 # Counting
