@@ -39,16 +39,9 @@ def _host(setting: Setting) -> Target:
 
 def _freebsd(name: str) -> Callable[[Setting], Target]:
     def make(setting: Setting) -> Target:
-        where = setting.freebsd
-        if where is None:
-            raise TargetMissing(
-                f"{name} needs FreeBSD's release sets: --freebsd DIR or FREEBSD_DIST names a "
-                "directory with base.txz, kernel.txz and src.txz"
-            )
-        absent = [n for n in ("base.txz", "kernel.txz", "src.txz") if not (where / n).is_file()]
-        if absent:
-            raise TargetMissing(f"{name}: {where} lacks {', '.join(absent)}")
-        raise TargetMissing(f"{name}: this version cannot boot FreeBSD yet")
+        from .freebsd import FreeBSDTarget
+
+        return FreeBSDTarget(name, setting)
 
     return make
 

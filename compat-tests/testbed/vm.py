@@ -275,6 +275,8 @@ class Machine:
     #: After a line like this nothing more can be expected, and what makes a case suspicious.
     fatal = FATAL
     alarm = ALARM
+    #: Looks at a dying machine's log without news that mean that it has said all.
+    settle = 1
 
     def __init__(self, name: str, workdir: Path, progress: Progress | None) -> None:
         self.name = name
@@ -460,9 +462,10 @@ class Machine:
     def _last_words(self) -> str:
         """Gather the rest of a panic's output and name the line that matters."""
         assert self._qemu is not None
-        size = -1
-        for _ in range(40):  # until nothing more comes; the text is short and already on its way
-            if self._qemu.poll() is not None or size == self.mark():
+        size, silent = -1, 0
+        for _ in range(80):  # until nothing more comes; the text is short and already on its way
+            silent = silent + 1 if size == self.mark() else 0
+            if self._qemu.poll() is not None or silent >= self.settle:
                 break
             size = self.mark()
             time.sleep(_TICK)

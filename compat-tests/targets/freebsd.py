@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The FreeBSD columns: a release's own kernel as PVH Dom0 of a real Xen, in QEMU.
+
+``freebsd``: our module, the native agent.  ``freebsd-linux``: the Linux agent, the very file of
+the Linux columns, through xengnt_linux.  ``freebsd-base``: FreeBSD's own gntdev, whose commands
+the agent makes out of ours.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agent.client import Errno, Worker
+from testbed import vm
+from testbed.errors import TestbedError
+from testbed.freebsd import WHERE, FreeBSD, missing
+from testbed.freebsd_vm import ALARM, FreeBSDDom0, Mode
+
+from .base import Setting, TargetMissing, probe_worker
+from .dom0 import Dom0Target
+
+_NO_32 = "no 32-bit process can be had from a 64-bit one here"
+_NO_SPLICE = "FreeBSD has no vmsplice(2)"
+_LACKS: dict[str, str] = {
+    "ioctl32": _NO_32,
+    "pin": _NO_SPLICE,
+    "hold": _NO_SPLICE,
+    "smaps": "FreeBSD has no /proc/PID/smaps",
+    "small_memory": "the limit is not Dom0's memory here",
+    "late_read_only": "shown by the other columns",
+}
+_NATIVE = {
+    "linux_words": "ioctl(2) refuses Linux's own words before any driver sees them (K1)",
+    "map_populate": "MAP_POPULATE is Linux's",
+    "map_locked": "MAP_LOCKED is Linux's",
+    "map_noreserve": "MAP_NORESERVE is Linux's",
+}
+_DIFFERENCES = frozenset(
+    "K2 K3 K6 K8 K9 K10 K11 K12 K13 K14 K15 K16 K17 K18 K19 K21 K22 K23 K24".split()
+)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    mode: Mode
+    title: str
+    module: str
+    differences: frozenset[str]
+    lacks: Mapping[str, str]
+
+
+KINDS: dict[str, _Kind] = {
+    "freebsd": _Kind(
+        "native", "FreeBSD PVH Dom0, our module", "xengnt.ko", _DIFFERENCES, {**_LACKS, **_NATIVE}
+    ),
+    "freebsd-linux": _Kind(
+        "linux", "Linux agent on FreeBSD", "xengnt.ko, xengnt_linux.ko",
+        _DIFFERENCES | {"K4", "K20"},
+        {**_LACKS, "limit": "Linux's module parameters are not emulated",
+         "unload": "Linux's delete_module(2) is not emulated"},
+    ),
+    "freebsd-base": _Kind(
+        "base", "FreeBSD's own gntdev", "gntdev of the kernel", _DIFFERENCES,
+        {**_LACKS, **_NATIVE, "limit": "the base driver has no limit",
+         "unload": "the base driver is part of the kernel"},
+    ),
+}  # fmt: skip
+
+
+class FreeBSDTarget(Dom0Target):
+    alarm = ALARM
+    boot_seconds = 240.0
+    # These machines are large: one after the other.
+    _turn: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, name: str, setting: Setting) -> None:
+        where = setting.freebsd
+        if where is None:
+            raise TargetMissing(
+                f"{name} needs FreeBSD's release sets: --freebsd DIR or FREEBSD_DIST names a "
+                f"directory with base.txz, kernel.txz and src.txz; {WHERE} has them"
+            )
+        if absent := missing(where):
+            raise TargetMissing(f"{name}: {where} lacks {', '.join(absent)}; {WHERE} has them")
+        super().__init__(setting)
+        self.name = name
+        self._kind = KINDS[name]
+        self.title = self._kind.title
+        self.differences = self._kind.differences
+        self.module = self._kind.module
+        self._sets = where
+        self._release: FreeBSD | None = None
+        self._ours = False
+
+    def start(self) -> None:
+        self._turn.acquire()
+        self._ours = True
+        try:
+            self._release = FreeBSD(self._sets, self.setting.cache, self.progress)
+            self._boot()
+        except TestbedError as error:
+            raise TargetMissing(f"{self.name}: {error}") from error
+        assert self._machine is not None and self._agent is not None
+        self.facts = {**self._machine.facts, **self._agent.hello()}
+        self._lacks = dict(self._kind.lacks)
+        self._probe()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._give_way()
+
+    def __enter__(self) -> FreeBSDTarget:
+        try:
+            super().__enter__()
+        except BaseException:
+            self._give_way()
+            raise
+        return self
+
+    def _give_way(self) -> None:
+        if self._ours:
+            self._ours = False
+            self._turn.release()
+
+    def _make(self) -> vm.Machine:
+        assert self._release is not None
+        agent = self.setting.build / "compat-tests/agent/xengnt-agent"
+        if self._kind.mode == "linux" and not agent.is_file():
+            raise TargetMissing(f"{self.name}: {agent} is not built (./dev build)")
+        return FreeBSDDom0(
+            self._kind.mode,
+            self._release,
+            self.setting.work / self.name,
+            self.setting.cache,
+            self.progress,
+            linux_agent=agent,
+        )
+
+    def _probe(self) -> None:
+        """What this system can show (habit H9)."""
+        assert self._agent is not None
+        lacks = self._lacks
+
+        def ask(worker: Worker) -> None:
+            for device in ("gntdev", "gntalloc"):
+                try:
+                    worker.close(worker.open(device))
+                except Errno as error:
+                    raise TargetMissing(f"{self.name}: {device}: {error.word}") from error
+            try:
+                worker.open("evtchn")
+            except Errno as error:
+                lacks["evtchn"] = f"no event channel device: {error.word}"
+
+        probe_worker(self._agent, ask)

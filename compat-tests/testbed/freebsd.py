@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""FreeBSD's release sets, and what is built from them: modules and programs.
+
+`FreeBSD(directory, cache, progress)` takes ``base.txz``, ``kernel.txz`` and ``src.txz`` of one
+release, unpacks what is needed of them into the cache and compiles with clang and lld alone.
+Everything is kept by its contents: the same sets and sources build nothing a second time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from .errors import TestbedError
+
+Progress = Callable[[str], None]
+
+SETS = ("base.txz", "kernel.txz", "src.txz")
+WHERE = (
+    "the directory of a release on FreeBSD's mirrors "
+    "(download.freebsd.org/releases/amd64/15.0-RELEASE/) or on its installation media "
+    "(usr/freebsd-dist)"
+)
+
+_ROOT = Path(__file__).resolve().parents[2]
+_AGENT = _ROOT / "compat-tests/agent"
+_XEN_HEADERS = Path("/usr/include")
+_RECIPE = "2"
+
+#: Modules of the release that a Linux program needs, in load order; some kernels have them inside.
+LINUX_MODULES = ("mqueuefs.ko", "linux_common.ko", "linux64.ko")
+
+_CFLAGS = ["-std=gnu17", "-O2", "-Wall", "-Wextra"]
+
+
+def missing(directory: Path) -> list[str]:
+    """The sets that a directory lacks."""
+    return [name for name in SETS if not (directory / name).is_file()]
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Static FreeBSD programs."""
+
+    init: Path
+    relay: Path
+    agent: Path
+    peer: Path
+
+
+def _wanted_base(name: str) -> bool:
+    # Static linking takes archives, start files and headers; the linker scripts come along.
+    return name.startswith("usr/include/") or (
+        re.fullmatch(r"usr/lib/[^/]+\.(a|o|so)", name) is not None
+    )
+
+
+def _wanted_kernel(name: str) -> bool:
+    return name == "boot/kernel/kernel" or (
+        name.startswith("boot/kernel/") and name.rsplit("/", 1)[-1] in LINUX_MODULES
+    )
+
+
+def _wanted_src(name: str) -> bool:
+    if not name.startswith("usr/src/sys/"):
+        return False
+    # The largest parts, of which a module outside the kernel sees nothing.
+    parts = name.split("/")
+    if parts[3] == "contrib":
+        return parts[4:5] in (["ck"], ["xen"]) and name.endswith(".h")
+    return parts[3] != "dev" or name.endswith(".h")
+
+
+_WANTED: dict[str, Callable[[str], bool]] = {
+    "base.txz": _wanted_base,
+    "kernel.txz": _wanted_kernel,
+    "src.txz": _wanted_src,
+}
+
+
+def _digest(*parts: bytes | str) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "little") + data)
+    return total.hexdigest()[:24]
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _tool(name: str) -> str:
+    """The newest clang or lld of this machine."""
+    found = [
+        (int(match[1] or 0), path)
+        for place in os.environ.get("PATH", "").split(":")
+        if place and Path(place).is_dir()
+        for path in Path(place).glob(f"{name}*")
+        if (match := re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", path.name))
+        and os.access(path, os.X_OK)
+    ]
+    if not found:
+        package = "lld" if name == "ld.lld" else name
+        raise TestbedError(f"{name} not found: install {package} (16 or newer)")
+    return str(max(found)[1])
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+class FreeBSD:
+    """One release, unpacked."""
+
+    def __init__(self, sets: Path, cache: Path, progress: Progress | None = None) -> None:
+        if absent := missing(sets):
+            raise TestbedError(f"{sets} lacks {', '.join(absent)}: {WHERE} has them")
+        self.sets = sets
+        self._cache = cache / "freebsd"
+        self._progress: Progress = progress or (lambda _: None)
+
+    # ---- unpacking
+
+    def _unpacked(self, name: str) -> Path:
+        """One set in the cache, by its contents; a look at size and time spares the reading."""
+        path = self.sets / name
+        state = path.stat()
+        memo = self._cache / "digests.json"
+        key = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+        with _locked(self._cache / ".lock"):
+            known = json.loads(memo.read_text()) if memo.exists() else {}
+            if key not in known:
+                known[key] = _file_digest(path)
+                memo.write_text(json.dumps(known))
+            target = self._cache / f"{path.stem}-{_digest(_RECIPE, known[key])}"
+            if not target.exists():
+                self._progress(f"unpacking {name}")
+                self._unpack(path, target)
+        return target
+
+    def _unpack(self, path: Path, target: Path) -> None:
+        scratch = target.with_name(f".{target.name}.new")
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        wanted = _WANTED[path.name]
+        try:
+            # Without lzma's own look at the end a set that was cut short would pass for whole.
+            with lzma.open(path) as data, tarfile.open(fileobj=data, mode="r|") as archive:
+                for member in archive:
+                    name = os.path.normpath(member.name)
+                    if name.startswith(("/", "..")) or not wanted(name):
+                        continue
+                    place = scratch / name
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    if member.isreg():
+                        source = archive.extractfile(member)
+                        assert source is not None
+                        with place.open("wb") as out:
+                            shutil.copyfileobj(source, out, 1 << 20)
+                    elif member.issym() and not place.exists():
+                        place.symlink_to(member.linkname)
+                    elif member.islnk() and (scratch / os.path.normpath(member.linkname)).exists():
+                        os.link(scratch / os.path.normpath(member.linkname), place)
+                while data.read(1 << 20):
+                    pass
+        except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise TestbedError(f"{path}: cannot unpack it: {error}") from None
+        scratch.rename(target)
+
+    @cached_property
+    def base(self) -> Path:
+        """A sysroot: headers and static libraries."""
+        root = self._unpacked("base.txz")
+        if not (root / "usr/lib/libc.a").is_file():
+            raise TestbedError(f"{self.sets / 'base.txz'} has no usr/lib/libc.a")
+        return root
+
+    @cached_property
+    def kernel(self) -> Path:
+        path = self._unpacked("kernel.txz") / "boot/kernel/kernel"
+        if not path.is_file():
+            raise TestbedError(f"{self.sets / 'kernel.txz'} has no boot/kernel/kernel")
+        return path
+
+    @cached_property
+    def source(self) -> Path:
+        root = self._unpacked("src.txz") / "usr/src"
+        if not (root / "sys/kern/bus_if.m").is_file():
+            raise TestbedError(f"{self.sets / 'src.txz'} has no usr/src/sys")
+        return root
+
+    @cached_property
+    def version(self) -> str:
+        """As "15.1", out of the sources."""
+        text = (self.source / "sys/sys/param.h").read_text()
+        found = re.search(r"^#define\s+__FreeBSD_version\s+(\d+)", text, re.M)
+        if found is None:
+            raise TestbedError(f"{self.sets / 'src.txz'} names no version in sys/param.h")
+        number = int(found[1])
+        return f"{number // 100000}.{number // 1000 % 100}"
+
+    def linux_modules(self) -> list[Path]:
+        """The release's modules for Linux programs, in load order."""
+        return [p for name in LINUX_MODULES if (p := self.kernel.parent / name).is_file()]
+
+    # ---- building
+
+    def _built(self, name: str, inputs: Sequence[Path], make: Callable[[Path], None]) -> Path:
+        """What `make` puts to a path, kept by the inputs' contents."""
+        text = "".join(f"{path.name} {_file_digest(path)}\n" for path in sorted(inputs))
+        where = (self.base.name, self.source.name, self.kernel.parents[2].name)
+        target = self._cache / "built" / f"{name}-{_digest(_RECIPE, *where, text)}"
+        with _locked(self._cache / "built/.lock"):
+            if not target.exists():
+                self._progress(f"building {name} for FreeBSD {self.version}")
+                scratch = target.with_name(f".{target.name}.new")
+                make(scratch)
+                scratch.rename(target)
+        return target
+
+    def module(self, name: str) -> Path:
+        """xengnt.ko or xengnt_linux.ko, built from this tree."""
+        kernel = _ROOT / "kernel"
+        sources = sorted((kernel / "linux" if name.endswith("_linux.ko") else kernel).glob("*.c"))
+        inputs = [*sources, *kernel.rglob("*.h"), kernel / "tools/kmod.py"]
+
+        def make(target: Path) -> None:
+            work = target.with_suffix(".work")
+            shutil.rmtree(work, ignore_errors=True)
+            _run(
+                [
+                    sys.executable, str(kernel / "tools/kmod.py"),
+                    "--src", str(self.source),
+                    "--clang", _tool("clang"), "--lld", _tool("ld.lld"),
+                    "--include", str(kernel / "include"),
+                    "--work", str(work), "--output", str(target), *map(str, sources),
+                ]
+            )  # fmt: skip
+            shutil.rmtree(work)
+
+        return self._built(name, inputs, make)
+
+    def _program(self, name: str, sources: Sequence[Path]) -> Path:
+        inputs = [*sources, *_AGENT.rglob("*.h"), *(_ROOT / "kernel/include").rglob("*.h")]
+
+        def make(target: Path) -> None:
+            include = self._xen_include()
+            _run(
+                [
+                    _tool("clang"), f"--target=x86_64-unknown-freebsd{self.version}",
+                    f"--sysroot={self.base}", f"--ld-path={_tool('ld.lld')}", *_CFLAGS,
+                    "-I", str(_ROOT / "kernel/include"), "-isystem", str(include),
+                    "-static", "-pthread", "-o", str(target), *map(str, sources),
+                ]
+            )  # fmt: skip
+
+        return self._built(name, inputs, make)
+
+    def _xen_include(self) -> Path:
+        """Xen's headers of this machine, and nothing else of its headers."""
+        if not (_XEN_HEADERS / "xenctrl.h").is_file():
+            raise TestbedError(f"no {_XEN_HEADERS / 'xenctrl.h'}: install libxen-dev")
+        where = self._cache / "xen-include"
+        where.mkdir(parents=True, exist_ok=True)
+        for header in [_XEN_HEADERS / "xen", *_XEN_HEADERS.glob("xen*.h")]:
+            link = where / header.name
+            if not link.is_symlink():
+                link.symlink_to(header)
+        return where
+
+    def programs(self) -> Programs:
+        """Init, relay, agent and peer."""
+        peer = _AGENT / "peer"
+        return Programs(
+            init=self._program("xengnt-init", [peer / "init_freebsd.c"]),
+            relay=self._program("xengnt-relay", [peer / "relay.c"]),
+            agent=self._program("xengnt-agent", _agent_sources()),
+            peer=self._program("xengnt-peer", [peer / "peer.c", peer / "xen_freebsd.c"]),
+        )
+
+
+def _agent_sources() -> list[Path]:
+    """The agent's files as its meson.build lists them, with FreeBSD's part."""
+    text = (_AGENT / "meson.build").read_text()
+    found = re.search(r"^agent_src = files\((.*?)\)", text, re.M | re.S)
+    if found is None:
+        raise TestbedError(f"{_AGENT / 'meson.build'} does not list the agent's sources")
+    return [_AGENT / name for name in [*re.findall(r"'([^']+)'", found[1]), "os_freebsd.c"]]
+
+
+def _run(argv: Sequence[str]) -> None:
+    env = dict(os.environ, LC_ALL="C")
+    done = subprocess.run(argv, env=env, text=True, capture_output=True, check=False)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or (
+            done.stderr.strip().splitlines() or ["no message"]
+        )
+        raise TestbedError(f"{Path(argv[0]).name}: {lines[0]}")

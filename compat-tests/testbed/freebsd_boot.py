@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a FreeBSD Dom0 is booted from, made on Linux without root and without FreeBSD's tools.
+
+* `trampolined`: a copy of the kernel with four instructions before its entry point (README);
+* `iso_image`: the root file system;
+* `metadata`: that root and the kernel's environment as FreeBSD's loader would hand them over;
+* `efi_image`: a FAT disk with Xen's EFI binary, its configuration, kernel and metadata.
+
+Numbers are those of FreeBSD's ``sys/linker.h`` and ``x86/include/metadata.h`` and of Xen's
+``public/elfnote.h``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .errors import TestbedError
+from .image import File
+
+PAGE = 4096
+
+# ---------------------------------------------------------------- the kernel
+
+_PT_LOAD, _PT_NOTE = 1, 4
+_NOTE_HYPERCALL_PAGE, _NOTE_PHYS32_ENTRY = 2, 18
+_HEADER = struct.Struct("<16xHHIQQQIHHHHHH")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+
+# 32-bit code: mov %cr4,%eax; or $0x20,%eax; mov %eax,%cr4; jmp to the entry that was there.
+_STUB = bytes.fromhex("0f20e0 83c820 0f22e0 e9")
+
+
+def _segments(kernel: bytes) -> list[tuple[int, int, int, int, int]]:
+    """Kind, file offset, virtual and physical address and size of each segment."""
+    if kernel[:5] != b"\x7fELF\x02" or len(kernel) < 64:
+        raise TestbedError("the FreeBSD kernel is not a 64-bit ELF file")
+    fields = _HEADER.unpack_from(kernel)
+    phoff, size, count = fields[4], fields[8], fields[9]
+    found = []
+    for number in range(count):
+        kind, _, offset, vaddr, paddr, filesz, _, _ = _SEGMENT.unpack_from(
+            kernel, phoff + number * size
+        )
+        found.append((kind, offset, vaddr, paddr, filesz))
+    return found
+
+
+def _xen_notes(kernel: bytes) -> dict[int, tuple[int, int]]:
+    """Xen's notes: type -> place and size of the value in the file."""
+    notes = {}
+    for kind, offset, _, _, size in _segments(kernel):
+        at, end = offset, offset + size
+        while kind == _PT_NOTE and at + 12 <= end:
+            name, length, number = struct.unpack_from("<III", kernel, at)
+            value = at + 12 + (name + 3 & ~3)
+            if kernel[at + 12 : at + 12 + name] == b"Xen\0":
+                notes[number] = (value, length)
+            at = value + (length + 3 & ~3)
+    return notes
+
+
+def trampolined(kernel: bytes) -> bytes:
+    """The kernel with CR4.PAE set before its own PVH entry, which enables long mode first.
+
+    The code lies in the hypercall page, which nothing has filled yet; Xen overwrites it when the
+    kernel asks for it.
+    """
+    notes = _xen_notes(kernel)
+    if _NOTE_HYPERCALL_PAGE not in notes or _NOTE_PHYS32_ENTRY not in notes:
+        raise TestbedError("the FreeBSD kernel has no PVH entry (XENHVM is missing in it)")
+    place, size = notes[_NOTE_HYPERCALL_PAGE]
+    page = int.from_bytes(kernel[place : place + size], "little")
+    place, size = notes[_NOTE_PHYS32_ENTRY]
+    entry = int.from_bytes(kernel[place : place + size], "little")
+    for kind, offset, vaddr, paddr, filesz in _segments(kernel):
+        if kind == _PT_LOAD and vaddr <= page < vaddr + filesz:
+            at, target = offset + page - vaddr, paddr + page - vaddr
+            break
+    else:
+        raise TestbedError("the FreeBSD kernel's hypercall page is in none of its segments")
+    stub = _STUB + struct.pack("<i", entry - (target + len(_STUB) + 4))
+    out = bytearray(kernel)
+    out[at : at + len(stub)] = stub
+    out[place : place + size] = target.to_bytes(size, "little")
+    return bytes(out)
+
+
+# ---------------------------------------------------------------- root and metadata
+
+_END, _NAME, _TYPE, _ADDR, _SIZE, _METADATA = 0, 1, 2, 3, 4, 0x8000
+_ENVP, _HOWTO, _KERNEND, _MODULEP = 0x0006, 0x0007, 0x0008, 0x1006
+
+
+def _record(kind: int, data: bytes) -> bytes:
+    return struct.pack("<II", kind, len(data)) + data + b"\0" * (-len(data) % 8)
+
+
+def _number(kind: int, value: int) -> bytes:
+    return _record(kind, struct.pack("<Q", value))
+
+
+def _records(environment: int, image: int, size: int, end: int) -> bytes:
+    return b"".join(
+        (
+            _record(_NAME, b"/boot/kernel/kernel\0"),
+            _record(_TYPE, b"elf kernel\0"),
+            _number(_ADDR, 0),
+            _number(_SIZE, 0),
+            _record(_METADATA | _HOWTO, struct.pack("<I", 0)),
+            _number(_METADATA | _ENVP, environment),
+            _number(_METADATA | _KERNEND, end),
+            # Where the blob itself lies is 0: so the kernel relocates every address in it.
+            _number(_METADATA | _MODULEP, 0),
+            _record(_NAME, b"/root.iso\0"),
+            _record(_TYPE, b"mfs_root\0"),
+            _number(_ADDR, image),
+            _number(_SIZE, size),
+            struct.pack("<II", _END, 0),
+        )
+    )
+
+
+def _up(value: int, to: int) -> int:
+    return -(-value // to) * to
+
+
+def metadata(environment: Mapping[str, str], image: bytes) -> bytes:
+    """The boot module: records, the environment, the image on a page of its own."""
+    for key, value in environment.items():
+        if "\0" in key + value or "=" in key:
+            raise TestbedError(f"not a kernel environment variable: {key}={value}")
+    strings = b"".join(f"{k}={v}".encode() + b"\0" for k, v in environment.items()) + b"\0"
+    at_environment = _up(len(_records(0, 0, 0, 0)), 8)
+    at_image = _up(at_environment + len(strings), PAGE)
+    end = _up(at_image + len(image), PAGE)
+    head = _records(at_environment, at_image, len(image), end).ljust(at_environment, b"\0")
+    return (head + strings).ljust(at_image, b"\0") + image.ljust(end - at_image, b"\0")
+
+
+def _run(argv: Sequence[str], package: str) -> None:
+    # Fixed times: the same contents give the same image.
+    env = dict(os.environ, LC_ALL="C", SOURCE_DATE_EPOCH="315532800", MTOOLS_SKIP_CHECK="1")
+    try:
+        done = subprocess.run(argv, env=env, text=True, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise TestbedError(f"{argv[0]} not found: install {package}") from None
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        raise TestbedError(f"{argv[0]}: {lines[-1]}")
+
+
+#: The kernel mounts devfs there, and looks for these.
+_DIRECTORIES = ("dev", "etc", "tmp", "boot/kernel")
+
+
+def iso_image(files: Sequence[File]) -> bytes:
+    """An ISO 9660 image with Rock Ridge names and modes."""
+    with tempfile.TemporaryDirectory(prefix="xengnt-root-") as scratch:
+        root = Path(scratch, "root")
+        for name in _DIRECTORIES:
+            (root / name).mkdir(parents=True)
+        for item in files:
+            place = root / os.path.normpath(item.dst).lstrip("/")
+            if place.exists():
+                raise TestbedError(f"two files want to be {item.dst} in the root image")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(item.contents())
+            place.chmod(item.mode)
+        target = Path(scratch, "root.iso")
+        _run(["xorriso", "-as", "mkisofs", "-quiet", "-R", "-o", str(target), str(root)], "xorriso")
+        return target.read_bytes()
+
+
+# ---------------------------------------------------------------- the disk
+
+_MIB = 1 << 20
+
+
+def efi_image(target: Path, xen: Path, options: str, kernel: bytes, module: bytes) -> None:
+    """A FAT image whose default EFI program is Xen."""
+    config = (
+        f"[global]\ndefault=freebsd\n[freebsd]\noptions={options}\n"
+        "kernel=kernel\nramdisk=metadata\n"
+    )
+    with tempfile.TemporaryDirectory(prefix="xengnt-efi-", dir=target.parent) as name:
+        scratch = Path(name)
+        contents: dict[str, bytes] = {
+            "BOOTX64.cfg": config.encode(),
+            "kernel": kernel,
+            "metadata": module,
+        }
+        for path, data in contents.items():
+            (scratch / path).write_bytes(data)
+        shutil.copyfile(xen, scratch / "BOOTX64.EFI")
+        size = sum(path.stat().st_size for path in scratch.iterdir())
+        disk = scratch / "disk"
+        with disk.open("wb") as out:
+            out.truncate(_up(size, _MIB) + 48 * _MIB)
+        _run(["mformat", "-i", str(disk), "-F", "-N", "58454e47", "::"], "mtools")
+        _run(["mmd", "-i", str(disk), "::/EFI", "::/EFI/BOOT"], "mtools")
+        for path in ("BOOTX64.EFI", *contents):
+            _run(["mcopy", "-i", str(disk), str(scratch / path), f"::/EFI/BOOT/{path}"], "mtools")
+        disk.replace(target)

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""FreeBSD as PVH Dom0 of a real Xen in QEMU, from nothing but its release sets.
+
+::
+
+    with freebsd_vm.FreeBSDDom0("native", release, workdir, cache, progress) as machine:
+        line = machine.control.readline(240.0)   # "! ready"
+
+The modes: ``native`` (our module beside the base driver, our node is xengntdev), ``alone`` (the
+base driver disabled by its hint: our node is gntdev), ``linux`` (the Linux agent, with the
+modules it needs; base driver disabled, since that agent knows Linux's names only), ``base``
+(no module of ours).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from . import freebsd_boot, packages, vm
+from .errors import TestbedError
+from .freebsd import FreeBSD
+from .image import File
+
+Mode = Literal["native", "alone", "linux", "base"]
+
+FATAL = re.compile(
+    r"""^panic:
+      | Fatal\ (double\ fault|trap\ \d+)
+      | KDB:\ enter:
+      | ^\s*db>
+      | \(XEN\).*Panic\ on\ CPU
+      | \(XEN\).*Xen\ BUG\ at
+      | \(XEN\).*FATAL\ (TRAP|PAGE\ FAULT)
+      | \(XEN\).*Domain\ 0\ .*crashed
+      | \(XEN\).*Hardware\ Dom0\ (crashed|halted|shutdown|rebooted)
+      | xengnt-init:.*powering\ off
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+
+ALARM = re.compile(
+    FATAL.pattern
+    + r"""
+      | lock\ order\ reversal
+      | (acquiring|exclusive|shared)\ .*(locked|lock).*\ @\ .*xengnt
+      | with\ the\ following\ .*locks\ held
+      | (sleeping|Sleeping)\ (thread|on)\ .*(lock|held)
+      | Memory\ modified\ after\ free
+      | \bleaked\b | \bleak:
+      | xengnt.*(leak|cannot|fail)
+      | \(XEN\).*(domain_crash\ called|crashed\ by\ domain|Domain\ \d+\ \(vcpu\#\d+\)\ crashed)
+      | \(XEN\).*(Assertion\ .*failed|Xen\ (BUG|WARN)\ at)
+      | \(XEN\).*grant_table\.c:\d+.*(?:Bad|bug|leak|inconsistent)
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+
+# x86-64-v2 without XSAVE: QEMU's XRSTOR faults when such a Dom0 switches between two users of it.
+_CPU = "qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+lahf-lm,+rdrand,+fsgsbase,+smep"
+
+_COMMAND = (
+    "qemu-system-x86_64 -nodefaults -no-user-config -accel tcg,thread=multi -machine q35 "
+    # OVMF's memory for S3 would overlap the kernel.
+    f"-global ICH9-LPC.disable_s3=1 -cpu {_CPU} "
+    "-smp 1 -display none -vga none -parallel none -no-reboot"
+).split()
+
+_XEN = (
+    "console=com1 com1=115200,8n1 dom0=pvh dom0-iommu=none vga=no noreboot "
+    "loglvl=warning guest_loglvl=error bootscrub=0 spec-ctrl=no watchdog=0 "
+    "gnttab_max_frames=64 gnttab_max_maptrack_frames=1024"
+)
+
+#: MiB of Dom0, and what Xen, its firmware and a helper domain have beside it.
+DOM0_MEMORY = 640
+_BESIDE = 896
+
+_OVMF = (
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+)
+
+_ENVIRONMENT = {
+    "vfs.root.mountfrom": "cd9660:/dev/md0",
+    "init_path": "/sbin/init",
+    # Xen keeps the PM timer from Dom0, and nothing else here tells DELAY() the time.
+    "debug.acpi.disabled": "timer",
+    "kern.hz": "100",
+    # Xen's console, which a kernel takes for a serial one.
+    "console": "comconsole",
+    "boot_serial": "YES",
+    # Devices that are not there, or that nobody needs, take their time.
+    **{
+        f"hint.{name}.0.disabled": "1"
+        for name in ("ahci", "ppc", "psm", "atkbdc", "fdc", "vga", "sc", "vt")
+    },
+    # A panic shall say its backtrace and end the machine.
+    "debug.debugger_on_panic": "0",
+    "debug.trace_on_panic": "1",
+    "kern.panic_reboot_wait_time": "0",
+}
+
+_RELAY, _AGENT, _PEER = "/bin/xengnt-relay", "/bin/xengnt-agent", "/bin/xengnt-peer"
+#: The second serial port; FreeBSD's own driver leaves it alone while nobody opens it.
+_PORT = "0x2f8"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    modules: tuple[str, ...]
+    arguments: str
+    environment: Mapping[str, str]
+
+
+_DISABLED = {"hint.gntdev.0.disabled": "1"}
+_PLANS: dict[Mode, _Plan] = {
+    "native": _Plan(("xengnt.ko",), "--gntdev /dev/xen/xengntdev", {}),
+    "alone": _Plan(("xengnt.ko",), "", _DISABLED),
+    "linux": _Plan(("xengnt.ko", "xengnt_linux.ko"), "", _DISABLED),
+    "base": _Plan((), "--gntalloc /dev/xen/gntdev", {"xengnt.words": "base"}),
+}
+
+
+class FreeBSDDom0(vm.Machine):
+    """A booted machine; see the module's text."""
+
+    fatal = FATAL
+    alarm = ALARM
+    settle = 12
+
+    def __init__(
+        self,
+        mode: Mode,
+        release: FreeBSD,
+        workdir: Path,
+        cache: Path,
+        progress: vm.Progress | None = None,
+        *,
+        linux_agent: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"freebsd-{mode}", workdir, progress)
+        self._mode: Mode = mode
+        self._release = release
+        self._cache = cache
+        self._linux_agent = linux_agent
+        self._environment = dict(environment or {})
+
+    def _files(self) -> tuple[list[File], list[str]]:
+        """What is in the root, and the modules to load in order."""
+        plan = _PLANS[self._mode]
+        programs = self._release.programs()
+        files = [
+            File(programs.init, "/sbin/init"),
+            File(programs.relay, _RELAY),
+            File(programs.peer, _PEER),
+        ]
+        names = []
+        agent = programs.agent
+        if self._mode == "linux":
+            if self._linux_agent is None:
+                raise TestbedError("the Linux agent is not named")
+            agent = self._linux_agent
+            modules = self._release.linux_modules()
+            if not any(path.name == "linux64.ko" for path in modules):
+                raise TestbedError(f"{self._release.sets / 'kernel.txz'} has no linux64.ko")
+            for path in modules:
+                files.append(File(path, f"/boot/{path.name}", 0o444))
+                names.append(f"/boot/{path.name}")
+        files.append(File(agent, _AGENT))
+        for name in plan.modules:
+            files.append(File(self._release.module(name), f"/boot/{name}", 0o444))
+            # Modules that need others come behind them; ours needs none.
+            names.append(f"/boot/{name}")
+        return files, names
+
+    def prepare(self) -> Callable[[int], list[str]]:
+        selection = packages.select(self._cache, self._progress)
+        xen = next(iter(sorted(selection.xen.parents[1].glob("boot/xen-*-amd64.efi"))), None)
+        if xen is None:
+            raise TestbedError(f"no xen-*-amd64.efi in the package {selection.xen.parents[1].name}")
+        firmware = next(
+            ((Path(c), Path(v)) for c, v in _OVMF if Path(c).is_file() and Path(v).is_file()), None
+        )
+        if firmware is None:
+            raise TestbedError(f"no {_OVMF[0][0]}: install ovmf")
+        files, modules = self._files()
+        plan = _PLANS[self._mode]
+        run = f"{_RELAY} {_PORT} {_AGENT} --poweroff --peer {_PEER} {plan.arguments}".strip()
+        environment = {
+            **_ENVIRONMENT,
+            **plan.environment,
+            "xengnt.modules": " ".join(modules),
+            "xengnt.run": run,
+            **self._environment,
+        }
+        module = freebsd_boot.metadata(environment, freebsd_boot.iso_image(files))
+        kernel = freebsd_boot.trampolined(self._release.kernel.read_bytes())
+        memory = f"dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M"
+        disk, variables = self._workdir / "disk.img", self._workdir / "variables.fd"
+        freebsd_boot.efi_image(disk, xen, f"{_XEN} {memory}", kernel, module)
+        shutil.copyfile(firmware[1], variables)
+        self._known = {
+            "kind": "pvh",
+            "mode": self._mode,
+            "xen_package": selection.xen_version,
+            "kernel": self._release.version,
+        }
+        return lambda channel: self.command(firmware[0], variables, disk, channel)
+
+    def command(self, code: Path, variables: Path, disk: Path, channel: int) -> list[str]:
+        """QEMU's command line."""
+        return [
+            *_COMMAND,
+            *self.common(DOM0_MEMORY + _BESIDE, channel),
+            "-drive", f"if=pflash,format=raw,readonly=on,file={vm.quoted(code)}",
+            "-drive", f"if=pflash,format=raw,file={vm.quoted(variables)}",
+            "-drive", f"format=raw,file={vm.quoted(disk)},if=none,id=disk",
+            "-device", "ide-hd,drive=disk,bus=ide.0",
+        ]  # fmt: skip

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the test bed makes for a FreeBSD Dom0, as far as no FreeBSD is needed to see it."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from targets import TARGETS, Setting, TargetMissing
+from testbed import freebsd, freebsd_boot, freebsd_vm, vm
+from testbed.errors import TestbedError
+from testbed.image import File
+
+PAGE_VADDR, PAGE_PADDR, ENTRY = 0xFFFFFFFF80201000, 0x201000, 0x3AB000
+
+
+def records(blob: bytes) -> list[tuple[int, bytes]]:
+    """FreeBSD's way through its loader's metadata: each record is padded to eight bytes."""
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    while True:
+        kind, size = struct.unpack_from("<II", blob, at)
+        if kind == 0:
+            return found
+        found.append((kind, blob[at + 8 : at + 8 + size]))
+        at += 8 + (size + 7 & ~7)
+
+
+def number(data: bytes) -> int:
+    return int(struct.unpack("<Q", data)[0])
+
+
+def test_metadata_is_what_a_loader_hands_over() -> None:
+    image = bytes(range(256)) * 40
+    blob = freebsd_boot.metadata({"a.b": "1", "init_path": "/sbin/init"}, image)
+    found = records(blob)
+    assert [kind for kind, _ in found] == [1, 2, 3, 4, 0x8007, 0x8006, 0x8008, 0x9006, 1, 2, 3, 4]
+    by_kind = dict(found[:8])
+    assert by_kind[2] == b"elf kernel\0"
+    assert number(by_kind[0x9006]) == 0  # so that the kernel relocates the rest
+    environment = number(by_kind[0x8006])
+    assert blob[environment:].startswith(b"a.b=1\0init_path=/sbin/init\0\0")
+    name, kind, address, size = (data for _, data in found[8:])
+    assert (name, kind) == (b"/root.iso\0", b"mfs_root\0")
+    assert number(address) % 4096 == 0 and number(size) == len(image)
+    assert blob[number(address) :][: len(image)] == image
+    assert number(by_kind[0x8008]) == len(blob) and len(blob) % 4096 == 0
+
+
+@pytest.mark.parametrize("bad", [{"a=b": "c"}, {"a": "b\0c"}])
+def test_metadata_refuses_what_would_shift_the_environment(bad: dict[str, str]) -> None:
+    with pytest.raises(TestbedError, match="environment variable"):
+        freebsd_boot.metadata(bad, b"")
+
+
+def note(kind: int, value: bytes, name: bytes = b"Xen\0") -> bytes:
+    head = struct.pack("<III", len(name), len(value), kind)
+    return head + name + value + b"\0" * (-len(value) % 4)
+
+
+def kernel(notes: bytes, paddr: int = PAGE_PADDR) -> bytes:
+    """A file with one loadable segment that begins with the hypercall page, and its notes."""
+    text = b"\xcc" * 4096
+    head = 64 + 2 * 56
+    segments = struct.pack(
+        "<IIQQQQQQ", 1, 5, head, PAGE_VADDR, paddr, len(text), len(text), 4096
+    ) + struct.pack("<IIQQQQQQ", 4, 4, head + len(text), 0, 0, len(notes), len(notes), 4)
+    elf = b"\x7fELF\x02\x01\x01" + bytes(9)
+    elf += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, PAGE_VADDR, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    return elf + segments + text + notes
+
+
+NOTES = (
+    note(6, b"FreeBSD\0")
+    + note(2, struct.pack("<Q", PAGE_VADDR))
+    + note(18, struct.pack("<Q", 7), b"GNU\0")
+    + note(18, struct.pack("<I", ENTRY))
+)
+
+
+def test_trampoline_enters_where_the_kernel_did() -> None:
+    before = kernel(NOTES)
+    after = freebsd_boot.trampolined(before)
+    assert len(after) == len(before)
+    code = 64 + 2 * 56
+    assert after[code : code + 10] == bytes.fromhex("0f20e0 83c820 0f22e0 e9")
+    jump = struct.unpack_from("<i", after, code + 10)[0]
+    assert PAGE_PADDR + 14 + jump == ENTRY
+    changed = [i for i in range(len(before)) if before[i] != after[i] and i >= code + 14]
+    # Nothing but the entry's note, and that only where it is Xen's.
+    at = len(before) - 4
+    assert changed and min(changed) >= at
+    assert struct.unpack_from("<I", after, at)[0] == PAGE_PADDR
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\x7fELF\x01" + bytes(64), "64-bit"),
+        (kernel(note(6, b"FreeBSD\0")), "no PVH entry"),
+        (kernel(note(2, struct.pack("<Q", 5)) + note(18, bytes(4))), "none of its segments"),
+    ],
+)
+def test_trampoline_refuses_other_files(data: bytes, message: str) -> None:
+    with pytest.raises(TestbedError, match=message):
+        freebsd_boot.trampolined(data)
+
+
+@pytest.mark.skipif(shutil.which("xorriso") is None, reason="xorriso is not installed")
+def test_root_image_holds_files_with_their_modes(tmp_path: Path) -> None:
+    image = freebsd_boot.iso_image(
+        [File(b"#!", "/sbin/init"), File(b"data", "/boot/a_module_with_a_long_name.ko", 0o444)]
+    )
+    assert image[32769:32774] == b"CD001"
+    path = tmp_path / "root.iso"
+    path.write_bytes(image)
+    out = tmp_path / "out"
+    subprocess.run(
+        ["xorriso", "-osirrox", "on", "-indev", str(path), "-extract", "/", str(out)],
+        check=True,
+        capture_output=True,
+    )
+    assert (out / "sbin/init").read_bytes() == b"#!"
+    assert os.access(out / "sbin/init", os.X_OK)
+    assert (out / "boot/a_module_with_a_long_name.ko").stat().st_mode & 0o777 == 0o444
+    # The kernel mounts devfs there before init runs.
+    assert (out / "dev").is_dir()
+    subprocess.run(["chmod", "-R", "u+w", str(out)], check=True)
+
+
+def test_two_files_of_one_name_are_refused() -> None:
+    with pytest.raises(TestbedError, match="two files"):
+        freebsd_boot.iso_image([File(b"", "/sbin/init"), File(b"", "sbin//init")])
+
+
+@pytest.mark.skipif(shutil.which("mformat") is None, reason="mtools is not installed")
+def test_disk_boots_xen_with_kernel_and_metadata(tmp_path: Path) -> None:
+    xen = tmp_path / "xen.efi"
+    xen.write_bytes(b"MZ" * 100)
+    disk = tmp_path / "disk.img"
+    freebsd_boot.efi_image(disk, xen, "dom0=pvh", b"kernel" * 1000, b"blob")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk.img", "xen.efi"]
+    for name, data in (("BOOTX64.EFI", xen.read_bytes()), ("kernel", b"kernel" * 1000)):
+        done = subprocess.run(
+            ["mtype", "-i", str(disk), f"::/EFI/BOOT/{name}"], capture_output=True, check=True
+        )
+        assert done.stdout == data
+    config = subprocess.run(
+        ["mtype", "-i", str(disk), "::/EFI/BOOT/BOOTX64.cfg"],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    assert "options=dom0=pvh\nkernel=kernel\nramdisk=metadata\n" in config
+
+
+# ---------------------------------------------------------------- the sets
+
+
+def pack(path: Path, members: dict[str, bytes]) -> None:
+    with lzma.open(path, "wb", preset=0) as out, tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    where = tmp_path / "sets"
+    where.mkdir()
+    pack(
+        where / "base.txz",
+        {
+            "./usr/include/stdio.h": b"",
+            "./usr/lib/libc.a": b"a",
+            "./usr/lib/crt1.o": b"o",
+            "./usr/share/man/cat.1": b"man",
+        },
+    )
+    pack(
+        where / "kernel.txz",
+        {
+            "./boot/kernel/kernel": b"k",
+            "./boot/kernel/linux64.ko": b"l",
+            "./boot/kernel/zfs.ko": b"",
+        },
+    )
+    pack(
+        where / "src.txz",
+        {
+            "./usr/src/sys/kern/bus_if.m": b"",
+            "./usr/src/sys/sys/param.h": b"#define __FreeBSD_version 1502000 /* x */\n",
+            "./usr/src/sys/contrib/xen/xen.h": b"",
+            "./usr/src/sys/contrib/zlib/zlib.h": b"",
+            "./usr/src/bin/cat/cat.c": b"",
+        },
+    )
+    return where
+
+
+def test_sets_are_unpacked_as_far_as_they_are_needed(sets: Path, tmp_path: Path) -> None:
+    release = freebsd.FreeBSD(sets, tmp_path / "cache")
+    assert release.version == "15.2"
+    assert (release.base / "usr/lib/libc.a").read_bytes() == b"a"
+    assert not (release.base / "usr/share").exists()
+    assert release.kernel.read_bytes() == b"k"
+    assert [path.name for path in release.linux_modules()] == ["linux64.ko"]
+    assert (release.source / "sys/contrib/xen/xen.h").exists()
+    assert not (release.source / "sys/contrib/zlib").exists()
+    assert not (release.source / "bin").exists()
+
+
+def test_sets_are_known_by_their_contents(sets: Path, tmp_path: Path) -> None:
+    first = freebsd.FreeBSD(sets, tmp_path / "cache").kernel
+    moved = tmp_path / "elsewhere"
+    sets.rename(moved)
+    assert freebsd.FreeBSD(moved, tmp_path / "cache").kernel == first
+    pack(moved / "kernel.txz", {"boot/kernel/kernel": b"other"})
+    assert freebsd.FreeBSD(moved, tmp_path / "cache").kernel != first
+
+
+def test_damaged_set_leaves_nothing_behind(sets: Path, tmp_path: Path) -> None:
+    whole = (sets / "base.txz").read_bytes()
+    (sets / "base.txz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TestbedError, match=r"base\.txz: cannot unpack"):
+        _ = freebsd.FreeBSD(sets, tmp_path / "cache").base
+    assert not list((tmp_path / "cache/freebsd").glob("*base*"))
+
+
+def test_kernel_set_without_kernel_is_named(sets: Path, tmp_path: Path) -> None:
+    pack(sets / "kernel.txz", {"boot/kernel/zfs.ko": b""})
+    with pytest.raises(TestbedError, match=r"kernel\.txz has no boot/kernel/kernel"):
+        _ = freebsd.FreeBSD(sets, tmp_path / "cache").kernel
+
+
+def test_missing_sets_say_where_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(TargetMissing, match=r"download\.freebsd\.org"):
+        TARGETS["freebsd"].make(Setting(tmp_path, tmp_path, tmp_path, tmp_path))
+
+
+def test_agent_sources_exist_and_end_with_freebsds() -> None:
+    sources = freebsd._agent_sources()
+    assert all(path.is_file() for path in sources)
+    assert sources[-1].name == "os_freebsd.c"
+    assert "os_linux.c" not in {path.name for path in sources}
+
+
+# ---------------------------------------------------------------- the log
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "panic: mutex xengnt not owned at gntdev_map.c:12",
+        "Fatal trap 12: page fault while in kernel mode",
+        "(XEN) Hardware Dom0 crashed: rebooting machine in 5 seconds.",
+        "xengnt-init: the program has ended, powering off",
+    ],
+)
+def test_ends_of_a_freebsd_machine(line: str) -> None:
+    assert freebsd_vm.FATAL.search(f"earlier\n{line}\nlater")
+    assert freebsd_vm.ALARM.search(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "lock order reversal:",
+        "Sleeping thread (tid 100, pid 2) owns a non-sleepable lock",
+        "xengnt: 3 pages leaked",
+    ],
+)
+def test_alarms_of_a_freebsd_kernel(line: str) -> None:
+    assert freebsd_vm.ALARM.search(line)
+    assert not freebsd_vm.FATAL.search(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WARNING: WITNESS option enabled, expect reduced performance.",
+        "xengnt0: <Xen grant devices with Linux's ABI> on xenpv0",
+        "do not panic: it is a test",
+    ],
+)
+def test_what_is_no_alarm(line: str) -> None:
+    assert not freebsd_vm.ALARM.search(line)
+    assert not vm.FATAL.search(line)
