@@ -206,9 +206,8 @@ def main() -> None:
     """Prints the table and what is there."""
     for need in NEEDS:
         print(f"{need.package:<18} {'yes' if need.present() else 'MISSING':<8} {need.reason}")
-    print(
-        f"{'clang, lld, llvm':<18} {'MISSING' if missing_clang() else 'yes':<8} FreeBSD objects, fuzzers"
-    )
+    complete = "MISSING" if missing_clang() else "yes"
+    print(f"{'clang, lld, llvm':<18} {complete:<8} FreeBSD objects, fuzzers")
 
 
 if __name__ == "__main__":

@@ -138,9 +138,7 @@ def test_fuzzer_library_alone_is_missing(monkeypatch: pytest.MonkeyPatch) -> Non
 # Command line
 
 
-@pytest.mark.parametrize(
-    "command", ["", "test", "lint", "format", "build", "clean", "fuzz", "bench", "coverage"]
-)
+@pytest.mark.parametrize("command", ["", "test", "lint", "format", "build", "clean", "fuzz"])
 def test_help(command: str) -> None:
     done = dev(*filter(None, [command]), "--help")
     assert done.returncode == 0
