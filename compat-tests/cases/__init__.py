@@ -16,14 +16,15 @@ def load() -> list[Case]:
         s25_offset,
         s26_notify,
         s29_pinned,
+        s43_library,
         s210_alloc,
         s211_dealloc,
         s212_notify,
         s213_gntalloc_mmap,
         s214_peer_maps,
         s217_exit,
-        s43_library,
         s600_events,
+        s601_advisories,
     )
 
     return registered()

@@ -108,6 +108,15 @@ def private_keeps(t: Context) -> None:
     t.accepted("shared mmap afterwards", dev.mmap, 1, index)
 
 
+@case("mmap.neither-flag", ["P7"], "mmap neither shared nor private is EINVAL")
+def neither(t: Context) -> None:
+    """A wrong kernel takes one of the two for granted (K6: FreeBSD's generic layer judges it)."""
+    dev = t.gntdev()
+    index = dev.map(t.peer.grants(1))
+    t.refused("EINVAL", "mmap without a flag", dev.mmap, 1, index, "r", "none")
+    t.accepted("shared mmap afterwards", dev.mmap, 1, index, "r")
+
+
 @case("mmap.private-read", ["P7"], "a private read-only mmap is a read-only grant mapping")
 def private_read(t: Context) -> None:
     """A wrong kernel refuses it, or copies the page: later changes stay unseen."""

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""REFERENCE section 6: bugs of others that no row of section 2 shows yet (docs/regressions.md)."""
+
+from __future__ import annotations
+
+from agent.client import PAGE
+
+from . import abi
+from .framework import Context, case, section
+from .s214_peer_maps import granted, peer_map
+
+section("6 Known bugs of others")
+
+TRIES = 40
+
+
+@case(
+    "advisory.batch-with-bad-reference",
+    ["6", "P14"],
+    "XSA-361: a bad reference first, in the middle or last fails all and leaks none",
+)
+def bad_reference(t: Context) -> None:
+    """A wrong kernel looks at the first status only, or forgets what was mapped beside it."""
+    good = t.peer.grants(4)
+    for place in (0, 2, 4):
+        dev = t.gntdev()
+        refs = [*good[:place], t.peer.unused_ref(), *good[place:]]
+        index = dev.map(refs)
+        t.refused("EINVAL", f"mmap, bad one at {place}", dev.mmap, 5, index)
+        dev.unmap(index, 5)
+        t.expect(t.peer.states(good), ["not mapped"] * 4, "entries after UNMAP")
+        # A granter that gets its entry back can use it for something else.
+        t.peer.set_flags(good[0], 0)
+        t.refused("EINVAL", "mmap of a revoked grant", dev.mmap, 1, dev.map(good[:1]))
+        t.peer.set_flags(good[0], abi.GTF_PERMIT)
+
+
+@case(
+    "advisory.later-index-mmappable",
+    ["6", "P16"],
+    "Qubes 5199: maps at indices other than 0 can be mmapped, also with several pages",
+)
+def later_index(t: Context) -> None:
+    """A wrong kernel takes the file offset for an offset into the map: ENXIO."""
+    dev = t.gntdev()
+    refs = t.peer.grants(5)
+    dev.map(refs[:1])
+    for page in range(5):
+        t.peer.write(page, 0, bytes([page + 1]))
+    for first, count in ((1, 1), (2, 3)):
+        index = dev.map(refs[first : first + count])
+        t.expect(index, first * PAGE, f"index of the map of {count}")
+        address = t.accepted(f"mmap of {count}", dev.mmap, count, index)
+        seen = [t.worker.peek(address + n * PAGE, 1)[0] for n in range(count)]
+        t.expect(seen, [first + n + 1 for n in range(count)], f"pages of the map of {count}")
+
+
+@case(
+    "advisory.read-only-beside-writable",
+    ["6", "M8", "P12"],
+    "QEMU 2025: a read-only and a writable mapping of one grant do not disturb each other",
+)
+def read_only_beside(t: Context) -> None:
+    """A wrong kernel hands out the one for the other."""
+    ref = t.peer.grant(0)
+    dev = t.gntdev()
+    readable, writable = dev.map([ref]), dev.map([ref])
+    a = dev.mmap(1, readable, "r")
+    t.expect(t.peer.state(ref), "mapped ro", "entry with the read-only mapping")
+    b = dev.mmap(1, writable)
+    t.expect(t.peer.state(ref), "mapped rw", "entry with both")
+    t.accepted("store through the writable one", t.worker.poke, b, b"seen by both")
+    t.expect(t.worker.peek(a, 12), b"seen by both", "read-only mapping")
+    t.refused("SIGSEGV", "store through the read-only one", t.worker.poke, a, b"x")
+    t.worker.munmap(b)
+    dev.unmap(writable, 1)
+    t.expect(t.peer.state(ref), "mapped ro", "entry when the writable one is gone")
+
+
+@case(
+    "advisory.peers-unmap-late",
+    ["6", "2.14"],
+    "Qubes 7410: more pages than one look takes, given up by their peer late, all end",
+    ("peer_maps",),
+)
+def unmap_late(t: Context) -> None:
+    """A wrong kernel looks at the head of its list only, which never moves."""
+    count = 12
+    own = granted(t, count)
+    slots = [peer_map(t, ref) for ref in own.refs]
+    t.worker.munmap(own.address, count * PAGE)
+    own.dev.dealloc(own.index, count)
+    # The first keeps its page for longer than the others.
+    for slot in slots[1:]:
+        t.peer.unmap(slot)
+    last = own.refs[-1]
+    for _ in range(TRIES):
+        status, slot = t.peer.map(last, readonly=True)
+        if status != 0:
+            break
+        t.peer.unmap(slot)
+        t.worker.sleep(50)
+    t.expect(status, -1, "status of a map of the last page after a while")
+    t.expect(t.peer.look(slots[0], 0, 1), bytes(1), "the page that the peer still maps")
