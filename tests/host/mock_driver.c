@@ -100,6 +100,7 @@ mock_lookup(struct mock_lookup *uarg)
 static int
 mock_wrong(int op)
 {
+	struct mtx a, b;
 	struct sx local;
 	grant_ref_t ref;
 	vm_page_t m;
@@ -152,6 +153,31 @@ mock_wrong(int op)
 	case MOCK_ASSERT_UNOWNED:
 		mtx_assert(&mtx, MA_OWNED);
 		break;
+	case MOCK_LOCK_ORDER:
+		/* By way of a third: mtx, a; a, b; b, mtx. */
+		mtx_init(&a, "local a", NULL, MTX_DEF);
+		mtx_init(&b, "local b", NULL, MTX_DEF);
+		mtx_lock(&mtx);
+		mtx_lock(&a);
+		mtx_unlock(&mtx);
+		mtx_lock(&b);
+		mtx_unlock(&a);
+		mtx_lock(&mtx);
+		return (0);
+	case MOCK_LOCK_ORDER_FAULT:
+		sx_xlock(&sx);
+		if (copyin(NULL, buf, sizeof(buf)) == 0)
+			return (0);
+		sx_xunlock(&sx);
+		vm_map_lock_read(&curproc->p_vmspace->vm_map);
+		sx_xlock(&sx);
+		return (0);
+	case MOCK_LOCK_TWO_OF_A_KIND:
+		mtx_init(&a, "local", NULL, MTX_DEF);
+		mtx_init(&b, "local", NULL, MTX_DEF);
+		mtx_lock(&a);
+		mtx_lock(&b);
+		return (0);
 	case MOCK_FREE_TWICE:
 		p = malloc(8, M_MOCK, M_WAITOK);
 		free(p, M_MOCK);

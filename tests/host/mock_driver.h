@@ -25,6 +25,9 @@ enum mock_op {
 	MOCK_COPYIN_MAP_LOCKED,
 	MOCK_INSERT_TWICE,
 	MOCK_UNWIRE_FICTITIOUS,
+	MOCK_LOCK_ORDER,
+	MOCK_LOCK_ORDER_FAULT,	/* a page fault under a lock, and reversed */
+	MOCK_LOCK_TWO_OF_A_KIND,
 	/* These must not. */
 	MOCK_ALLOC_UNDER_SX,
 	MOCK_HOLD,		/* a mutex, until another thread's LET_GO */

@@ -94,6 +94,11 @@ test_panics(void **state)
 		{ MOCK_COPYIN_MAP_LOCKED, "the address space locked" },
 		{ MOCK_INSERT_TWICE, "index 0 is taken" },
 		{ MOCK_UNWIRE_FICTITIOUS, "lost its last wiring" },
+		{ MOCK_LOCK_ORDER, "lock order reversal: \"mock mutex\" with "
+		    "\"local b\" held" },
+		{ MOCK_LOCK_ORDER_FAULT, "lock order reversal: \"mock sx\" "
+		    "with \"vm map (user)\" held" },
+		{ MOCK_LOCK_TWO_OF_A_KIND, "two locks of the name \"local\"" },
 	};
 	size_t i;
 

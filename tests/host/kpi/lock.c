@@ -50,6 +50,8 @@ locks_leave(void)
 struct kpi_lock_class {
 	const char	*name;
 	volatile uint64_t taken;
+	/* Classes that were taken while one of this was held: a bit each. */
+	volatile uint64_t after;
 };
 static struct kpi_lock_class classes[CLASSES_MAX];
 static u_int nclasses;
@@ -64,6 +66,68 @@ class_of(const char *name)
 		if (strcmp(classes[i].name, name) == 0)
 			return (&classes[i]);
 	return (NULL);
+}
+
+/*
+ * As WITNESS: names have an order, the one that was seen first.  Some thread
+ * that takes them the other way round would be a deadlock some day.
+ */
+
+/* Whether to was ever taken after from, others in between. */
+static bool
+order_leads(u_int from, u_int to)
+{
+	uint64_t done, next, todo;
+	u_int i;
+
+	done = 0;
+	todo = 1ul << from;
+	while (todo != 0) {
+		i = (u_int)__builtin_ctzl(todo);
+		done |= 1ul << i;
+		next = atomic_load_64(&classes[i].after);
+		if ((next & 1ul << to) != 0)
+			return (true);
+		todo = (todo | next) & ~done;
+	}
+	return (false);
+}
+
+static void
+order_check(const struct kpi_lock_class *held, const struct kpi_lock_class *c)
+{
+	u_int from, to;
+
+	from = (u_int)(held - classes);
+	to = (u_int)(c - classes);
+	if ((atomic_load_64(&held->after) & 1ul << to) != 0)
+		return;
+	locks_enter();
+	if (order_leads(to, from)) {
+		locks_leave();
+		panic("lock order reversal: \"%s\" with \"%s\" held, before "
+		    "the other way round", c->name, held->name);
+	}
+	atomic_set_64(&classes[from].after, 1ul << to);
+	locks_leave();
+}
+
+/* Before a lock that may be waited for. */
+static void
+order_take(const struct lock_object *lo)
+{
+	struct thread *td;
+	u_int i;
+
+	td = curthread;
+	for (i = 0; i < td->td_nheld; i++) {
+		KASSERT(td->td_held[i]->lo_class != lo->lo_class ||
+		    lo->lo_kind == KIND_RW || (lo->lo_opts &
+		    (lo->lo_kind == KIND_SX ? SX_DUPOK : MTX_DUPOK)) != 0,
+		    ("two locks of the name \"%s\"", lo->lo_name));
+		if (td->td_held[i]->lo_class != lo->lo_class)
+			order_check(td->td_held[i]->lo_class, lo->lo_class);
+	}
 }
 
 /* Locks that the driver's callers and the shim itself take. */
@@ -266,6 +330,7 @@ kpi_no_map_lock(const char *what)
 
 	if (held(&kpi_vmspace.vm_map.lock.lock_object))
 		panic("%s with the address space locked", what);
+	order_take(&kpi_vmspace.vm_map.lock.lock_object);
 }
 
 /* Lets others in where a thread has just let go, now and then. */
@@ -378,6 +443,7 @@ mtx_lock(struct mtx *m)
 	lock_check(&m->lock_object, KIND_MTX, "lock");
 	if (mtx_recurses(m))
 		return;
+	order_take(&m->lock_object);
 	os_mutex_lock((struct os_mutex *)m->mtx_host);
 	lock_acquired(&m->lock_object);
 }
@@ -472,8 +538,10 @@ exclusive_lock(struct lock_object *lo, uint64_t *host, u_int kind, bool try)
 	if (try) {
 		if (!os_rwlock_trywrlock((struct os_rwlock *)host))
 			return (false);
-	} else
+	} else {
+		order_take(lo);
 		os_rwlock_wrlock((struct os_rwlock *)host);
+	}
 	lock_acquired(lo);
 	return (true);
 }
@@ -503,6 +571,7 @@ shared_lock(struct lock_object *lo, uint64_t *host, u_int kind)
 	/* A writer that waits in between would make it a deadlock. */
 	KASSERT(owner(lo) != curthread && !held(lo),
 	    ("recursion on %s \"%s\"", kind_names[kind], lo->lo_name));
+	order_take(lo);
 	os_rwlock_rdlock((struct os_rwlock *)host);
 	atomic_add_int(&lo->lo_shared, 1);
 	held_push(lo);
