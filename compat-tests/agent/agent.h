@@ -70,6 +70,7 @@ struct op {
 };
 
 extern const struct op ops_event[], ops_file[], ops_mem[], ops_proc[];
+extern const struct op ops_lib[];	/* of xengnt-agent-lib only */
 
 /* proto.c */
 int	parse_u64(const char *, uint64_t *);

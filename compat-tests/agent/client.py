@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 PAGE = 4096
@@ -21,6 +22,9 @@ PAGE = 4096
 CHUNK = 1024
 # Requests under way at once: a serial line's buffers hold them, the supervisor queues them.
 PIPELINE = 16
+
+# A worker in Python, for Worker.exec().
+LIBRARY_WORKER = Path(__file__).with_name("library_worker.py")
 
 
 class Transport(Protocol):
@@ -456,9 +460,9 @@ class Worker:
     def exit(self, code: int = 0) -> None:
         self.call(f"exit {code}")
 
-    def exec(self) -> None:
-        """Executes the agent anew in the same process."""
-        self.call("exec")
+    def exec(self, *program: str) -> None:
+        """Executes the agent anew in the same process, or another program that speaks like it."""
+        self.call(" ".join(("exec", *program)))
         self._scratch = None
 
     def send_fd(self, child: Worker, fd: int) -> int:

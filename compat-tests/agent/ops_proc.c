@@ -284,22 +284,30 @@ op_end(struct agent *a, int argc, char **argv, struct reply *r)
 	return (op_exit(a, argc, argv, r));
 }
 
-/* A new program in the same process: descriptors stay, mappings go. */
+/*
+ * A new program in the same process: descriptors stay, mappings go.  Other
+ * programs that speak as a worker does can be named, with a script to run.
+ */
 static int
 op_exec(struct agent *a, int argc, char **argv, struct reply *r)
 {
+	const char *program, *script;
 	char fd[16];
 	int error;
 
-	(void)argc;
-	(void)argv;
 	if (a->thread || a->in != a->out)
 		return (bad(r, "exec is for the worker itself"));
 	snprintf(fd, sizeof(fd), "%d", a->in);
 	fcntl(a->in, F_SETFD, 0);
-	execl(a->self, "xengnt-agent", "--worker", fd, "--reply", a->seq,
-	    "--gntdev", device_of("gntdev"), "--gntalloc",
-	    device_of("gntalloc"), (char *)NULL);
+	program = argc > 1 ? argv[1] : a->self;
+	script = argc > 2 ? argv[2] : NULL;
+	if (script != NULL)
+		execl(program, program, script, "--worker", fd, "--reply",
+		    a->seq, (char *)NULL);
+	else
+		execl(program, "xengnt-agent", "--worker", fd, "--reply",
+		    a->seq, "--gntdev", device_of("gntdev"), "--gntalloc",
+		    device_of("gntalloc"), (char *)NULL);
 	error = errno;
 	fcntl(a->in, F_SETFD, FD_CLOEXEC);
 	return (error);
@@ -457,7 +465,7 @@ const struct op ops_proc[] = {
 	{ "kill", 2, 2, op_kill, "N|self SIGNAME" },
 	{ "exit", 0, 1, op_exit, "[CODE]" },
 	{ "end", 0, 0, op_end, "" },
-	{ "exec", 0, 0, op_exec, "" },
+	{ "exec", 0, 2, op_exec, "[PROGRAM [SCRIPT]]" },
 	{ "sendfd", 2, 2, op_sendfd, "N FD" },
 	{ "received", 0, 0, op_received, "" },
 	{ "sleep", 1, 1, op_sleep, "MILLISECONDS" },

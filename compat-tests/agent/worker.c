@@ -15,6 +15,9 @@ find_op(const char *name)
 {
 	static const struct op *const tables[] = {
 		ops_event, ops_file, ops_mem, ops_proc,
+#ifdef AGENT_LIB
+		ops_lib,
+#endif
 	};
 	const struct op *op;
 	size_t i;

@@ -84,6 +84,11 @@ class Host(Protocol):
     def facts(self) -> Mapping[str, str]: ...
 
     @property
+    def programs(self) -> Mapping[str, tuple[str, ...]]:
+        """What a worker can become: a program, and its script."""
+        ...
+
+    @property
     def differences(self) -> frozenset[str]:
         """K rows in force."""
         ...

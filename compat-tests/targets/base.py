@@ -24,6 +24,9 @@ from cases.framework import (
 )
 from report.results import Cell, judge
 
+# Ways to the devices other than system calls.
+WAYS = {"library": "the C library", "python": "the Python package"}
+
 
 class TargetMissing(Exception):
     """The target cannot run here; the message says what is missing."""
@@ -59,10 +62,14 @@ class Target(ABC):
         self.setting = setting
         self.facts: dict[str, str] = {}
         self._lacks: dict[str, str] = {}
+        # What a worker can become, by the capability that it stands for.
+        self.programs: dict[str, tuple[str, ...]] = {}
         # The helper domain, as long as it is known to be there and clean.
         self.peer: PeerFacts | None = None
 
     def reason_against(self, capability: str) -> str | None:
+        if capability in WAYS and capability not in self.programs:
+            return self._lacks.get(capability, f"nothing to call {WAYS[capability]} with here")
         return self._lacks.get(capability)
 
     def progress(self, text: str) -> None:

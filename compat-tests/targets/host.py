@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import IO
 
-from agent.client import Agent, Errno, PipeTransport, Worker
+from agent.client import LIBRARY_WORKER, Agent, Errno, PipeTransport, Worker
 from cases import abi
 from cases.framework import Case, Context, Status
 from report.results import Cell
@@ -43,6 +45,11 @@ class HostTarget(Target):
         super().__init__(setting)
         self._lacks = dict(LACKS)
         self.program = setting.build.resolve() / "compat-tests/agent/xengnt-agent-dyn"
+        library = self.program.with_name("xengnt-agent-lib")
+        if library.is_file():
+            self.programs["library"] = (str(library),)
+        if find_spec("xengnttab") is not None:
+            self.programs["python"] = (sys.executable, str(LIBRARY_WORKER))
         self.library = setting.build.resolve() / "tests/host/libxengnt-host.so"
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
