@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What cases and other tests cannot bring about: other drivers' nodes, 32-bit
+ * callers, limits below what is in use, a peer that never lets go.
+ */
+#include <stdlib.h>
+
+#include "calls.h"
+#include "stand_in.h"
+
+#define	FIONBIO		0x8004667eul
+#define	FIOASYNC	0x8004667dul
+
+static void
+set_limit(const char *name, unsigned value)
+{
+
+	assert_int_equal(host_sysctl(name, &value, NULL), 0);
+}
+
+static int
+no_setup(void **state)
+{
+
+	(void)state;
+	/* The machine is there, the driver not yet. */
+	return (host_load() == 0 && host_unload() == 0 ? 0 : -1);
+}
+
+static int
+no_teardown(void **state)
+{
+
+	(void)state;
+	return (host_teardown(false) == 0 ? 0 : -1);
+}
+
+/* REFERENCE 3.12: FreeBSD's own driver has the name. */
+static void
+test_name_taken(void **state)
+{
+	struct file *fp;
+
+	(void)state;
+	stand_in_node(0, "xen/gntdev");
+	assert_int_equal(host_load(), 0);
+	assert_int_equal(host_open("xen/xengntdev", HOST_FREAD | HOST_FWRITE,
+	    &fp), 0);
+	host_close(fp);
+	stand_in_node_gone(0);
+	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), ENOENT);
+}
+
+/* Somebody has both names: no device at all, and nothing half made. */
+static void
+test_names_taken(void **state)
+{
+
+	(void)state;
+	stand_in_node(0, "xen/gntdev");
+	stand_in_node(1, "xen/xengntdev");
+	assert_int_not_equal(host_load(), 0);
+	stand_in_node_gone(1);
+	stand_in_node_gone(0);
+	stand_in_node(0, "xen/gntalloc");
+	assert_int_not_equal(host_load(), 0);
+	stand_in_node_gone(0);
+	/* Both names are free again. */
+	host_close(reopen("xen/gntdev"));
+	host_close(reopen("xen/gntalloc"));
+}
+
+/* Another domain than Dom0 learns its number from Xen (K17). */
+static void
+test_own_domain(void **state)
+{
+	uint64_t index;
+	void *addr;
+
+	(void)state;
+	host_close(gntdev);
+	host_close(gntalloc);
+	peer("ok", "destroy");
+	assert_int_equal(host_teardown(false), 0);
+	assert_int_equal(setenv("XENGNT_HOST_DOMID", "7", 1), 0);
+	gntdev = reopen("xen/gntdev");
+	unsetenv("XENGNT_HOST_DOMID");
+	assert_int_equal(xen_domain_id(host_domain()), 7);
+	assert_int_equal(try_map(gntdev, 7, 8, 1, &index), 0);
+	assert_int_equal(host_mmap(gntdev, NULL, PAGE, READ, HOST_MAP_SHARED,
+	    (int64_t)index, &addr), EINVAL);
+	assert_int_equal(try_map(gntdev, DOMID_SELF, 8, 1, &index), 0);
+	assert_int_equal(host_mmap(gntdev, NULL, PAGE, READ, HOST_MAP_SHARED,
+	    (int64_t)index, &addr), EINVAL);
+	host_close(gntdev);
+	peer("ok domid=512 pages=1 entries=512", "new pages=1 frames=1");
+}
+
+static void
+test_any_device(void **state)
+{
+	int on = 1;
+
+	(void)state;
+	assert_int_equal(host_ioctl(gntdev, FIONBIO, (uintptr_t)&on), 0);
+	assert_int_equal(host_ioctl(gntdev, FIOASYNC, (uintptr_t)&on), 0);
+	assert_int_equal(host_ioctl(gntalloc, FIONBIO, (uintptr_t)&on), 0);
+	assert_int_equal(host_ioctl(gntalloc, FIOASYNC, (uintptr_t)&on), 0);
+}
+
+/* Rows O5, K13: the layouts are not those of the caller. */
+static void
+test_ilp32(void **state)
+{
+	struct ioctl_gntdev_unmap_grant_ref op = { .index = 0 };
+
+	(void)state;
+	stand_in_ilp32(true);
+	assert_int_equal(call(gntdev, 1, &op), ENOTTY);
+	assert_int_equal(call(gntalloc, 6, &op), ENOTTY);
+	assert_int_equal(host_linux_ioctl(gntdev, 0x104701, (uintptr_t)&op),
+	    ENOTTY);
+	stand_in_ilp32(false);
+	assert_int_equal(call(gntdev, 1, &op), ENOENT);
+}
+
+/* A limit that an administrator puts below what is in use. */
+static void
+test_limits_in_use(void **state)
+{
+	uint64_t a, b, total;
+
+	(void)state;
+	a = map(gntdev, REF, 2);
+	set_limit("hw.xen.gntdev.slots.limit", 1);
+	/* What is there already may be used on. */
+	b = map(gntdev, REF, 1);
+	total = count_of("hw.xen.gntdev.slots.total");
+	assert_int_equal(try_map(gntdev, DOMU, REF, 600, &b), ENOMEM);
+	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), total);
+	set_limit("hw.xen.gntdev.slots.limit", 1048576);
+	assert_int_equal(unmap(gntdev, a, 2), 0);
+	set_limit("hw.xen.gntalloc.deferred_interval", 0);
+	set_limit("hw.xen.gntalloc.deferred_interval", 1000);
+}
+
+static bool
+no_malloc(enum host_fail kind)
+{
+
+	return (kind == HOST_FAIL_MALLOC);
+}
+
+/* Beyond what Linux allows, a request fails rather than wait (M4). */
+static void
+test_huge_map(void **state)
+{
+	static struct ioctl_gntdev_grant_ref refs[65537 + 2];
+	struct ioctl_gntdev_map_grant_ref *op;
+
+	(void)state;
+	op = (void *)refs;
+	set_limit("hw.xen.gntdev.limit", 65537);
+	op->count = 65537;
+	host_fail_hook = no_malloc;
+	assert_int_equal(call(gntdev, 0, op), ENOMEM);
+	host_fail_hook = NULL;
+	assert_int_equal(count_of("hw.xen.gntdev.maps"), 0);
+	op->count = 65537;
+	assert_int_equal(call(gntdev, 0, op), 0);
+	assert_int_equal(unmap(gntdev, op->index, 65537), 0);
+	set_limit("hw.xen.gntdev.limit", 65536);
+}
+
+/* Both sides of C6 and C7, to the byte. */
+static void
+test_copy_ends(void **state)
+{
+	struct gntdev_grant_copy_segment seg;
+	struct ioctl_gntdev_grant_copy op = { .count = 1, .segments = &seg };
+	static char buf[PAGE];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		memset(&seg, 0, sizeof(seg));
+		seg.len = 2;
+		if (i < 2) {
+			seg.flags = GNTCOPY_dest_gref;
+			seg.source.virt = buf;
+			seg.dest.foreign.domid = DOMU;
+			seg.dest.foreign.ref = REF;
+			seg.dest.foreign.offset = PAGE - 2 + i;
+		} else {
+			seg.flags = GNTCOPY_source_gref;
+			seg.dest.virt = buf;
+			seg.source.foreign.domid = DOMU;
+			seg.source.foreign.ref = REF;
+			seg.source.foreign.offset = PAGE - 2 + i % 2;
+		}
+		assert_int_equal(call(gntdev, 8, &op),
+		    i % 2 == 0 ? 0 : EINVAL);
+	}
+}
+
+/* SIGKILL ends the sleeps for a page that is paged out. */
+static void
+test_killed_while_paged_out(void **state)
+{
+	struct host_counts before, c;
+	struct xen_domain_config config = {
+		.domid = 600, .grant_frames = 1, .max_grant_frames = 1,
+	};
+	struct grant_entry_v1 *e;
+	struct xen_domain *other;
+	uint64_t index;
+	void *addr;
+
+	(void)state;
+	assert_int_equal(xen_domain_create(host_machine(), &config, &other), 0);
+	assert_int_equal(xen_domain_populate(other, 5), 0);
+	e = xen_domain_grant_entry(other, 9);
+	e->frame = 5;
+	e->flags = GTF_permit_access;
+	assert_int_equal(xen_domain_page_out(other, 5, 1000), 0);
+	assert_int_equal(try_map(gntdev, 600, 9, 1, &index), 0);
+	host_counts(&before);
+	host_killed(true);
+	assert_int_equal(host_mmap(gntdev, NULL, PAGE, RW, HOST_MAP_SHARED,
+	    (int64_t)index, &addr), EINVAL);
+	host_killed(false);
+	host_counts(&c);
+	assert_int_equal(c.pauses, before.pauses);
+	assert_int_equal(unmap(gntdev, index, 1), 0);
+	xen_domain_destroy(other);
+}
+
+/* A peer that keeps a page for ever costs a message and no more (2.14). */
+static void
+test_peer_keeps(void **state)
+{
+	struct xen_domain_config config = {
+		.domid = 600, .grant_frames = 1, .max_grant_frames = 1,
+		.maptrack_frames = 1,
+	};
+	struct gnttab_map_grant_ref m[3];
+	struct gnttab_unmap_grant_ref u;
+	struct {
+		struct ioctl_gntalloc_alloc_gref op;
+		uint32_t more[2];
+	} arg;
+	struct xen_domain *other;
+	unsigned i;
+
+	(void)state;
+	host_tasks_manual(true);
+	assert_int_equal(xen_domain_create(host_machine(), &config, &other), 0);
+	memset(&arg, 0, sizeof(arg));
+	arg.op.domid = 600;
+	arg.op.flags = GNTALLOC_FLAG_WRITABLE;
+	arg.op.count = 3;
+	assert_int_equal(call(gntalloc, 5, &arg), 0);
+	memset(m, 0, sizeof(m));
+	for (i = 0; i < 3; i++) {
+		m[i].host_addr = (0x1000 + i) * PAGE;
+		m[i].flags = GNTMAP_host_map;
+		m[i].ref = arg.op.gref_ids[i];
+	}
+	assert_int_equal(xen_grant_table_op(other, GNTTABOP_map_grant_ref, m,
+	    3), 0);
+	assert_int_equal(dealloc(gntalloc, arg.op.index, 3), 0);
+	assert_int_equal(count_of("hw.xen.gntalloc.deferred"), 3);
+	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
+	set_limit("hw.xen.gntalloc.deferred_batch", 0);
+	set_limit("hw.xen.gntalloc.deferred_interval", 0);
+	for (i = 0; i < 62; i++)
+		host_run_tasks();
+	set_limit("hw.xen.gntalloc.deferred_batch", 1);
+	set_limit("hw.xen.gntalloc.deferred_interval", 1000);
+	assert_int_equal(host_unload(), EBUSY);
+	/* They go in the middle of the list, at its end, and alone. */
+	for (i = 0; i < 3; i++) {
+		memset(&u, 0, sizeof(u));
+		u.host_addr = m[(i + 1) % 3].host_addr;
+		u.handle = m[(i + 1) % 3].handle;
+		assert_int_equal(xen_grant_table_op(other,
+		    GNTTABOP_unmap_grant_ref, &u, 1), 0);
+		set_limit("hw.xen.gntalloc.deferred_batch", 10);
+		host_run_tasks();
+		assert_int_equal(count_of("hw.xen.gntalloc.deferred"), 2 - i);
+	}
+	host_tasks_manual(false);
+	xen_domain_destroy(other);
+}
+
+/* Several maps wait for their pages, and go in another order. */
+static void
+test_pinned_order(void **state)
+{
+	struct host_pin *pin[3];
+	uint64_t index;
+	unsigned i;
+	char *p;
+
+	(void)state;
+	host_tasks_manual(true);
+	for (i = 0; i < 3; i++) {
+		index = map(gntdev, REF + i, 1);
+		p = mmap_at(gntdev, index, 1, RW);
+		assert_int_equal(host_pin(p, true, &pin[i]), 0);
+		unmap_pages(p, 1);
+		assert_int_equal(unmap(gntdev, index, 1), 0);
+	}
+	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 3);
+	host_unpin(pin[1]);
+	host_run_tasks();
+	assert_int_equal(peer_flags(REF + 1) & MAPPED, 0);
+	assert_int_equal(peer_flags(REF) & MAPPED, MAPPED);
+	host_unpin(pin[0]);
+	host_unpin(pin[2]);
+	host_run_tasks();
+	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
+	host_tasks_manual(false);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_name_taken, no_setup,
+		    no_teardown),
+		cmocka_unit_test_setup_teardown(test_names_taken, no_setup,
+		    no_teardown),
+		TEST(test_own_domain),
+		TEST(test_any_device),
+		TEST(test_ilp32),
+		TEST(test_limits_in_use),
+		TEST(test_huge_map),
+		TEST(test_copy_ends),
+		TEST(test_killed_while_paged_out),
+		TEST(test_peer_keeps),
+		TEST(test_pinned_order),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
