@@ -3,7 +3,7 @@
  * What runs short runs short at every place where it can, once at a time and
  * several at once; nothing is left over, and nothing is used that went.
  *
- *	test_faults [SCENARIO [SEED]]	one scenario, or one random run of it
+ *	test_faults [SCENARIO | random SEED]	one scenario, one random run
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -796,13 +796,15 @@ random_run(uint64_t seed)
 	where[0] = '\0';
 }
 
+static uint64_t first_seed, last_seed = RANDOM_RUNS - 1;
+
 static void
 random_runs(void **state)
 {
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 0; seed < RANDOM_RUNS; seed++)
+	for (seed = first_seed; seed <= last_seed; seed++)
 		random_run(seed);
 }
 
@@ -855,7 +857,6 @@ int
 main(int argc, char **argv)
 {
 	struct CMUnitTest tests[SCENARIOS + 1];
-	void *state;
 	size_t i;
 
 	memset(tests, 0, sizeof(tests));
@@ -863,19 +864,12 @@ main(int argc, char **argv)
 		tests[i].name = scenarios[i].name;
 		tests[i].test_func = every_point;
 		tests[i].initial_state = (void *)(uintptr_t)&scenarios[i];
-		if (argc == 2 && strcmp(argv[1], scenarios[i].name) == 0) {
-			start(NULL);
-			state = tests[i].initial_state;
-			every_point(&state);
-			return (end(NULL));
-		}
-	}
-	if (argc == 3) {
-		start(NULL);
-		random_run(strtoull(argv[2], NULL, 0));
-		return (end(NULL));
 	}
 	tests[i].name = "random";
 	tests[i].test_func = random_runs;
+	if (argc > 2)
+		first_seed = last_seed = strtoull(argv[2], NULL, 0);
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return (cmocka_run_group_tests(tests, start, end));
 }
