@@ -249,6 +249,7 @@ test_peer_keeps(void **state)
 		struct ioctl_gntalloc_alloc_gref op;
 		uint32_t more[2];
 	} arg;
+	uint32_t ids[3];
 	struct xen_domain *other;
 	unsigned i;
 
@@ -260,11 +261,13 @@ test_peer_keeps(void **state)
 	arg.op.flags = GNTALLOC_FLAG_WRITABLE;
 	arg.op.count = 3;
 	assert_int_equal(call(gntalloc, 5, &arg), 0);
+	memcpy(ids, (char *)&arg + offsetof(struct ioctl_gntalloc_alloc_gref,
+	    gref_ids), sizeof(ids));
 	memset(m, 0, sizeof(m));
 	for (i = 0; i < 3; i++) {
 		m[i].host_addr = (0x1000 + i) * PAGE;
 		m[i].flags = GNTMAP_host_map;
-		m[i].ref = arg.op.gref_ids[i];
+		m[i].ref = ids[i];
 	}
 	assert_int_equal(xen_grant_table_op(other, GNTTABOP_map_grant_ref, m,
 	    3), 0);
