@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devtools import environment, freebsd, fuzz, lint
+from devtools import coverage, environment, freebsd, fuzz, lint
 from devtools.console import Console, DevError, shown
 from devtools.paths import ASAN, NATIVE, RESULTS, ROOT, TSAN, cache_dir, freebsd_build
 
@@ -258,6 +258,16 @@ def fuzzing(console: Console, options: Options) -> Tally:
     return tally
 
 
+def covering(console: Console, options: Options) -> Tally:
+    """One test: every branch of the driver is taken or has its reason."""
+    rows, missed = coverage.measure(console)
+    wrong = coverage.judge(rows, missed, coverage.exclusions(coverage.EXCLUSIONS.read_text()))
+    console.say(f"  {coverage.total_of(rows).percent:.1f} % of the driver's branches")
+    tally = Tally()
+    tally.add(not wrong, "\n  ".join(["coverage", *wrong]))
+    return tally
+
+
 STEPS = (
     Step("native", "C unit tests and host harness, built by this machine's compiler", native),
     Step("sanitizers", "the same under AddressSanitizer and UBSan", sanitizers),
@@ -266,6 +276,7 @@ STEPS = (
     Step("cross", "libxengnttab for FreeBSD 14 and 15, symbol versions", cross),
     Step("lint", "formats, types, manual pages, licence lines", lints),
     Step("fuzz", "a minute of random input for each fuzz target", fuzzing),
+    Step("coverage", "branches of the driver that no test takes", covering),
     Step("unit", "Python unit tests", unit),
     Step("parity", "parity suite: real Linux Dom0s and our driver", parity, vms=True),
 )

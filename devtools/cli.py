@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
                       help="no virtual machines: parity only on the host harness")  # fmt: skip
     test.add_argument("--step", action="append", default=[], metavar="NAME",
                       help="only this step (repeat for more): native, sanitizers, threads,"
-                      " typecheck, cross, lint, fuzz, unit, parity")  # fmt: skip
+                      " typecheck, cross, lint, fuzz, coverage, unit, parity")  # fmt: skip
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="ARGS",
                       help="arguments for pytest")  # fmt: skip
     _tools(commands)
@@ -92,6 +92,19 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     fuzz.add_argument("--seconds", type=int, default=60, metavar="N", help=seconds)
     fuzz.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
                       help="targets at the same time (default: one a processor)")  # fmt: skip
+    commands.add_parser(
+        "coverage", help="branch coverage of the driver by the tests of this machine",
+        description="Builds for coverage, runs the C tests, the fuzz corpus and the parity cases on"
+        " the host harness and prints a table of branches per file.  Fails under 95 % and for a"
+        " branch that is neither taken nor listed, with its reason, in tests/coverage-exclusions.",
+    )  # fmt: skip
+    bench = commands.add_parser(
+        "bench", help="instructions per operation of the driver",
+        description="Counts the instructions that each operation of the driver costs in user space"
+        " on the host harness: they compare one version with another, not with a kernel.",
+    )  # fmt: skip
+    bench.add_argument("--targets", default="host", metavar="NAME,…", help="host (default)")
+    bench.add_argument("--json", metavar="FILE", help="write the results there, too (-: only)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,6 +153,14 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
             from devtools import fuzz
 
             return fuzz.main(console, args.target, args.seconds, max(1, args.jobs))
+        case "coverage":
+            from devtools import coverage
+
+            return coverage.main(console)
+        case "bench":
+            from devtools import bench
+
+            return bench.main(console, args.targets.split(","), args.json)
         case "lint":
             return checks.run_all(console, checks.Options(), ["lint"])
         case "format":

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from devtools import checks, cli, environment, freebsd, fuzz, lint, packages, stamp
+from devtools import checks, cli, coverage, environment, freebsd, fuzz, lint, packages, stamp
 from devtools.cformat import keep_author, keep_defines
 from devtools.console import Console, DevError
 from devtools.paths import ROOT
@@ -138,7 +138,9 @@ def test_fuzzer_library_alone_is_missing(monkeypatch: pytest.MonkeyPatch) -> Non
 # Command line
 
 
-@pytest.mark.parametrize("command", ["", "test", "lint", "format", "build", "clean", "fuzz"])
+@pytest.mark.parametrize(
+    "command", ["", "test", "lint", "format", "build", "clean", "fuzz", "bench", "coverage"]
+)
 def test_help(command: str) -> None:
     done = dev(*filter(None, [command]), "--help")
     assert done.returncode == 0
@@ -205,6 +207,50 @@ def test_fuzzer_that_hangs_is_stopped(tmp_path: Path) -> None:
 def test_unknown_fuzz_target_is_named() -> None:
     with pytest.raises(DevError, match="no fuzz target 'nonsense'"):
         fuzz.fuzz(Recorder(), ["nonsense"], 1, 1)
+
+
+# Coverage
+
+
+def lines(*branches: tuple[int, list[int]]) -> dict[str, object]:
+    made = [
+        {"line_number": n, "branches": [{"count": c} for c in counts]} for n, counts in branches
+    ]
+    return {"files": [{"file": "kernel/a.c", "lines": made}]}
+
+
+SOURCE = {"kernel/a.c": ["if (x)", "KASSERT(y,", "while (z)"]}
+
+
+def test_branches_are_counted_and_missed_ones_named() -> None:
+    rows, missed = coverage.analyse(lines((1, [3, 0]), (2, [1, 0]), (3, [1, 1])), SOURCE)
+    assert rows == [coverage.Row("kernel/a.c", 4, 3)]
+    assert missed == [coverage.Missed("kernel/a.c", 1, "if (x)", 1, 2)]
+
+
+def test_two_objects_of_one_line_add_up() -> None:
+    rows, missed = coverage.analyse(lines((1, [3, 0]), (1, [0, 2])), SOURCE)
+    assert (rows[0].taken, missed) == (2, [])
+
+
+def test_new_gap_fails_and_a_listed_one_does_not() -> None:
+    rows = [coverage.Row("kernel/a.c", 100, 98)]
+    gap = coverage.Missed("kernel/a.c", 1, "if (x)", 1, 2)
+    listed = coverage.exclusions("# why\nkernel/a.c | if (x) | cannot happen\n")
+    assert coverage.judge(rows, [gap], listed) == []
+    assert len(coverage.judge(rows, [gap], [])) == 1
+    # One line of the list excuses one line of the source.
+    assert len(coverage.judge(rows, [gap, gap], listed)) == 1
+
+
+def test_too_little_coverage_fails_whatever_is_listed() -> None:
+    wrong = coverage.judge([coverage.Row("kernel/a.c", 100, 94)], [], [])
+    assert wrong == ["94.0 % of the branches are taken, less than 95 %"]
+
+
+def test_exclusion_without_a_reason_is_refused() -> None:
+    with pytest.raises(DevError, match="reason"):
+        coverage.exclusions("kernel/a.c | if (x)\n")
 
 
 # Counting
