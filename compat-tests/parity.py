@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cases
+from cases import rows
 from cases.framework import Case
 from report.console import Live, make_console, print_summary, print_table
 from report.results import Run, TargetRun, compare
@@ -68,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
         "of its own: --clients --help)",
     )
     p.add_argument("--list", action="store_true", help="list cases and targets, run nothing")
+    p.add_argument(
+        "--rows", action="store_true", help="list what became of each row of the reference document"
+    )
     p.add_argument(
         "--build",
         metavar="DIR",
@@ -176,6 +180,18 @@ def print_list(chosen: Sequence[Case]) -> None:
     print("  (* by default)")
 
 
+def print_rows(every: Sequence[Case]) -> bool:
+    """Each row with its cases or the reason for none; whether all have one of the two."""
+    accounts = rows.account(every)
+    for item in accounts:
+        print(f"{item.row:5} {' '.join(item.cases) or item.reason or 'OPEN'}")
+        if item.cases and item.reason:
+            print(f"      {item.reason}")
+    missing = [item.row for item in accounts if item.open]
+    print(f"\n{len(accounts)} rows, {len(every)} cases, open: {', '.join(missing) or 'none'}")
+    return not missing
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     if "--clients" in (sys.argv[1:] if argv is None else argv):
         from clients import run as clients
@@ -191,6 +207,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = select(cases.load(), args.cases)
     except ValueError as error:
         parser().error(str(error))
+    if args.rows:
+        return 0 if print_rows(cases.load()) else 1
     if args.list:
         print_list(chosen)
         return 0

@@ -108,6 +108,17 @@ def private_keeps(t: Context) -> None:
     t.accepted("shared mmap afterwards", dev.mmap, 1, index)
 
 
+@case("mmap.own-grant", ["P14"], "mmap of a grant of one's own domain is EINVAL", ["own_grant"])
+def own_grant(t: Context) -> None:
+    """A wrong kernel asks Xen, which takes the page behind the placeholder away (K17)."""
+    _, refs = t.gntalloc().alloc()
+    for domid in (0, abi.DOMID_SELF):
+        dev = t.gntdev()
+        index = dev.map(refs, domid)
+        t.refused("EINVAL", f"mmap of a grant of domain 0x{domid:x}", dev.mmap, 1, index)
+        t.accepted("UNMAP", dev.unmap, index, 1)
+
+
 @case("mmap.neither-flag", ["P7"], "mmap neither shared nor private is EINVAL")
 def neither(t: Context) -> None:
     """A wrong kernel takes one of the two for granted (K6: FreeBSD's generic layer judges it)."""

@@ -125,7 +125,9 @@ def many(t: Context) -> None:
     t.expect(settle(t, refs), [FREE] * 4, "all entries")
 
 
-@case("pinned.gntalloc", ["Z4", "D6"], "a page of gntalloc in use lives on, its grant ends", ("hold",))
+@case(
+    "pinned.gntalloc", ["Z4", "D6"], "a page of gntalloc in use lives on, its grant ends", ("hold",)
+)
 def gntalloc(t: Context) -> None:
     """A wrong kernel frees a page that the pipe holds: another process's data shows in it."""
     dev = t.gntalloc()

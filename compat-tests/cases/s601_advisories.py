@@ -102,3 +102,51 @@ def unmap_late(t: Context) -> None:
         t.worker.sleep(50)
     t.expect(status, -1, "status of a map of the last page after a while")
     t.expect(t.peer.look(slots[0], 0, 1), bytes(1), "the page that the peer still maps")
+
+
+@case(
+    "advisory.grant-of-no-frame",
+    ["6", "P14", "2.15"],
+    "a grant of a frame that is not there fails the mmap and leaves nothing",
+)
+def no_frame(t: Context) -> None:
+    """A wrong kernel believes that what is granted is there."""
+    good, bad = t.peer.grant(0), t.peer.unused_ref()
+    t.worker.agent.peer(f"grant {bad} none 0x{abi.GTF_PERMIT:x} domid=0")
+    dev = t.gntdev()
+    index = dev.map([good, bad])
+    t.refused("EINVAL", "mmap", dev.mmap, 2, index)
+    dev.unmap(index, 2)
+    t.expect(t.peer.states([good, bad]), ["not mapped"] * 2, "entries after UNMAP")
+
+
+@case(
+    "advisory.revoked-while-mapped",
+    ["6", "V10"],
+    "a grant that its granter revokes stays usable until it is unmapped",
+)
+def revoked(t: Context) -> None:
+    """A wrong kernel faults on a page that a hostile peer has taken its word back for."""
+    dev, index, address, refs = t.mapped()
+    t.peer.set_flags(refs[0], 0)
+    t.accepted("store", t.worker.poke, address, b"still mapped")
+    t.expect(t.peer.read(0, 0, 12), b"still mapped", "granter's page")
+    t.worker.munmap(address)
+    t.accepted("UNMAP", dev.unmap, index, 1)
+    t.refused("EINVAL", "mmap of it afterwards", dev.mmap, 1, dev.map(refs))
+
+
+@case(
+    "advisory.granter-dies-while-mapped",
+    ["6", "V10"],
+    "a page whose granter dies stays usable until it is unmapped",
+    ["peer"],
+)
+def granter_dies(t: Context) -> None:
+    """A wrong kernel loses the page, or keeps the domain from ever going."""
+    dev, index, address, _ = t.mapped(2)
+    t.worker.poke(address + PAGE, b"after its death")
+    t.peer.destroy()
+    t.expect(t.worker.peek(address + PAGE, 15), b"after its death", "page")
+    t.worker.munmap(address, 2 * PAGE)
+    t.accepted("UNMAP", dev.unmap, index, 2)

@@ -59,7 +59,9 @@ class LinuxDom0Target(Dom0Target):
     def _probe(self) -> None:
         """What this kernel can show (habit H9)."""
         assert self._agent is not None
-        lacks: dict[str, str] = {}
+        lacks: dict[str, str] = {
+            "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
+        }
         if self.kind == "pv":
             lacks["pin"] = "a PV Dom0 has no page behind a user's mapping that a pipe could hold"
             lacks["late_read_only"] = "a PV Dom0's own driver faults there and takes Linux along"

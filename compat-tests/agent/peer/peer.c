@@ -289,9 +289,13 @@ op_grant(const struct args *a)
 	unsigned ref, page, flags, domid = 0;
 	volatile grant_entry_v1_t *e;
 
-	if (!number(a, 1, "ref", nentries(), &ref) ||
-	    !number(a, 2, "page", peer.npages, &page) ||
-	    !number(a, 3, "flags", 0x10000, &flags) ||
+	if (!number(a, 1, "ref", nentries(), &ref))
+		return (0);
+	if (a->n > 2 && strcmp(a->arg[2], "none") == 0)
+		page = peer.npages;	/* nothing is there */
+	else if (!number(a, 2, "page", peer.npages, &page))
+		return (0);
+	if (!number(a, 3, "flags", 0x10000, &flags) ||
 	    !option(a, "domid", 0x10000, &domid))
 		return (0);
 	e = &peer.entries[ref];

@@ -178,7 +178,9 @@ op_grant(struct request *r)
 	domid = 0;
 	if (!entry_arg(r, 1, &e))
 		return (bad(r, "no such reference"));
-	if (!page_arg(r, 2, &page))
+	if (strcmp(r->argv[2], "none") == 0)
+		page = r->peer->pages;	/* nothing is there */
+	else if (!page_arg(r, 2, &page))
 		return (bad(r, "no such page"));
 	if (!number(r, 3, "flags", &flags) || flags > 0xffff)
 		return (bad(r, "flags"));

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What became of every row of REFERENCE: cases, a documented difference, or a reason."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .framework import Case
+from .k_rows import K_ROWS
+from .untestable import CAUSES, COVERED, K_SEEN, SECTIONS, UNTESTABLE
+
+_K = re.compile(r"\bK\d+\b")
+
+
+@dataclass(frozen=True)
+class Account:
+    row: str
+    cases: tuple[str, ...]
+    # Why there is no case, or where else to look.
+    reason: str = ""
+
+    @property
+    def open(self) -> bool:
+        return not self.cases and not self.reason
+
+
+def differences(case: Case) -> set[str]:
+    """The K rows that a case speaks of."""
+    return set(_K.findall(inspect.getsource(case.run)))
+
+
+def account(every: Sequence[Case]) -> list[Account]:
+    """All rows in order: lettered ones, sections, causes of 2.15, documented differences."""
+    accounts = []
+    names = [f"{letter}{n}" for letter, numbers in COVERED.items() for n in numbers]
+    for row in (*names, *SECTIONS):
+        cases = tuple(case.id for case in every if row in case.rows)
+        accounts.append(Account(row, cases, UNTESTABLE.get(row, "")))
+    accounts += [Account(cause, (), reason) for cause, reason in CAUSES.items()]
+    spoken = {case.id: differences(case) for case in every}
+    for row, words in K_ROWS.items():
+        cases = tuple(name for name, ks in spoken.items() if row in ks)
+        accounts.append(Account(f"{row} ({words.rstrip('.')})", cases, K_SEEN.get(row, "")))
+    return accounts
