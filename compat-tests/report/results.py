@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cases.framework import Case, Check, Status
@@ -130,24 +130,32 @@ def compare(run: Run) -> None:
                 target.cells[case.id] = _compared(ours, theirs)
 
 
+def _steps(cell: Cell) -> Iterator[tuple[tuple[str, int], Check]]:
+    """The checks by their words, and by how often these words came before."""
+    seen: Counter[str] = Counter()
+    for check in cell.checks:
+        yield (check.what, seen[check.what]), check
+        seen[check.what] += 1
+
+
 def _compared(ours: Cell, theirs: Cell) -> Cell:
     if ours.status not in (Status.PASS, Status.DIFF) or theirs.status not in (
         Status.PASS,
         Status.DIFF,
     ):
         return ours
-    wanted = {check.what: check.observed for check in theirs.checks}
+    wanted = {step: check.observed for step, check in _steps(theirs)}
     ks = set(ours.ks)
-    for check in ours.checks:
+    for step, check in _steps(ours):
         # A step that the reference did not come to is judged by the case alone.
-        if check.k or wanted.get(check.what, check.observed) == check.observed:
+        if check.k or wanted.get(step, check.observed) == check.observed:
             continue
         if check.free is None:
             return replace(
                 ours,
                 status=Status.FAIL,
                 detail=f"differs from {REFERENCE} without a K row: {check.what}: "
-                f"{check.observed} here, {wanted[check.what]} there",
+                f"{check.observed} here, {wanted[step]} there",
             )
         ks.add(check.free)
     if ks:

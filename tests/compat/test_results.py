@@ -130,6 +130,17 @@ def _run(reference: Cell, other: Cell) -> Run:
     return run
 
 
+def test_the_same_words_twice_are_two_steps() -> None:
+    steps = (Check("index", "0", "0"), Check("index", "8", "8"))
+    run = _run(_cell(*steps), _cell(*steps))
+    cell = next(iter(run.targets[1].cells.values()))
+    assert cell.status is Status.PASS, cell.detail
+    other = _run(_cell(*steps), _cell(steps[0], Check("index", "9", "9")))
+    cell = next(iter(other.targets[1].cells.values()))
+    assert cell.status is Status.FAIL
+    assert "index: 9 here, 8 there" in cell.detail
+
+
 def test_both_pass_but_differ() -> None:
     run = _run(_cell(Check("index", "0", "0")), _cell(Check("index", "1", "1")))
     cell = run.targets[1].cells["unit.case"]
