@@ -21,7 +21,7 @@ EVENTS = ("peer_maps", "notify", "evtchn")
 # Pages that are given back could be handed out again at once.
 FRESH = 24
 # The list of pages that wait is looked at once a second.
-TRIES = 40
+TRIES = 120
 
 
 @dataclass

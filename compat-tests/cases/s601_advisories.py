@@ -11,7 +11,7 @@ from .s214_peer_maps import granted, peer_map
 
 section("6 Known bugs of others")
 
-TRIES = 40
+TRIES = 120
 
 
 @case(

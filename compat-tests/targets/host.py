@@ -16,7 +16,7 @@ from cases import abi
 from cases.framework import Case, Context, Status
 from report.results import Cell
 
-from .base import Setting, Target, TargetMissing, probe_worker
+from .base import Setting, Target, TargetMissing, excerpt, probe_worker
 
 # Where FreeBSD's generic layers, which the harness imitates, or the driver differ by design.
 DIFFERENCES = frozenset({"K2", "K3", "K12", "K15", "K23", "K24"})
@@ -163,7 +163,9 @@ class HostTarget(Target):
             return f"the worker ended with {ended}: {last}"
         if "leak:" in log:
             return next(line for line in log.splitlines() if "leak:" in line)
-        return None
+        # A user's errors are no news for the console.
+        spoken = [line for line in log.splitlines() if "xengnt-host: kernel: " in line]
+        return next(iter(excerpt(spoken, case.allow)), None)
 
     def run(self, case: Case) -> Cell:
         cell = super().run(case)
