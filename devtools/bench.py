@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Instructions per operation of the driver on the host harness (tests/bench)."""
+"""Instructions per operation of the driver on the host harness (tests/bench), and what the Python
+package costs over the library (tests/python/binding.py)."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from devtools.paths import NATIVE, RESULTS
 
 PROGRAM = NATIVE / "tests/bench/bench"
 QUIET = 2.0  # seconds without a word
+TARGETS = ("host", "python")
 
 
 @dataclass(frozen=True)
@@ -89,19 +91,40 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def binding(console: Console) -> dict[str, dict[str, int]]:
+    """Nanoseconds of the library's calls, and of the Python package's."""
+    environment.install_package(console)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    found = RESULTS / "binding.json"
+    program = ["-m", "tests.python.binding", "--json", str(found)]
+    command = [str(environment.tool("python3")), *program]
+    console.check("the package's calls and the library's", command)
+    figures: dict[str, dict[str, int]] = json.loads(found.read_text())["figures"]
+    return figures
+
+
 def main(console: Console, targets: Sequence[str], output: str | None) -> int:
-    if unknown := [t for t in targets if t != "host"]:
-        raise DevError(f"bench: no target {unknown[0]!r}; there is host")
+    if unknown := [t for t in targets if t not in TARGETS]:
+        raise DevError(f"bench: no target {unknown[0]!r}; there are {' and '.join(TARGETS)}")
     environment.compile_(console, NATIVE)
-    counted_by, results = measure(console)
-    if output != "-":
-        print(table(results))
-        print(f"\nuser-space instructions of the driver and the harness, counted by {counted_by}")
-    if output is not None:
-        rows = [{**asdict(r), "each": r.each} for r in results]
-        text = json.dumps({"schema": 1, "counted_by": counted_by, "host": rows}, indent=1) + "\n"
-        if output == "-":
-            print(text, end="")
-        else:
-            Path(output).write_text(text)
+    said: dict[str, object] = {"schema": 1}
+    quiet = output == "-"
+    if "host" in targets:
+        counted_by, results = measure(console)
+        said |= {"counted_by": counted_by, "host": [{**asdict(r), "each": r.each} for r in results]}
+        if not quiet:
+            print(table(results))
+            by = f"counted by {counted_by}"
+            print(f"\nuser-space instructions of the driver and the harness, {by}")
+    if "python" in targets:
+        from tests.python.binding import text
+
+        figures = binding(console)
+        said["python"] = figures
+        if not quiet:
+            print(text(figures))
+    if quiet:
+        print(json.dumps(said, indent=1))
+    elif output is not None:
+        Path(output).write_text(json.dumps(said, indent=1) + "\n")
     return 0

@@ -103,7 +103,8 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description="Counts the instructions that each operation of the driver costs in user space"
         " on the host harness: they compare one version with another, not with a kernel.",
     )  # fmt: skip
-    bench.add_argument("--targets", default="host", metavar="NAME,…", help="host (default)")
+    bench.add_argument("--targets", default="host", metavar="NAME,…",
+                       help="host (default): the driver; python: the package")  # fmt: skip
     bench.add_argument("--json", metavar="FILE", help="write the results there, too (-: only)")
 
 
