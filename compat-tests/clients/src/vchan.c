@@ -10,10 +10,12 @@
  * its own.
  *
  * The last line is one of JSON.  Exit status: 0 all well, 1 an error, 3 the
- * other end went away.
+ * other end went away, 4 ended by SIGTERM, which leaves the channel to exit(3):
+ * the other end shall see what it sees of a death.
  */
 #include <err.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +41,37 @@ struct stream {
 };
 
 static struct stream out, in;
+static volatile sig_atomic_t ended;
+static bool gone;		/* the other end */
+
+static void
+end(int sig)
+{
+	(void)sig;
+	ended = 1;
+}
+
+/* Until something may have changed. */
+static void
+pause_for(struct libxenvchan *ctrl)
+{
+	int error;
+
+	error = libxenvchan_wait(ctrl);
+	if (ended != 0)
+		exit(4);
+	if (error != 0)
+		err(1, "libxenvchan_wait");
+}
+
+/* Both calls fail once the other end is gone; anything else is an error. */
+static void
+failed(struct libxenvchan *ctrl, const char *what)
+{
+	if (libxenvchan_is_open(ctrl) != 0)
+		err(1, "%s", what);
+	gone = true;
+}
 
 static uint64_t
 next(struct stream *s)
@@ -121,8 +154,7 @@ connect_channel(bool server, int domid, const char *path, size_t ring)
 			err(1, "libxenvchan_server_init");
 		printf("serving\n");
 		while (libxenvchan_is_open(ctrl) == 2)
-			if (libxenvchan_wait(ctrl) != 0)
-				err(1, "libxenvchan_wait");
+			pause_for(ctrl);
 		return (ctrl);
 	}
 	for (i = 0; i < CONNECT_TRIES; i++) {
@@ -146,8 +178,10 @@ push(struct libxenvchan *ctrl, uint64_t total)
 		fill(&out);
 	n = libxenvchan_write(ctrl, (char *)out.chunk + out.at,
 	    out.size - out.at);
-	if (n < 0)
-		err(1, "libxenvchan_write");
+	if (n < 0) {
+		failed(ctrl, "libxenvchan_write");
+		return (false);
+	}
 	out.at += (size_t)n;
 	if (out.at == out.size)
 		advance(&out, total);
@@ -162,8 +196,10 @@ pull(struct libxenvchan *ctrl, uint64_t total)
 	if (in.done == total)
 		return (false);
 	n = libxenvchan_read(ctrl, (char *)in.chunk + in.at, in.size - in.at);
-	if (n < 0)
-		err(1, "libxenvchan_read");
+	if (n < 0) {
+		failed(ctrl, "libxenvchan_read");
+		return (false);
+	}
 	in.at += (size_t)n;
 	if (in.at == in.size) {
 		check(&in);
@@ -180,14 +216,16 @@ transfer(struct libxenvchan *ctrl, uint64_t total)
 
 	while (out.done < total || in.done < total) {
 		moved = push(ctrl, total);
-		moved |= pull(ctrl, total);
+		if (pull(ctrl, total))
+			moved = true;
+		if (ended != 0)
+			exit(4);
 		if (moved)
 			continue;
-		if (!libxenvchan_is_open(ctrl) &&
-		    libxenvchan_data_ready(ctrl) == 0)
+		if (gone || (libxenvchan_is_open(ctrl) == 0 &&
+		    libxenvchan_data_ready(ctrl) == 0))
 			return (false);
-		if (libxenvchan_wait(ctrl) != 0)
-			err(1, "libxenvchan_wait");
+		pause_for(ctrl);
 	}
 	return (true);
 }
@@ -213,6 +251,8 @@ main(int argc, char **argv)
 	ring = argc > 5 ? strtoul(argv[5], NULL, 0) : 0;
 	if (total % sizeof(uint64_t) != 0)
 		errx(2, "BYTES must be a multiple of %zu", sizeof(uint64_t));
+	/* Not restarted: a wait shall end. */
+	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = end }, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	start(&out, server, total);
 	start(&in, !server, total);
@@ -223,8 +263,7 @@ main(int argc, char **argv)
 	seconds = now() - begin;
 	if (total == 0) {
 		while (libxenvchan_is_open(ctrl) == 1)
-			if (libxenvchan_wait(ctrl) != 0)
-				err(1, "libxenvchan_wait");
+			pause_for(ctrl);
 		whole = false;
 	}
 	printf("{\"role\": \"%s\", \"whole\": %s, \"sent\": %" PRIu64
@@ -233,5 +272,9 @@ main(int argc, char **argv)
 	    role, whole ? "true" : "false", out.done, in.done, out.sum, in.sum,
 	    seconds);
 	libxenvchan_close(ctrl);
+	/* On the harness the end of a process is the end of its domain. */
+	if (getenv("XENGNT_VCHAN_LINGER") != NULL)
+		while (getchar() != EOF)
+			;
 	return (whole ? 0 : 3);
 }

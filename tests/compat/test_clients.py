@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The parts of the runs of real clients that need no machine."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from clients import grants, programs, qcow2, results, run, steps
+from clients.grants import Grant
+from clients.shell import Failed
+from testbed.errors import TestbedError
+
+# As Xen 4.17 prints it, console noise included.
+ANSWER = """\
+(XEN) gnttab_usage_print_all [ key 'g' pressed
+(XEN)       -------- active --------       -------- shared --------
+(XEN) [ref] localdom mfn      pin          localdom gmfn     flags
+(XEN) grant-table for remote d0 (v1)
+(XEN)   1 frames (64 max), 1 maptrack frames (1024 max)
+(XEN) no active grant table entries
+[   12.5] blkfront: something of the kernel's
+(XEN) grant-table for remote d1 (v1)
+(XEN)   1 frames (64 max), 0 maptrack frames (1024 max)
+(XEN) [0x000]      0 0x4bda9 0x00000002          0 0x0fefff 0x19
+(XEN) [0x00a]      0 0x1ebe8 0x00000002          0 0x0071e8 0x19
+(XEN) [0x00b]      2 0x1ebe9 0x00000001          0 0x0071e9 0x09
+(XEN) gnttab_usage_print_all ] done
+"""
+
+
+def test_grants_in_use_are_read_from_xens_answer() -> None:
+    assert grants.mapped(ANSWER) == {Grant(1, 0, 0), Grant(1, 10, 0), Grant(1, 11, 2)}
+
+
+def test_the_last_whole_answer_counts() -> None:
+    later = ANSWER.replace("(XEN) [0x00a]      0", "(XEN) something else 0")
+    assert Grant(1, 10, 0) not in grants.mapped(ANSWER + later)
+    # One that is still being printed does not.
+    assert Grant(1, 10, 0) in grants.mapped(ANSWER + later.split("[0x000]")[0])
+
+
+def test_no_answer_is_not_no_grants() -> None:
+    with pytest.raises(grants.NoAnswer):
+        grants.mapped("(XEN) grant-table for remote d1 (v1)\n")
+    with pytest.raises(grants.NoAnswer):
+        grants.mapped(f"(XEN) {grants.BEGIN}\n(XEN) {grants.END}\n")
+
+
+def test_an_empty_qcow2_image() -> None:
+    size = 96 << 20
+    image = qcow2.empty(size)
+    magic, version = struct.unpack_from(">4sI", image)
+    bits, virtual = struct.unpack_from(">IQ", image, 20)
+    level1, level1_at, table_at, tables = struct.unpack_from(">IQQI", image, 36)
+    order, header = struct.unpack_from(">II", image, 96)
+    assert (magic, version, 1 << bits, virtual) == (b"QFI\xfb", 3, qcow2.CLUSTER, size)
+    assert (order, header, tables) == (4, 104, 1)
+    # A level-1 entry covers CLUSTER / 8 clusters.
+    assert level1 == 1 and level1 * qcow2.CLUSTER**2 // 8 >= size
+    assert len(image) == 4 * qcow2.CLUSTER
+    # Each cluster of the file is counted once, and no more.
+    (block_at,) = struct.unpack_from(">Q", image, table_at)
+    counts = struct.unpack_from(f">{qcow2.CLUSTER // 2}H", image, block_at)
+    assert counts[:4] == (1, 1, 1, 1) and not any(counts[4:])
+    assert {0, table_at, block_at, level1_at} == {n * qcow2.CLUSTER for n in range(4)}
+    assert not any(image[level1_at : level1_at + qcow2.CLUSTER])
+
+
+@pytest.mark.parametrize("size", [0, -512, 1000, 1 << 50])
+def test_a_disk_that_cannot_be(size: int) -> None:
+    with pytest.raises(ValueError, match="no disk"):
+        qcow2.empty(size)
+
+
+def end(role: str, sent: str, received: str, amount: int = 8) -> dict[str, object]:
+    return {
+        "role": role, "whole": True, "sent": amount, "received": amount,
+        "sent_sum": sent, "received_sum": received, "seconds": 2.0,
+    }  # fmt: skip
+
+
+def test_both_ends_of_a_channel_must_agree() -> None:
+    mib = 1 << 20
+    good = steps.compare_ends(
+        end("server", "a", "b", 4 * mib), end("client", "b", "a", 4 * mib), 4 * mib
+    )
+    assert good["MiB each way"] == 4
+    assert good["MB/s both ways"] == pytest.approx(8 * mib / 2e6)
+    for one, other in (
+        (end("server", "a", "b"), end("client", "b", "x")),
+        (end("server", "a", "x"), end("client", "b", "a")),
+        (end("server", "a", "a"), end("client", "a", "a")),
+        ({**end("server", "a", "b"), "received": 0}, end("client", "b", "a")),
+        ({**end("server", "a", "b"), "whole": False}, end("client", "b", "a")),
+    ):
+        with pytest.raises(Failed):
+            steps.compare_ends(one, other, 8)
+
+
+def test_a_program_without_a_result_has_failed() -> None:
+    assert steps.last_json('open\n{"a": 1}\n') == {"a": 1}
+    with pytest.raises(Failed, match="went wrong"):
+        steps.last_json("open\nchannel: went wrong\n")
+
+
+def test_figures_of_the_guest() -> None:
+    said = "noise\ndisk: files=3 begin=1.5 fsck=0\n"
+    assert steps.numbers(said, "disk") == {"files": 3.0, "begin": 1.5, "fsck": 0.0}
+    with pytest.raises(Failed, match="failed: mke2fs"):
+        steps.numbers("noise\ndisk: failed: mke2fs\n", "disk")
+
+
+def test_steps_by_kind_and_length() -> None:
+    def names(kind: str, quick: bool, *only: str) -> list[str]:
+        return [step.name for step in run.choose(kind, quick, only)]
+
+    everything = names("pv", False)
+    assert everything[0] == "xenstored"
+    # Whose end is looked at last is xenstored's: nothing works without it.
+    assert everything[-2:] == ["kill-xenstored", "log"]
+    assert "vchan" not in names("pvh", False)
+    assert "vchan-guest" in names("pvh", False)
+    assert "qdisk-speed" not in names("pv", True)
+    assert names("pv", True, "qdisk") == ["xenstored", "xenconsoled", "guest", "qdisk", "log"]
+    with pytest.raises(ValueError, match="nonsense"):
+        names("pv", True, "nonsense")
+
+
+def report(*status: str) -> results.Report:
+    rows = [results.Result(f"step{n}", "title", s) for n, s in enumerate(status)]
+    return results.Report("pv", {"xen": "4.17"}, {"xl": "1"}, "0" * 64, rows, 12.0)
+
+
+def test_a_step_that_did_not_run_is_no_success() -> None:
+    assert report("pass", "pass").ok
+    assert not report("pass", "skip").ok
+    assert not report("pass", "fail").ok
+    assert not report().ok
+
+
+def test_table_and_json() -> None:
+    one = report("pass", "fail")
+    one.results[0].figures = {"MB/s": 12.34, "files": 3}
+    one.results[1].detail = "checksum differs"
+    text = results.table(one)
+    assert "MB/s 12.3, files 3" in text
+    assert "FAILED" in text and "checksum differs" in text
+    assert "1 of 2" in text
+    data = json.loads(results.as_json([one]))
+    assert data["schema"] == results.SCHEMA
+    assert data["runs"][0]["ok"] is False
+    assert [s["status"] for s in data["runs"][0]["steps"]] == ["pass", "fail"]
+
+
+def test_a_programs_needs_are_read(tmp_path: Path) -> None:
+    found = programs.read_elf(Path("/bin/ls").resolve())
+    assert "libc.so.6" in found.needed
+    (tmp_path / "text").write_text("INPUT(-lm)")
+    with pytest.raises(TestbedError):
+        programs.read_elf(tmp_path / "text")
