@@ -15,6 +15,7 @@ def load() -> list[Case]:
         s24_unmap,
         s25_offset,
         s26_notify,
+        s27_grant_copy,
         s29_pinned,
         s43_library,
         s210_alloc,

@@ -11,6 +11,8 @@ UNTESTABLE = {
     "U9": "an unmap that Xen refuses cannot be brought about from user space",
     "A4": "needs the page allocator to fail between two single pages",
     "A5": "a full grant table starves Dom0's own drivers, and Linux miscounts afterwards (2.10)",
+    "C2": "needs the allocation of a few hundred bytes to fail",
+    "C16": "as P15; test_eagain",
     "B3": "needs the allocation of a few bytes to fail",
     "B13": "a Linux bug that corrupts counts; REFERENCE forbids it",
 }
@@ -59,6 +61,7 @@ COVERED = {
     "D": range(1, 10),
     "Y": range(1, 7),
     "B": range(1, 14),
+    "C": range(1, 21),
 }
 # Its sections without letters, 5 and 6.
 SECTIONS = ("1.5", "2.6", "2.12", "2.14", "2.15", "2.17", "5.2", "6", "7.6")

@@ -17,7 +17,7 @@ from parity import print_rows, select
 
 ALL = cases.load()
 ROW = re.compile(r"([A-Z])(\d+)")
-LATER = "CXV"  # sections whose rows not all have cases yet
+LATER = "XV"  # sections whose rows not all have cases yet
 
 
 def test_there_are_enough() -> None:
