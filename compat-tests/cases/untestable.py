@@ -12,7 +12,7 @@ UNTESTABLE = {
     "A4": "needs the page allocator to fail between two single pages",
     "A5": "a full grant table starves Dom0's own drivers, and Linux miscounts afterwards (2.10)",
     "C2": "needs the allocation of a few hundred bytes to fail",
-    "C16": "as P15; test_eagain",
+    "C16": "needs a page that its owner has paged out, as P15; test_eagain",
     "B3": "needs the allocation of a few bytes to fail",
     "B13": "a Linux bug that corrupts counts; REFERENCE forbids it",
 }
