@@ -78,6 +78,8 @@ void
 host_faults_start(unsigned kinds, uint64_t nth, uint64_t one_in, uint64_t seed)
 {
 
+	/* A task may still be in the hook of an earlier plan. */
+	host_faults_stop(NULL);
 	plan.kinds = kinds;
 	plan.nth = nth;
 	plan.one_in = one_in;
@@ -91,6 +93,7 @@ host_faults_stop(uint64_t *failed)
 {
 
 	__atomic_store_n(&host_fail_hook, NULL, __ATOMIC_RELEASE);
+	kpi_barrier();
 	if (failed != NULL)
 		*failed = plan.failed;
 	return (plan.seen);

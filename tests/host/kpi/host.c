@@ -64,6 +64,15 @@ kpi_enter(void)
 }
 
 void
+kpi_barrier(void)
+{
+
+	gate_init();
+	os_rwlock_wrlock(gate.lock);
+	os_rwlock_unlock(gate.lock);
+}
+
+void
 host_quiesce(void)
 {
 

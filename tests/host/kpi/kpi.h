@@ -121,6 +121,8 @@ u_int	kpi_nodes_live(void);
 
 /* host.c */
 void	kpi_enter(void);
+/* Whoever was inside the driver is out of it. */
+void	kpi_barrier(void);
 void	kpi_leave(const char *what);
 
 #endif /* !_KPI_H_ */

@@ -187,13 +187,18 @@ vm_page_wire(vm_page_t m)
 bool
 vm_page_unwire_noq(vm_page_t m)
 {
+	vm_paddr_t pa;
 	u_int old;
+	bool fictitious;
 
+	/* Without its reference it may be gone. */
+	pa = m->phys_addr;
+	fictitious = (m->flags & PG_FICTITIOUS) != 0;
 	old = page_drop(m, 1);
 	KASSERT(VPRC_WIRE_COUNT(old) != 0, ("page %#lx unwired too often",
-	    m->phys_addr));
-	KASSERT((m->flags & PG_FICTITIOUS) == 0 || VPRC_WIRE_COUNT(old) > 1,
-	    ("fictitious page %#lx lost its last wiring", m->phys_addr));
+	    pa));
+	KASSERT(!fictitious || VPRC_WIRE_COUNT(old) > 1,
+	    ("fictitious page %#lx lost its last wiring", pa));
 	return (VPRC_WIRE_COUNT(old) == 1);
 }
 
