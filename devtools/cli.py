@@ -32,6 +32,7 @@ Options are handed on to compat-tests/parity.py, the important ones being
   --cases PATTERN    only the cases whose name matches
   --list             print the cases and end
   --json FILE        write the results there, too
+  --clients          instead: Xen's own programs and QEMU on our library in a Linux Dom0
 
 Once set up, './dev parity --help' shows all of them.
 """
@@ -57,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
                       help="no virtual machines: parity only on the host harness")  # fmt: skip
     test.add_argument("--step", action="append", default=[], metavar="NAME",
                       help="only this step (repeat for more): native, sanitizers, threads,"
-                      " typecheck, cross, lint, fuzz, coverage, unit, parity")  # fmt: skip
+                      " typecheck, cross, lint, fuzz, coverage, unit, parity,"
+                      " clients")  # fmt: skip
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="ARGS",
                       help="arguments for pytest")  # fmt: skip
     _tools(commands)
@@ -69,6 +71,10 @@ def parser() -> argparse.ArgumentParser:
     )
     build.add_argument("--all", action="store_true",
                        help="the sanitizer and FreeBSD builds, too")  # fmt: skip
+    commands.add_parser(
+        "docs", help="make the Python package's documentation",
+        description="Makes HTML pages of the Python package's docstrings in build/docs.",
+    )  # fmt: skip
     clean = commands.add_parser(
         "clean", help="remove build products",
         description="Removes the build directories (and the environment with --all).",
@@ -162,6 +168,8 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
             from devtools import bench
 
             return bench.main(console, args.targets.split(","), args.json)
+        case "docs":
+            return _docs(console)
         case "lint":
             return checks.run_all(console, checks.Options(), ["lint"])
         case "format":
@@ -182,6 +190,15 @@ def _parity_help(rest: list[str]) -> int:
         return checks.run_parity(rest)
     print("usage: ./dev parity [OPTIONS]\n\nRuns the parity suite and prints its table.\n")
     print(PARITY_EPILOG, end="")
+    return 0
+
+
+def _docs(console: Console) -> int:
+    environment.compile_(console, NATIVE)
+    environment.install_package(console)
+    where = BUILD / "docs/python"
+    console.check("Python documentation", [environment.tool("pdoc"), "-o", where, "xengnttab"])
+    print(where / "index.html")
     return 0
 
 

@@ -38,7 +38,8 @@ class Pages(Area):
         handle._pages.add(pages)
         return pages
 
-    _closer: weakref.finalize[[int, int], Pages]
+    if TYPE_CHECKING:  # no type that can be written down at run time
+        _closer: weakref.finalize[[int, int], Self]
 
     def close(self) -> None:
         """Ends the mapping or the sharing.  Does nothing the second time."""

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the pages of ./dev docs are made of is there: a docstring for all that is public."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import xengnttab
+
+
+def public() -> Iterator[tuple[str, object]]:
+    yield "xengnttab", xengnttab
+    for name in xengnttab.__all__:
+        thing = getattr(xengnttab, name)
+        if not inspect.isclass(thing):
+            continue
+        yield name, thing
+        for member, value in inspect.getmembers(thing):
+            function = inspect.isfunction(value) or isinstance(value, property)
+            if function and not member.startswith("_"):
+                yield f"{name}.{member}", value
+
+
+def test_everything_public_is_documented() -> None:
+    named = dict(public())
+    assert len(named) > 30
+    # What every file has says itself.
+    silent = {"closed"}
+    bare = [
+        name
+        for name, thing in named.items()
+        if not inspect.getdoc(thing) and name.rpartition(".")[2] not in silent
+    ]
+    assert bare == []
+
+
+def test_all_is_all() -> None:
+    """`from xengnttab import *` gives what the pages show, in order."""
+    assert sorted(xengnttab.__all__) == sorted(set(xengnttab.__all__))
+    assert all(hasattr(xengnttab, name) for name in xengnttab.__all__)
+    errors = {name for name in xengnttab.__all__ if name.endswith("Error")}
+    assert all(issubclass(getattr(xengnttab, name), xengnttab.GrantError) for name in errors)
