@@ -139,7 +139,7 @@ def test_fuzzer_library_alone_is_missing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    "command", ["", "test", "lint", "format", "build", "clean", "fuzz", "bench", "coverage"]
+    "command", ["", "test", "lint", "format", "build", "clean", "fuzz", "bench", "coverage", "docs"]
 )
 def test_help(command: str) -> None:
     done = dev(*filter(None, [command]), "--help")
