@@ -235,6 +235,27 @@ def count_parity(report: dict[str, object]) -> Tally:
     return tally
 
 
+def clients(console: Console, options: Options) -> Tally:
+    """One test a step of the run of other people's programs (schema 1)."""
+    tally = Tally()
+    if options.quick:
+        tally.skipped += 1
+        return tally
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    report = RESULTS / "clients.json"
+    report.unlink(missing_ok=True)
+    where = ["--json", str(report), "--report", str(RESULTS / "clients")]
+    status = run_parity(["--clients", "--quick", *where])
+    runs = json.loads(report.read_text())["runs"] if report.exists() else []
+    for run in runs:
+        for step in run["steps"]:
+            name = f"client {step['name']} on {run['target']}: {step['detail'] or step['status']}"
+            tally.add(step["status"] == "pass", name)
+    if status != 0 and not tally.failed:
+        tally.add(False, f"clients: status {status}")
+    return tally
+
+
 def run_parity(args: Sequence[str]) -> int:
     import subprocess
 
@@ -279,6 +300,7 @@ STEPS = (
     Step("coverage", "branches of the driver that no test takes", covering),
     Step("unit", "Python unit tests", unit),
     Step("parity", "parity suite: real Linux Dom0s and our driver", parity, vms=True),
+    Step("clients", "Xen's own programs and QEMU on our library in a Dom0", clients, vms=True),
 )
 
 
