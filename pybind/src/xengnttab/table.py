@@ -49,6 +49,7 @@ class Mapping(Pages):
 
     @property
     def grants(self) -> tuple[Grant, ...]:
+        """Domain and reference of each page."""
         return tuple(map(Grant, self.domids, self.refs))
 
 
