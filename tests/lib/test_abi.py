@@ -32,7 +32,7 @@ def shared_object(path: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def debians() -> Path:
+def shipped() -> Path:
     try:
         # The same kind as the test bed's, so that it is downloaded once.
         tree, _ = packages.obtain(cache_dir(), "libraries", "libxengnttab1", shared_object)
@@ -52,10 +52,10 @@ def abidiff(*arguments: str | Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_symbols_and_versions(debians: Path, library: Path) -> None:
-    assert exported(debians) - exported(library) == set(), "removed"
-    assert exported(library) - exported(debians) == set(), "added without a version of their own"
-    assert abidiff(debians, library) == (0, "")
+def test_symbols_and_versions(shipped: Path, library: Path) -> None:
+    assert exported(shipped) - exported(library) == set(), "removed"
+    assert exported(library) - exported(shipped) == set(), "added without a version of their own"
+    assert abidiff(shipped, library) == (0, "")
 
 
 def of_header(header: Path, library: Path, where: Path) -> Path:
@@ -89,11 +89,11 @@ def compare_types(reference: Path, library: Path) -> tuple[int, str]:
     return abidiff("--headers-dir2", OURS, "--drop-private-types", reference, library)
 
 
-def test_types(debians: Path, library: Path, tmp_path: Path) -> None:
+def test_types(shipped: Path, library: Path, tmp_path: Path) -> None:
     theirs = XEN_HEADERS / "xengnttab.h"
     if not theirs.exists():
         pytest.skip(f"{theirs} is missing (libxen-dev)")
-    reference = of_header(theirs, debians, tmp_path)
+    reference = of_header(theirs, shipped, tmp_path)
     status, report = compare_types(reference, library)
     assert status == 0, report
     # Filtered out: the handle, whose members only ours has to show.
@@ -110,12 +110,12 @@ def test_types(debians: Path, library: Path, tmp_path: Path) -> None:
     ids=["member", "parameter", "result"],
 )
 def test_a_changed_type_is_seen(
-    debians: Path, library: Path, tmp_path: Path, right: str, wrong: str
+    shipped: Path, library: Path, tmp_path: Path, right: str, wrong: str
 ) -> None:
     """Else the test above would say nothing."""
     text = (OURS / "xengnttab.h").read_text()
     assert right in text
     header = tmp_path / "xengnttab.h"
     header.write_text(text.replace(right, wrong))
-    status, report = compare_types(of_header(header, debians, tmp_path), library)
+    status, report = compare_types(of_header(header, shipped, tmp_path), library)
     assert status != 0 and report
