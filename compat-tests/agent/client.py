@@ -328,6 +328,13 @@ class Worker:
     def write(self, fd: int, data: bytes) -> int:
         return self.call(f"write {fd} {data.hex()}").int("n")
 
+    def read_to(self, fd: int, address: int, length: int) -> int:
+        """read(2) into memory of the caller's choice."""
+        return self.call(f"readto {fd} 0x{address:x} {length}").int("n")
+
+    def write_from(self, fd: int, address: int, length: int) -> int:
+        return self.call(f"writefrom {fd} 0x{address:x} {length}").int("n")
+
     def lseek(self, fd: int, offset: int, whence: str = "set") -> int:
         return self.call(f"lseek {fd} {offset} {whence}").int("at")
 
@@ -371,6 +378,9 @@ class Worker:
 
     def mprotect(self, address: int, length: int, prot: str) -> None:
         self.call(f"mprotect 0x{address:x} {length} {prot}")
+
+    def madvise(self, address: int, length: int, advice: str) -> None:
+        self.call(f"madvise 0x{address:x} {length} {advice}")
 
     def mremap(self, address: int, old: int, new: int, *how: str) -> int:
         return self.call(" ".join((f"mremap 0x{address:x} {old} {new}", *how))).int("addr")

@@ -193,6 +193,35 @@ op_write(struct agent *a, int argc, char **argv, struct reply *r)
 	return (rc);
 }
 
+/*
+ * readto and writefrom FD ADDRESS LENGTH: memory of the case's own choice as
+ * the system call's buffer (row V11).
+ */
+static int
+op_direct(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t addr, len;
+	ssize_t n;
+	int fd, rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_fd(argv[1], &fd, r)) != 0)
+		return (rc);
+	if (parse_u64(argv[2], &addr) != 0)
+		return (bad(r, "address: %.40s", argv[2]));
+	if (parse_u64(argv[3], &len) != 0 || len > DATA_BYTES)
+		return (bad(r, "length: %.40s", argv[3]));
+	if (argv[0][0] == 'r')
+		n = read(fd, (void *)(uintptr_t)addr, len);
+	else
+		n = write(fd, (void *)(uintptr_t)addr, len);
+	if (n < 0)
+		return (errno);
+	put(r, " n=%zd", n);
+	return (0);
+}
+
 static int
 op_lseek(struct agent *a, int argc, char **argv, struct reply *r)
 {
@@ -355,6 +384,8 @@ const struct op ops_file[] = {
 	{ "ioctl32", 3, 3, op_ioctl32, "FD 0xWORD ADDRESS" },
 	{ "read", 2, 2, op_read, "FD LENGTH" },
 	{ "write", 2, 2, op_write, "FD HEX" },
+	{ "readto", 3, 3, op_direct, "FD ADDRESS LENGTH" },
+	{ "writefrom", 3, 3, op_direct, "FD ADDRESS LENGTH" },
 	{ "lseek", 3, 3, op_lseek, "FD OFFSET set|cur|end" },
 	{ "poll", 1, 2, op_poll, "FD [MILLISECONDS]" },
 	{ "pipe", 0, 0, op_pipe, "" },

@@ -16,6 +16,8 @@ def load() -> list[Case]:
         s25_offset,
         s26_notify,
         s27_grant_copy,
+        s28_other,
+        s29_mm,
         s29_pinned,
         s43_library,
         s210_alloc,

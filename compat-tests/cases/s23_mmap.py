@@ -482,7 +482,7 @@ def large_map(t: Context) -> None:
     t.expect(set(t.peer.states(refs)), {"not mapped"}, "entries at the end")
 
 
-@case("mmap.vma-flags", ["P16"], "the mapping is neither grown nor dumped", needs=["smaps"])
+@case("mmap.vma-flags", ["P16", "V9"], "the mapping is neither grown nor dumped", needs=["smaps"])
 def vma_flags(t: Context) -> None:
     """A wrong kernel writes another domain's memory into core files."""
     _, _, address, _ = t.mapped()

@@ -64,6 +64,10 @@ class LinuxDom0Target(Dom0Target):
         }
         if self.kind == "pv":
             lacks["pin"] = "a PV Dom0 has no page behind a user's mapping that a pipe could hold"
+            lacks["discarded_stores"] = (
+                "on PV Xen refuses the change of the page table: not defined"
+            )
+            lacks["mremap_move"] = "on PV Xen knows the place of the page-table entry: it breaks"
             lacks["late_read_only"] = "a PV Dom0's own driver faults there and takes Linux along"
 
         def ask(worker: Worker) -> None:

@@ -217,6 +217,27 @@ def test_event_channel_commands_reach_the_descriptor(worker: Worker) -> None:
             call()
 
 
+def test_memory_is_the_buffer_of_a_call(worker: Worker) -> None:
+    address = worker.alloc()
+    out, into = worker.pipe()
+    worker.poke(address, b"there and back")
+    assert worker.write_from(into, address, 14) == 14
+    assert worker.read_to(out, address + 100, 14) == 14
+    assert worker.peek(address + 100, 14) == b"there and back"
+    worker.write(into, b"x")
+    with pytest.raises(Errno, match="EFAULT"):
+        worker.read_to(out, 8, 1)
+    with pytest.raises(Errno, match="EFAULT"):
+        worker.write_from(into, 8, 1)
+
+
+def test_advice_reaches_the_memory(worker: Worker) -> None:
+    address = worker.alloc()
+    worker.poke(address, b"gone")
+    worker.madvise(address, PAGE, "dontneed")
+    assert worker.peek(address, 4) == bytes(4)
+
+
 def test_a_pipe_holds_pages_and_not_copies(worker: Worker) -> None:
     address = worker.alloc()
     out, into = worker.pipe()
@@ -375,6 +396,8 @@ def test_rubbish_is_refused_in_words(process: Process, line: str, active: bool) 
         "bind_interdomain 0 1",
         "notify 0 x",
         "vmsplice x 0 1",
+        "readto 0 0 99999999",
+        "writefrom 0 x 1",
         "received",
         "sendfd 1 1",
         "a b c d e f g h i j k l m n o p q r s t u v",

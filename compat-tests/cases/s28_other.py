@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""REFERENCE 2.8: gntdev's other commands."""
+
+from __future__ import annotations
+
+from .framework import Context, case, section
+
+section("2.8 gntdev: other commands")
+
+# Linux's words (REFERENCE 1.2).
+DMABUF = {
+    "EXP_FROM_REFS": 0x00144709,
+    "EXP_WAIT_RELEASED": 0x0008470A,
+    "IMP_TO_REFS": 0x0014470B,
+    "IMP_RELEASE": 0x0008470C,
+}
+
+
+@case("other.dmabuf", ["X2"], "the DMABUF commands are ENOTTY", needs=["linux_words"])
+def dmabuf(t: Context) -> None:
+    """A wrong kernel half offers what nobody behind it can do."""
+    dev = t.gntdev()
+    dev.map_any()
+    for name, word in DMABUF.items():
+        t.refused("ENOTTY", name, dev.ioctl, word, bytes(24))
+        t.refused("ENOTTY", f"{name} of a null pointer", dev.ioctl, word, 0)
+    t.accepted("UNMAP afterwards", dev.unmap, 0, 1)
