@@ -257,6 +257,15 @@ to_ref(struct gntdev_grant_copy_segment *s, unsigned domid, uint32_t ref,
 	s->flags = GNTCOPY_dest_gref;
 }
 
+static uint64_t
+sysctl(const char *name)
+{
+	uint64_t value;
+
+	assert_int_equal(host_sysctl64(name, &value), 0);
+	return (value);
+}
+
 /* Scenarios. */
 
 static void
@@ -604,6 +613,38 @@ run_pinned(struct run *r)
 	r->pin = NULL;
 }
 
+/* The peer has a page of ours when it goes (2.14). */
+static void
+run_peer_maps(struct run *r)
+{
+	char reply[64], request[32];
+	struct alloc_op a;
+	struct file *fp;
+	unsigned slot;
+	uint64_t index;
+
+	fp = open_node(r, "xen/gntalloc");
+	index = alloc(r, fp, DOMU, 2, &a);
+	slot = -1u;
+	if (index != NO_INDEX) {
+		snprintf(request, sizeof(request), "map %u", a.op.gref_ids[0]);
+		assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+		assert_int_equal(sscanf(reply, "ok status=0 slot=%u", &slot),
+		    1);
+	}
+	notify(r, fp, index, BOTH);
+	close_file(r, fp);
+	host_run_tasks();
+	if (slot == -1u)
+		return;
+	assert_int_equal(sysctl("hw.xen.gntalloc.deferred") > 0, 1);
+	assert_int_equal(sysctl("hw.xen.gntalloc.pages"), 0);
+	snprintf(request, sizeof(request), "unmap %u", slot);
+	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+	assert_string_equal(reply, "ok status=0");
+	host_run_tasks();
+}
+
 /* More pages than there are free slots: the arena grows. */
 static void
 run_grow(struct run *r)
@@ -640,6 +681,7 @@ static const struct scenario {
 	{ "base-words", run_base_words, 20 },
 	{ "linux-words", run_linux_words, 12 },
 	{ "pinned", run_pinned, 16 },
+	{ "peer-maps", run_peer_maps, 8 },
 };
 #define	SCENARIOS	(sizeof(scenarios) / sizeof(scenarios[0]))
 
@@ -651,15 +693,6 @@ struct state {
 	unsigned	ports, pending;
 	uint64_t	total, free, leaked;
 };
-
-static uint64_t
-sysctl(const char *name)
-{
-	uint64_t value;
-
-	assert_int_equal(host_sysctl64(name, &value), 0);
-	return (value);
-}
 
 static void
 look(struct state *s)

@@ -61,6 +61,7 @@ struct worker {
 	struct host_pin	*pin;
 	uint64_t	index;	/* of the last map or allocation */
 	size_t		count;
+	unsigned	peers;	/* the peer's slot of a page of ours, + 1 */
 	bool		maps;	/* in test_one_index() */
 	const char	*wrong;
 	int		error;
@@ -334,6 +335,32 @@ do_pin(struct worker *w)
 	return (error);
 }
 
+/* The peer maps any page of ours that it can, and lets it go again. */
+static int
+do_peer(struct worker *w)
+{
+	char reply[64], request[32];
+	unsigned slot;
+	int status;
+
+	if (w->peers != 0) {
+		snprintf(request, sizeof(request), "unmap %u", w->peers - 1);
+		w->peers = 0;
+		if (host_peer(request, reply, sizeof(reply)) != 0 ||
+		    strcmp(reply, "ok status=0") != 0)
+			w->wrong = "the peer's unmap";
+		return (0);
+	}
+	snprintf(request, sizeof(request), "map %u", 8 + pick(w, 64));
+	if (host_peer(request, reply, sizeof(reply)) != 0)
+		w->wrong = "the peer's map";
+	else if (sscanf(reply, "ok status=%d slot=%u", &status, &slot) != 2)
+		return (ENOSPC);	/* of the peer's slots */
+	else if (status == 0)
+		w->peers = slot + 1;
+	return (w->peers == 0 ? ENOENT : 0);
+}
+
 /* A file of its own, whose mapping it survives. */
 static int
 do_own_file(struct worker *w)
@@ -377,6 +404,8 @@ one(struct worker *w, unsigned what)
 		return (do_munmap(w, pick(w, AREAS)));
 	case 4:
 		return (do_pin(w));
+	case 11:
+		return (do_peer(w));
 	}
 	fp = take(slot);
 	switch (what) {
@@ -415,7 +444,7 @@ work(void *arg)
 
 	w = arg;
 	for (i = 0; i < rounds && w->wrong == NULL; i++) {
-		what = pick(w, 14);
+		what = pick(w, 15);
 		error = one(w, what);
 		switch (error) {
 		case 0:
@@ -439,6 +468,8 @@ work(void *arg)
 	}
 	if (w->pin != NULL)
 		host_unpin(w->pin);
+	if (w->peers != 0)
+		do_peer(w);
 	for (i = 0; i < AREAS; i++)
 		while (w->areas[i].p != NULL)
 			do_munmap(w, i);

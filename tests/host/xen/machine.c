@@ -547,17 +547,20 @@ xen_domain_page(struct xen_domain *dom, uint64_t gfn)
 uint32_t
 xen_domain_page_pins(struct xen_domain *dom, uint64_t gfn)
 {
-	uint32_t mfn;
+	uint32_t mfn, pins;
 
+	pins = 0;
+	machine_lock(dom->m);
 	switch (xen_domain_p2m(dom, gfn, &mfn)) {
 	case XEN_P2M_NONE:
 	case XEN_P2M_FOREIGN:
-		return (0);
+		break;
 	default:
+		pins = dom->m->s->frames[mfn].refs;
 		break;
 	}
-	return (__atomic_load_n(&dom->m->s->frames[mfn].refs,
-	    __ATOMIC_ACQUIRE));
+	machine_unlock(dom->m);
+	return (pins);
 }
 
 /* Grant tables. */
