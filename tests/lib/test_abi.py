@@ -17,7 +17,7 @@ import pytest
 from testbed import packages
 from testbed.errors import TestbedError
 
-from devtools.consumers import exported
+from devtools.consumers import exported, imported, unresolved
 from devtools.paths import ROOT, cache_dir
 
 OURS = ROOT / "libxengnttab-freebsd/include"
@@ -56,6 +56,46 @@ def test_symbols_and_versions(shipped: Path, library: Path) -> None:
     assert exported(shipped) - exported(library) == set(), "removed"
     assert exported(library) - exported(shipped) == set(), "added without a version of their own"
     assert abidiff(shipped, library) == (0, "")
+
+
+def offered(name: str) -> bool:
+    try:
+        packages.find(name)
+    except TestbedError:
+        return False
+    return True
+
+
+def program(path: str) -> bool:
+    return "/share/" not in path and bool(re.search(r"(^|/)s?bin/|lib(exec)?/", path))
+
+
+@pytest.mark.parametrize(
+    ("package", "user", "symbol"),
+    [
+        ("libxenmisc", "libxenctrl", ("xengnttab_map_grant_refs", "VERS_1.0")),
+        ("libxenmisc", "libxenvchan", ("xengntshr_share_page_notify", "VERS_1.0")),
+        ("xen-utils", "xenconsoled", ("xengnttab_map_grant_ref", "VERS_1.0")),
+        ("qemu-system-xen", "xen-qemu-system-i386", ("xengnttab_grant_copy", "VERS_1.1")),
+    ],
+)
+def test_what_debians_programs_import_is_there(
+    library: Path, package: str, user: str, symbol: tuple[str, str]
+) -> None:
+    """Linked with Debian's library, these start with ours."""
+    try:
+        # Some carry Xen's version in their name.
+        release = re.search(r"-(\d[\d.]*)-", packages.find_hypervisor().name)
+        names = {package, f"{package}{release[1]}", f"{package}-{release[1]}"} if release else set()
+        name = next((name for name in sorted(names) if offered(name)), package)
+        tree, _ = packages.obtain(cache_dir(), "importing", name, program)
+    except TestbedError as error:
+        pytest.skip(f"no {package} of Debian: {error}")
+    files = [path for path in tree.rglob(f"{user}*") if path.is_file() and not path.is_symlink()]
+    users = [path for path in files if NAME.encode() in path.read_bytes()]
+    wanted = {item for path in users for item in imported(path)}
+    assert symbol in wanted
+    assert unresolved(users, library) == []
 
 
 def of_header(header: Path, library: Path, where: Path) -> Path:
