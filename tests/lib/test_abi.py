@@ -66,6 +66,22 @@ def offered(name: str) -> bool:
     return True
 
 
+def unpacked(package: str) -> Path:
+    """A package's programs and libraries; apt, which takes seconds, is asked once."""
+    kind = "importing"
+    if there := sorted(cache_dir().glob(f"packages/{package}*+{kind}/.complete")):
+        return there[-1].parent
+    try:
+        # Some carry Xen's version in their name.
+        release = re.search(r"-(\d[\d.]*)-", packages.find_hypervisor().name)
+        ends = ("", release[1], f"-{release[1]}") if release else ("",)
+        name = next((name for end in ends if offered(name := f"{package}{end}")), package)
+        tree, _ = packages.obtain(cache_dir(), kind, name, program)
+    except TestbedError as error:
+        pytest.skip(f"no {package} of Debian: {error}")
+    return tree
+
+
 def program(path: str) -> bool:
     return "/share/" not in path and bool(re.search(r"(^|/)s?bin/|lib(exec)?/", path))
 
@@ -83,14 +99,7 @@ def test_what_debians_programs_import_is_there(
     library: Path, package: str, user: str, symbol: tuple[str, str]
 ) -> None:
     """Linked with Debian's library, these start with ours."""
-    try:
-        # Some carry Xen's version in their name.
-        release = re.search(r"-(\d[\d.]*)-", packages.find_hypervisor().name)
-        names = {package, f"{package}{release[1]}", f"{package}-{release[1]}"} if release else set()
-        name = next((name for name in sorted(names) if offered(name)), package)
-        tree, _ = packages.obtain(cache_dir(), "importing", name, program)
-    except TestbedError as error:
-        pytest.skip(f"no {package} of Debian: {error}")
+    tree = unpacked(package)
     files = [path for path in tree.rglob(f"{user}*") if path.is_file() and not path.is_symlink()]
     users = [path for path in files if NAME.encode() in path.read_bytes()]
     wanted = {item for path in users for item in imported(path)}
