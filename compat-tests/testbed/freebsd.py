@@ -295,7 +295,9 @@ class FreeBSD:
             init=self._program("xengnt-init", [peer / "init_freebsd.c"]),
             relay=self._program("xengnt-relay", [peer / "relay.c"]),
             agent=self._program("xengnt-agent", _agent_sources()),
-            peer=self._program("xengnt-peer", [peer / "peer.c", peer / "xen_freebsd.c"]),
+            peer=self._program(
+                "xengnt-peer", [peer / "peer.c", peer / "runner.c", peer / "xen_freebsd.c"]
+            ),
         )
 
 

@@ -23,9 +23,7 @@
 #include <xen/grant_table.h>
 #include <xenforeignmemory.h>
 
-#ifdef PEER_RUNS
 #include "runner.h"
-#endif
 
 #define	PAGE		4096u
 #define	MAX_PAGES	1024u
@@ -102,9 +100,7 @@ static void
 domain_destroy(void)
 {
 
-#ifdef PEER_RUNS
 	runner_forget();
-#endif
 	if (peer.entries != NULL)
 		xenforeignmemory_unmap(peer.fmem, peer.entries, peer.nframes);
 	if (peer.pages != NULL)
@@ -412,10 +408,8 @@ op_clear(const struct args *a)
 {
 
 	(void)a;
-#ifdef PEER_RUNS
 	if (!runner_clear())
 		return (answer("err EBUSY clear: a map of Dom0's grant stays"));
-#endif
 	for (unsigned i = 0; i < nentries(); i++) {
 		if ((__atomic_load_n(&peer.entries[i].flags, __ATOMIC_ACQUIRE) &
 		    (GTF_reading | GTF_writing)) != 0)
@@ -427,7 +421,6 @@ op_clear(const struct args *a)
 	return (answer("ok"));
 }
 
-#ifdef PEER_RUNS
 /* The helper domain maps what Dom0 grants it (section 2.14). */
 static int
 op_map(const struct args *a)
@@ -497,7 +490,6 @@ op_store(const struct args *a)
 		return (failed(what));
 	return (answer("ok"));
 }
-#endif
 
 static int
 op_destroy(const struct args *a)
@@ -595,12 +587,10 @@ static const struct {
 	{ "write", op_write, true },
 	{ "clear", op_clear, true },
 	{ "destroy", op_destroy, true },
-#ifdef PEER_RUNS
 	{ "map", op_map, true },
 	{ "unmap", op_unmap, true },
 	{ "look", op_look, true },
 	{ "store", op_store, true },
-#endif
 	{ "evtchn_status", op_evtchn_status, false },
 	{ "evtchn_alloc", op_evtchn_alloc, false },
 	{ "evtchn_close", op_evtchn_close, false },

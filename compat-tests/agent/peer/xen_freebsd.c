@@ -180,6 +180,81 @@ xc_domain_setmaxmem(xc_interface *xch, uint32_t domid, uint64_t kib)
 	return (domctl(xch, &op) < 0 ? -1 : 0);
 }
 
+static int
+simple_domctl(xc_interface *xch, uint32_t domid, uint32_t cmd)
+{
+	struct xen_domctl op = { .cmd = cmd };
+
+	op.domain = (domid_t)domid;
+	return (domctl(xch, &op) < 0 ? -1 : 0);
+}
+
+int
+xc_domain_pause(xc_interface *xch, uint32_t domid)
+{
+
+	return (simple_domctl(xch, domid, XEN_DOMCTL_pausedomain));
+}
+
+int
+xc_domain_unpause(xc_interface *xch, uint32_t domid)
+{
+
+	return (simple_domctl(xch, domid, XEN_DOMCTL_unpausedomain));
+}
+
+int
+xc_domain_max_vcpus(xc_interface *xch, uint32_t domid, unsigned max)
+{
+	struct xen_domctl op = { .cmd = XEN_DOMCTL_max_vcpus };
+
+	op.domain = (domid_t)domid;
+	op.u.max_vcpus.max = max;
+	return (domctl(xch, &op) < 0 ? -1 : 0);
+}
+
+/* Without a buffer: the size that it would need. */
+int
+xc_domain_hvm_getcontext(xc_interface *xch, uint32_t domid, uint8_t *buf,
+    uint32_t size)
+{
+	struct xen_domctl op = { .cmd = XEN_DOMCTL_gethvmcontext };
+
+	op.domain = (domid_t)domid;
+	if (buf != NULL) {
+		op.u.hvmcontext.size = (BUFFER_PAGES - 1) * PAGE;
+		set_xen_guest_handle_raw(op.u.hvmcontext.buffer,
+		    xch->buffer + PAGE);
+	}
+	if (domctl(xch, &op) < 0)
+		return (-1);
+	if (buf != NULL) {
+		if (op.u.hvmcontext.size > size) {
+			errno = E2BIG;
+			return (-1);
+		}
+		memcpy(buf, xch->buffer + PAGE, op.u.hvmcontext.size);
+	}
+	return ((int)op.u.hvmcontext.size);
+}
+
+int
+xc_domain_hvm_setcontext(xc_interface *xch, uint32_t domid, uint8_t *buf,
+    uint32_t size)
+{
+	struct xen_domctl op = { .cmd = XEN_DOMCTL_sethvmcontext };
+
+	if (size > (BUFFER_PAGES - 1) * PAGE) {
+		errno = E2BIG;
+		return (-1);
+	}
+	memcpy(xch->buffer + PAGE, buf, size);
+	op.domain = (domid_t)domid;
+	op.u.hvmcontext.size = size;
+	set_xen_guest_handle_raw(op.u.hvmcontext.buffer, xch->buffer + PAGE);
+	return (domctl(xch, &op) < 0 ? -1 : 0);
+}
+
 int
 xc_domain_populate_physmap_exact(xc_interface *xch, uint32_t domid,
     unsigned long count, unsigned order, unsigned flags, xen_pfn_t *frames)
