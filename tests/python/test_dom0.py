@@ -18,6 +18,7 @@ from testbed import image, vm
 from xengnttab import PAGE_SIZE
 
 from devtools.paths import cache_dir
+from tests.python.test_packaging import examples
 
 pytestmark = pytest.mark.dom0
 
@@ -70,6 +71,11 @@ def dom0(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dom0
         *image.program_files(built(build, "xengnt-relay")),
         image.File(SHELL, image.AGENT),
         image.File(PAGE.encode(), "/page", 0o644),
+        # In one domain, so the granting one is domain 0 in all of them.
+        *(
+            image.File(text.replace("domid=1", "domid=0").encode(), f"/example{number}.py", 0o644)
+            for number, text in enumerate(examples())
+        ),
     ]
     with vm.LinuxDom0("pv", files, tmp_path_factory.mktemp("dom0"), cache_dir()) as machine:
         yield Dom0(machine)
@@ -98,6 +104,27 @@ def test_a_page_of_text_from_process_to_process(dom0: Dom0) -> None:
     status, out = dom0.run("kill -TERM $!; wait $!; s=$?; cat /tmp/share; (exit $s)")
     assert status == 0, out
     assert json.loads(out.splitlines()[1]) == {"text": "LINE" + PAGE[4:]}
+    assert dom0.machine.alarms_since(mark) == []
+
+
+def test_the_examples_of_the_readme(dom0: Dom0) -> None:
+    mark = dom0.machine.mark()
+    # Held by standard input, as the example is by Enter.
+    start = (
+        "mkfifo /tmp/enter; python3 /example0.py </tmp/enter >/tmp/refs 2>&1 & exec 9>/tmp/enter"
+    )
+    assert dom0.run(start)[0] == 0
+    _, ref = dom0.run(
+        "while ! grep -q . /tmp/refs && kill -0 $!; do sleep 0.2; done; cat /tmp/refs"
+    )
+    assert ref.isdigit(), ref
+    for number in (1, 2):
+        out = dom0.run(
+            f"sed -i 's/\\b8\\b/{ref}/' /example{number}.py; python3 /example{number}.py"
+        )
+        assert out == (0, "b'hello'")
+    status, out_text = dom0.run("echo >&9; exec 9>&-; wait $!")
+    assert (status, out_text) == (0, "")
     assert dom0.machine.alarms_since(mark) == []
 
 
