@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* FreeBSD's part of os.h. */
-#include <sys/types.h>
+#include <sys/param.h>
 #include <sys/ioctl.h>
 #include <sys/linker.h>
 #include <sys/mman.h>
-#include <sys/param.h>
 #include <sys/procctl.h>
 #include <sys/reboot.h>
 #include <sys/sysctl.h>
