@@ -934,8 +934,9 @@ do_unload(struct input *in)
 	/* Event channels belong to the domain, which an unload ends here. */
 	for (i = 0; i < NPORTS; i++)
 		open |= w.port[i] != 0;
+	/* So does its memory, which others may hold. */
 	for (i = 0; i < NMAPS; i++)
-		open |= w.peer_mapped[i];
+		open |= w.peer_mapped[i] || w.pin[i] != NULL;
 	if (open || !host_loaded() || w.faults)
 		return;
 	error = host_unload();
