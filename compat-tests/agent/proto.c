@@ -175,7 +175,8 @@ send_line(int fd, const char *line, size_t len, int pass)
 		c->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(c), &pass, sizeof(int));
 	}
-	while (sendmsg(fd, &m, MSG_NOSIGNAL) < 0)
+	/* FreeBSD joins messages that do not say where they end. */
+	while (sendmsg(fd, &m, MSG_NOSIGNAL | MSG_EOR) < 0)
 		if (errno != EINTR)
 			return (errno);
 	return (0);
