@@ -179,9 +179,10 @@ static void
 check(const struct gntdev_grant_copy_segment *seg, unsigned count, char *useg,
     int error)
 {
-	struct gntdev_grant_copy_segment *now;
+	const char *now;
 	struct verdict v;
 	unsigned failed, i, ops;
+	int16_t status;
 
 	/* The first segment that ends the call, and how many are issued. */
 	ops = 0;
@@ -204,18 +205,21 @@ check(const struct gntdev_grant_copy_segment *seg, unsigned count, char *useg,
 		if (!inside(useg + i * sizeof(*seg), sizeof(*seg), segments,
 		    SEGMENT_RW * PAGE))
 			break;
-		now = (struct gntdev_grant_copy_segment *)useg + i;
-		v = judge(&seg[i], (char *)now);
+		/* Perhaps at an odd address. */
+		now = useg + i * sizeof(*seg);
+		memcpy(&status, now + offsetof(struct
+		    gntdev_grant_copy_segment, status), sizeof(status));
+		v = judge(&seg[i], now);
 		if (i > failed || !v.told) {
-			MUST(now->status == 0x5555);
+			MUST(status == 0x5555);
 			continue;
 		}
-		MUST(now->status <= 0 && now->status >= -13 &&
-		    now->status != GNTST_eagain);
+		MUST(status <= 0 && status >= -13 &&
+		    status != GNTST_eagain);
 		if (seg[i].len == 0 || ops == 0)
-			MUST(now->status == GNTST_okay);
+			MUST(status == GNTST_okay);
 		else if (ops >= v.nops && error == 0)
-			MUST((now->status != GNTST_okay) == v.bad);
+			MUST((status != GNTST_okay) == v.bad);
 		ops -= ops < v.nops ? ops : v.nops;
 	}
 }
