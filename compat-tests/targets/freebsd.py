@@ -17,7 +17,7 @@ from agent.client import Errno, Worker
 from testbed import vm
 from testbed.errors import TestbedError
 from testbed.freebsd import WHERE, FreeBSD, missing
-from testbed.freebsd_vm import ALARM, FreeBSDDom0, Mode
+from testbed.freebsd_vm import ALARM, LIBRARY, FreeBSDDom0, Mode
 
 from .base import Setting, TargetMissing, probe_worker
 from .dom0 import Dom0Target
@@ -65,6 +65,7 @@ KINDS: dict[str, _Kind] = {
     "freebsd-base": _Kind(
         "base", "FreeBSD's own gntdev", "gntdev of the kernel", _DIFFERENCES,
         {**_LACKS, **_NATIVE, "limit": "the base driver has no limit",
+         "own_copy": "without grant copy, a domain would have to map what it granted itself",
          "unload": "the base driver is part of the kernel"},
     ),
 }  # fmt: skip
@@ -91,6 +92,8 @@ class FreeBSDTarget(Dom0Target):
         self.title = self._kind.title
         self.differences = self._kind.differences
         self.module = self._kind.module
+        if self._kind.mode != "linux":
+            self.programs["library"] = (LIBRARY,)
         self._sets = where
         self._release: FreeBSD | None = None
         self._ours = False

@@ -37,6 +37,7 @@ WHERE = (
 
 _ROOT = Path(__file__).resolve().parents[2]
 _AGENT = _ROOT / "compat-tests/agent"
+_LIBRARY = _ROOT / "libxengnttab-freebsd"
 _XEN_HEADERS = Path("/usr/include")
 _RECIPE = "2"
 
@@ -59,6 +60,7 @@ class Programs:
     relay: Path
     agent: Path
     peer: Path
+    library: Path  # the agent with operations by way of libxengnttab
 
 
 def _wanted_base(name: str) -> bool:
@@ -260,8 +262,10 @@ class FreeBSD:
 
         return self._built(name, inputs, make)
 
-    def _program(self, name: str, sources: Sequence[Path]) -> Path:
+    def _program(self, name: str, sources: Sequence[Path], *options: str) -> Path:
         inputs = [*sources, *_AGENT.rglob("*.h"), *(_ROOT / "kernel/include").rglob("*.h")]
+        if options:
+            inputs += _LIBRARY.rglob("*.h")
 
         def make(target: Path) -> None:
             include = self._xen_include()
@@ -269,7 +273,7 @@ class FreeBSD:
                 [
                     _tool("clang"), f"--target=x86_64-unknown-freebsd{self.version}",
                     f"--sysroot={self.base}", f"--ld-path={_tool('ld.lld')}", *_CFLAGS,
-                    "-I", str(_ROOT / "kernel/include"), "-isystem", str(include),
+                    *options, "-I", str(_ROOT / "kernel/include"), "-isystem", str(include),
                     "-static", "-pthread", "-o", str(target), *map(str, sources),
                 ]
             )  # fmt: skip
@@ -298,7 +302,20 @@ class FreeBSD:
             peer=self._program(
                 "xengnt-peer", [peer / "peer.c", peer / "runner.c", peer / "xen_freebsd.c"]
             ),
+            library=self._program(
+                "xengnt-agent-lib",
+                [*_agent_sources(), _AGENT / "ops_lib.c", *_library_sources()],
+                "-DAGENT_LIB",
+                "-I",
+                str(_LIBRARY / "include"),
+            ),
         )
+
+
+def _library_sources() -> list[Path]:
+    """The library's files for FreeBSD, without Xen's tool libraries."""
+    other = {"linux.c", "tools_xen.c"}
+    return sorted(path for path in (_LIBRARY / "src").glob("*.c") if path.name not in other)
 
 
 def _agent_sources() -> list[Path]:

@@ -106,6 +106,8 @@ _ENVIRONMENT = {
 }
 
 _RELAY, _AGENT, _PEER = "/bin/xengnt-relay", "/bin/xengnt-agent", "/bin/xengnt-peer"
+# The agent on the library, for Worker.exec().
+LIBRARY = "/bin/xengnt-agent-lib"
 #: The second serial port; FreeBSD's own driver leaves it alone while nobody opens it.
 _PORT = "0x2f8"
 
@@ -159,6 +161,7 @@ class FreeBSDDom0(vm.Machine):
             File(programs.init, "/sbin/init"),
             File(programs.relay, _RELAY),
             File(programs.peer, _PEER),
+            File(programs.library, LIBRARY),
         ]
         names = []
         agent = programs.agent

@@ -9,7 +9,7 @@
  *
  * There is no shell in the image, nor anything dynamically linked.
  */
-#include <sys/types.h>
+#include <sys/param.h>
 #include <sys/linker.h>
 #include <sys/reboot.h>
 #include <sys/sysctl.h>
