@@ -32,14 +32,12 @@ _LACKS: dict[str, str] = {
     "smaps": "FreeBSD has no /proc/PID/smaps",
     "small_memory": "the limit is not Dom0's memory here",
     "late_read_only": "shown by the other columns",
-    "proc_mem": "no procfs is mounted there",
     "mremap_move": "the Linuxulator only shrinks a mapping (K8)",
 }
 _NATIVE = {
     "linux_words": "ioctl(2) refuses Linux's own words before any driver sees them (K1)",
     "mremap": "FreeBSD has no mremap(2) (K8)",
     "mremap_move": "FreeBSD has no mremap(2) (K8)",
-    "mremap": "FreeBSD has no mremap(2) (K8)",
     "map_populate": "MAP_POPULATE is Linux's",
     "map_locked": "MAP_LOCKED is Linux's",
     "map_noreserve": "MAP_NORESERVE is Linux's",
