@@ -198,9 +198,10 @@ check(const struct gntdev_grant_copy_segment *seg, unsigned count, char *useg,
 	if (error != 0)
 		/*
 		 * Whatever was gathered for a batch that was not full is
-		 * dropped.  A batch goes out when one more operation comes.
+		 * dropped.  A full one goes out when one more operation
+		 * begins, if only to fail (C13).
 		 */
-		ops = ops == 0 ? 0 : (ops - 1) / BATCH * BATCH;
+		ops = (ops == 0 || v.told ? ops : ops - 1) / BATCH * BATCH;
 	for (i = 0; i < count; i++) {
 		if (!inside(useg + i * sizeof(*seg), sizeof(*seg), segments,
 		    SEGMENT_RW * PAGE))
