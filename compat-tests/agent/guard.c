@@ -30,7 +30,8 @@ caught(int sig, siginfo_t *info, void *context)
 	else {
 		/* Back to the access that faulted; one by kill() never recurs. */
 		sigaction(sig, earlier, NULL);
-		if (info->si_code <= 0)
+		/* SI_USER and its kin: 0 and below on Linux, large on FreeBSD. */
+		if (info->si_code <= 0 || info->si_code >= 0x10000)
 			raise(sig);
 	}
 }
