@@ -64,7 +64,7 @@ class File:
 # ---------------------------------------------------------------- cpio
 
 
-class _Archive:
+class Archive:
     """Writer for the "newc" format that the kernel unpacks."""
 
     def __init__(self) -> None:
@@ -256,7 +256,7 @@ run /bin/xengnt-agent --poweroff --peer /bin/xengnt-peer
 
 def build(cache: Path, selection: Selection, files: Sequence[File]) -> Path:
     """The initramfs with `files` in it, from the cache when nothing changed."""
-    archive = _Archive()
+    archive = Archive()
     for place in ("dev", "proc", "sys", "tmp", "run", "etc", "root", "bin", "sbin", "lib/xengnt"):
         archive.directory(place)
     archive.character_device("dev/console", 5, 1, 0o600)
