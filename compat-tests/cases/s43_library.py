@@ -177,7 +177,7 @@ def shared(t: Context, lib: Library) -> None:
     lib.unmap(handle, read_only, 1)
 
 
-@both("share-limit", ["A3"], "more pages than the limit are ENOSPC", ways=["library"])
+@both("share-limit", ["A3"], "more pages than the limit are ENOSPC", ["limit"], ["library"])
 def share_limit(t: Context, lib: Library) -> None:
     """A wrong library loses errno, or keeps what it got."""
     handle = lib.open("gntshr")

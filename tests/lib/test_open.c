@@ -159,6 +159,9 @@ driver_is_told_by_what_it_knows(void **state)
 		assert_non_null(h);
 		assert_ptr_equal(h->abi, cases[i].abi);
 		assert_int_equal(fake_messages(), 0);
+		/* Its first offset is one that it cannot arm. */
+		assert_int_equal(strstr(fake_log(), "E.MAP(1,0:0)") != NULL,
+		    cases[i].abi == &abi_base);
 		assert_int_equal(xengnttab_close(h), 0);
 	}
 }
