@@ -139,6 +139,7 @@ extern int xengnt_host_peer(const char *, char *, size_t)
     __attribute__((weak));
 extern int xengnt_host_sysctl(const char *, const unsigned *, unsigned *)
     __attribute__((weak));
+extern int xengnt_host_unload(void) __attribute__((weak));
 bool	hosted(void);
 
 #endif /* !AGENT_H */

@@ -405,7 +405,11 @@ op_unload(struct agent *a, int argc, char **argv, struct reply *r)
 	if (strncmp(argv[1], "xen_gnt", 7) != 0 &&
 	    strncmp(argv[1], "xengnt", 6) != 0)
 		return (bad(r, "not a grant module: %.40s", argv[1]));
-	error = os_unload(argv[1]);
+	if (hosted())
+		error = xengnt_host_unload == NULL ? ENOSYS :
+		    xengnt_host_unload() == 0 ? 0 : errno;
+	else
+		error = os_unload(argv[1]);
 	if (error != 0 && error != EBUSY)
 		return (error);
 	put(r, " busy=%d", error == EBUSY);

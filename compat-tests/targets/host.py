@@ -25,7 +25,6 @@ ONE_PROCESS = "the harness is one process: it cannot model sharing with a child"
 LACKS = {
     "fork": ONE_PROCESS,
     "exec": "the harness lives in the address space that exec replaces",
-    "unload": "the harness unloads its module at exit only",
     "smaps": "the harness maps its own memory: no flags of a real mapping",
     "ioctl32": "the preload library sees no 32-bit system call",
     "mremap_move": "the harness, as the Linuxulator, only shrinks a mapping (K8)",
