@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection, GNUVerSymSection
 from elftools.elf.sections import SymbolTableSection
@@ -38,9 +39,12 @@ HEADERS = (
 
 def compiler(release: freebsd.Release) -> str:
     clang = environment.require_clang()
+    # Make files hand linker's options to the compiler, and configure scripts take a warning that
+    # an option has no use here for a sign that something else does not work.
     return (
         f"{clang.tool('clang')} --target={release.triple}"
-        f" --sysroot={freebsd.sysroot_dir(release.major)} --ld-path={clang.tool('ld.lld')}"
+        f" --sysroot={freebsd.sysroot_dir(release.major)}"
+        f" --start-no-unused-arguments --ld-path={clang.tool('ld.lld')} --end-no-unused-arguments"
         f" -Wno-unused-command-line-argument -D__FreeBSD_version={release.version}"
     )
 
@@ -108,6 +112,24 @@ def _build_xen(where: Path, release: freebsd.Release, ours: Path) -> None:
 
 
 # What the linker would not notice: a symbol under another version
+
+
+def _dynamic(path: Path, tag: str, attribute: str) -> list[str]:
+    with path.open("rb") as stream:
+        section = ELFFile(stream).get_section_by_name(".dynamic")
+        assert isinstance(section, DynamicSection)
+        return [str(getattr(entry, attribute)) for entry in section.iter_tags(tag)]
+
+
+def soname(path: Path) -> str:
+    """By which name whatever is linked with this library looks for it."""
+    (name,) = _dynamic(path, "DT_SONAME", "soname")
+    return name
+
+
+def needed(path: Path) -> set[str]:
+    """The libraries that the run-time linker has to find for it."""
+    return set(_dynamic(path, "DT_NEEDED", "needed"))
 
 
 def imported(path: Path, soname: str = SONAME) -> set[tuple[str, str]]:

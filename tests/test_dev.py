@@ -303,6 +303,19 @@ def test_last_line_sums_all_steps(
     assert out.splitlines()[-1] == "5 passed, 0 failed, 4 skipped"
 
 
+def test_a_long_step_runs_only_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def named(console: Console, options: checks.Options) -> checks.Tally:
+        return checks.Tally(7)
+
+    monkeypatch.setattr(checks, "STEPS", (checks.Step("long", "", named, named=True),))
+    checks.run_all(Recorder(), checks.Options(), [])
+    assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 0 failed"
+    checks.run_all(Recorder(), checks.Options(), ["long"])
+    assert capsys.readouterr().out.splitlines()[-1] == "7 passed, 0 failed"
+
+
 def test_one_failure_fails_all(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,16 +5,14 @@ that they import is there, and a check that sees one missing does see it."""
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from devtools import consumers, freebsd
 from devtools.console import DevError
-from devtools.paths import ROOT, freebsd_build
-
-MAP = ROOT / "libxengnttab-freebsd/libxengnttab.map"
+from devtools.paths import freebsd_build
+from tests.lib.broken import MAP, moved, relinked, without
 
 
 @pytest.fixture(scope="module", params=sorted(freebsd.RELEASES))
@@ -46,25 +44,11 @@ def test_xens_libraries_find_all_they_import(xen: list[Path], ours: Path) -> Non
     assert consumers.unresolved(xen, ours) == []
 
 
-def relinked(release: freebsd.Release, ours: Path, version_script: str, where: Path) -> Path:
-    """Our library once more, of the same objects, with another version script."""
-    script, library = where / "broken.map", where / "libxengnttab.so.1.2"
-    script.write_text(version_script)
-    command = [
-        *consumers.compiler(release).split(),
-        *("-shared", f"-Wl,-soname,{consumers.SONAME}", f"-Wl,--version-script={script}"),
-        *("-o", str(library)),
-        *("-Wl,--whole-archive", str(ours.parent / "libxengnttab.a"), "-Wl,--no-whole-archive"),
-    ]
-    subprocess.run(command, check=True)
-    return library
-
-
 def test_a_faithful_copy_is_let_through(
     xen: list[Path], release: freebsd.Release, ours: Path, tmp_path: Path
 ) -> None:
     """Else the next two would say nothing."""
-    copy = relinked(release, ours, MAP.read_text(), tmp_path)
+    copy = relinked(release, ours, MAP, tmp_path)
     assert consumers.exported(copy) == consumers.exported(ours)
     assert consumers.unresolved(xen, copy) == []
 
@@ -72,8 +56,8 @@ def test_a_faithful_copy_is_let_through(
 def test_a_dropped_symbol_is_seen(
     xen: list[Path], release: freebsd.Release, ours: Path, tmp_path: Path
 ) -> None:
-    text = MAP.read_text().replace("xengnttab_unmap;", "")
-    missing = consumers.unresolved(xen, relinked(release, ours, text, tmp_path))
+    copy = relinked(release, ours, without("xengnttab_unmap"), tmp_path)
+    missing = consumers.unresolved(xen, copy)
     assert any("libxenvchan" in line and "xengnttab_unmap@VERS_1.0" in line for line in missing)
     assert all("xengnttab_unmap@" in line for line in missing)
 
@@ -82,9 +66,7 @@ def test_a_symbol_of_another_version_is_seen(
     xen: list[Path], release: freebsd.Release, ours: Path, tmp_path: Path
 ) -> None:
     """The linker does not mind, nor does a look at the names."""
-    text = MAP.read_text().replace("xengnttab_open;", "")
-    text = text.replace("xengnttab_grant_copy;", "xengnttab_grant_copy; xengnttab_open;")
-    copy = relinked(release, ours, text, tmp_path)
+    copy = relinked(release, ours, moved("xengnttab_open", "xengnttab_grant_copy"), tmp_path)
     assert {name for name, _ in consumers.exported(copy)} == {
         name for name, _ in consumers.exported(ours)
     }

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""QEMU for FreeBSD, built from Debian's source packages on our library and on Xen's.
+
+The packages' own configure scripts do the work, told of a compiler for FreeBSD.  zlib, pcre2 and
+glib become static libraries, so that the program needs Xen's libraries, ours and FreeBSD's base
+only.  A part is made again when what it is made from changed; one that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtools import consumers, environment, freebsd, packages, sources, stamp
+from devtools.console import Console, DevError
+from devtools.paths import cache_dir
+
+RELEASE = freebsd.RELEASES[max(freebsd.RELEASES)]
+PROGRAM = "qemu-system-i386"
+# All of Debian's current release: the oldest one with QEMU 10.
+PACKAGES = ("zlib", "pcre2", "glib2.0", "qemu")
+# The names by which QEMU asks pkg-config for Xen's libraries.
+XEN_MODULES = {
+    "xencontrol": "ctrl", "xenstore": "store", "xenforeignmemory": "foreignmemory",
+    "xenevtchn": "evtchn", "xendevicemodel": "devicemodel", "xentoolcore": "toolcore",
+    "xengnttab": "gnttab",
+}  # fmt: skip
+# glib wants what FreeBSD's libc lacks; without translations there is nothing to do.
+PLURAL = "const char *id, const char *ids, unsigned long n"
+GETTEXT = {
+    "gettext": ("const char *id", "id"),
+    "dgettext": ("const char *d, const char *id", "id"),
+    "dcgettext": ("const char *d, const char *id, int c", "id"),
+    "ngettext": (PLURAL, "n == 1 ? id : ids"),
+    "dngettext": (f"const char *d, {PLURAL}", "n == 1 ? id : ids"),
+    "textdomain": ("const char *d", "d"),
+    "bindtextdomain": ("const char *d, const char *dir", "dir"),
+    "bind_textdomain_codeset": ("const char *d, const char *set", "set"),
+}
+GLIB_OFF = (
+    "selinux", "libmount", "man-pages", "dtrace", "systemtap", "sysprof", "nls", "libelf",
+    "introspection",
+)  # fmt: skip
+# What a person may have set for programs of this machine.
+FOREIGN = (
+    "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "LIBS", "MAKEFLAGS", "MAKELEVEL", "PKG_CONFIG",
+    "PKG_CONFIG_PATH", "PYTHON",
+)  # fmt: skip
+GLIB_TARGETS = ("glib/libglib-2.0.a", "gmodule/libgmodule-2.0.a")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A package and the commands that make it, in a directory of its own."""
+
+    name: str
+    configure: list[str]
+    make: list[str]
+    made: str = ""  # what the next part looks for, below the directory of all parts
+
+    def key(self, before: str) -> str:
+        return stamp.digest(before, *self.configure, *self.make)
+
+
+def place(release: freebsd.Release) -> Path:
+    return cache_dir() / "consumers" / f"qemu-freebsd{release.major}"
+
+
+def build(console: Console, release: freebsd.Release, ours: Path) -> Path:
+    """The program, linked with `ours`; from the cache when nothing changed."""
+    console.say("  sources of QEMU and of what it needs …")
+    found = {name: sources.obtain(name, newer=True) for name in PACKAGES}
+    console.say("  Xen's libraries …")
+    xen = consumers.xen_libraries(release, ours)
+    where = place(release)
+    _furnish(where / "root", release, ours, xen)
+    for part, key in _chain(release, ours, xen, found):
+        make(console, where, part, key)
+    return where / "qemu" / PROGRAM
+
+
+def built(release: freebsd.Release, ours: Path) -> Path:
+    """The same, but nothing is made: for tests, which must not take a quarter of an hour."""
+    where = place(release)
+    problem = f"QEMU for FreeBSD {release.major} is not built: run ./dev test --step qemu"
+    if not (where / "qemu" / PROGRAM).exists():
+        raise DevError(problem)
+    found = {name: sources.obtain(name, newer=True) for name in PACKAGES}
+    xen = consumers.xen_libraries(release, ours)
+    part, key = _chain(release, ours, xen, found)[-1]
+    if not stamp.fresh(where / part.name / ".made", key):
+        raise DevError(problem)
+    return where / "qemu" / PROGRAM
+
+
+def libraries(release: freebsd.Release) -> Path:
+    """The directory with Xen's libraries and ours that the program was linked with."""
+    return place(release) / "root/lib"
+
+
+def _chain(
+    release: freebsd.Release, ours: Path, xen: list[Path], found: Mapping[str, Path]
+) -> list[tuple[Part, str]]:
+    """The parts in their order; each key covers what came before."""
+    linked: list[str | bytes] = [
+        *(f"{path.parents[3].name} {path.name}" for path in xen),
+        str(sorted(consumers.exported(ours))),
+        *(path.read_bytes() for path, _ in consumers.HEADERS),
+    ]
+    key = stamp.digest(consumers.compiler(release), gettext_header())
+    keyed = []
+    for part in parts(place(release), release, found):
+        key = part.key(stamp.digest(key, *linked) if part.name == "qemu" else key)
+        keyed.append((part, key))
+    return keyed
+
+
+def parts(where: Path, release: freebsd.Release, found: Mapping[str, Path]) -> list[Part]:
+    root = where / "root"
+    clang = environment.require_clang()
+    target = f"CC={consumers.compiler(release)}"
+    tools = [f"AR={clang.tool('llvm-ar')}", f"RANLIB={clang.tool('llvm-ranlib')}"]
+    asked = [f"PKG_CONFIG_LIBDIR={where}/glib/meson-uninstalled:{root}/lib/pkgconfig"]
+    # glib's files for users of its build directory do not name it.
+    gmodule = [f"-I{path}/gmodule" for path in (found["glib2.0"], where / "glib")]
+    options = [
+        "-Ddefault_library=static", "-Dbuildtype=release", "-Dtests=false", "-Dxattr=false",
+        *(f"-D{name}=disabled" for name in GLIB_OFF),
+    ]  # fmt: skip
+    return [
+        Part(
+            "zlib",
+            ["env", target, *tools, "CFLAGS=-O2 -fPIC", f"CHOST={release.triple}",
+             str(found["zlib"] / "configure"), "--static", f"--prefix={root}"],
+            ["make", "libz.a", "install"],
+            "root/lib/libz.a",
+        ),
+        Part(
+            "pcre2",
+            ["env", target, *tools, str(found["pcre2"] / "configure"), f"--host={release.triple}",
+             "--build=x86_64-pc-linux-gnu", "--disable-shared", "--with-pic", f"--prefix={root}"],
+            ["make", *(f"install-{kind}" for kind in ("libLTLIBRARIES", "includeHEADERS",
+                                                     "nodist_includeHEADERS", "pkgconfigDATA"))],
+            "root/lib/libpcre2-8.a",
+        ),
+        Part(
+            "glib",
+            ["env", *asked, "meson", "setup", f"--cross-file={root}/freebsd.ini",
+             "--wrap-mode=nodownload", *options, ".", str(found["glib2.0"])],
+            ["ninja", *GLIB_TARGETS],
+            f"glib/{GLIB_TARGETS[-1]}",
+        ),
+        Part(
+            "qemu",
+            ["env", *asked, *tools, f"OBJCOPY={clang.tool('llvm-objcopy')}",
+             str(found["qemu"] / "configure"), "--cross-prefix=", "--cc=" + target[3:],
+             "--host-cc=gcc", f"--extra-ldflags=-L{root}/lib {builtins(clang)}",
+             f"--extra-cflags={' '.join(gmodule)}",
+             "--target-list=i386-softmmu", "--without-default-features", "--enable-xen",
+             "--disable-tcg",
+             # Debian's source has no firmware in it.
+             "--disable-install-blobs", "--disable-download", "--disable-werror"],
+            ["ninja", PROGRAM],
+            f"qemu/{PROGRAM}",
+        ),
+    ]  # fmt: skip
+
+
+def builtins(clang: packages.Clang) -> Path:
+    """The compiler's functions for 128-bit numbers; they ask nothing of an operating system."""
+    told = [clang.tool("clang"), "--rtlib=compiler-rt", "-print-libgcc-file-name"]
+    said = subprocess.run(told, capture_output=True, text=True, check=False).stdout.strip()
+    if not Path(said).is_file():
+        raise DevError(f"{said or 'compiler-rt'} is missing: install libclang-rt-{clang.major}-dev")
+    return Path(said)
+
+
+def make(console: Console, where: Path, part: Part, key: str) -> None:
+    """Runs what has not been run yet; where a build was stopped, it goes on."""
+    directory = where / part.name
+    told = {"cwd": directory, "env": environment.environment()}
+    clean = ["env", *(f"--unset={name}" for name in FOREIGN)]
+    configured, made = directory / ".configured", directory / ".made"
+    if stamp.fresh(made, key) and (where / part.made).exists():
+        return
+    if not stamp.fresh(configured, key):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        console.check(f"configure {part.name} for FreeBSD", [*clean, *part.configure], **told)
+        stamp.write(configured, key)
+    console.check(f"build {part.name} for FreeBSD", [*clean, *part.make], **told)
+    if not (where / part.made).exists():
+        raise DevError(f"{part.name} for FreeBSD was built without {part.made}")
+    stamp.write(made, key)
+
+
+# What no package's build makes
+
+
+def _furnish(root: Path, release: freebsd.Release, ours: Path, xen: list[Path]) -> None:
+    """Libraries and headers of Xen and ours, and files that say where they are."""
+    described = root / "lib/pkgconfig"
+    described.mkdir(parents=True, exist_ok=True)
+    (root / "include").mkdir(exist_ok=True)
+    files = dict(zip(consumers.XEN_LIBRARIES, xen, strict=True))
+    for path in (*xen, ours):
+        _install(path, root / "lib")
+    version = files["ctrl"].name.partition(".so.")[2]
+    include = files["ctrl"].parents[2] / "include"
+    for module, name in XEN_MODULES.items():
+        text = pc_file(module, version, f"-I{include}", f"-L{root}/lib -lxen{name}")
+        (described / f"{module}.pc").write_text(text)
+    # Only the part of glib that is not built calls it.
+    (described / "libffi.pc").write_text(pc_file("libffi", "3.4", "", ""))
+    # A library of its own on older FreeBSD, where QEMU looks for it; since 15 the calls are libc's.
+    (root / "lib/libinotify.a").write_text("!<arch>\n")
+    (root / "include/libintl.h").write_text(gettext_header())
+    (root / "freebsd.ini").write_text(cross_file(root, release))
+
+
+def _install(library: Path, where: Path) -> None:
+    """Under its file's name, the one that programs are linked with and the one they then want."""
+    stem = library.name.partition(".so.")[0]
+    shutil.copyfile(library, where / library.name)
+    for link in {f"{stem}.so", consumers.soname(library)} - {library.name}:
+        (where / link).unlink(missing_ok=True)
+        (where / link).symlink_to(library.name)
+
+
+def pc_file(name: str, version: str, cflags: str, libs: str) -> str:
+    return (
+        f"Name: {name}\nDescription: {name}\nVersion: {version}\nCflags: {cflags}\nLibs: {libs}\n"
+    )
+
+
+def gettext_header() -> str:
+    lines = ["#pragma once"]
+    for name, (parameters, result) in GETTEXT.items():
+        unused = "".join(f"(void){word}; " for word in re.findall(r"(\w+)(?:,|$)", parameters))
+        lines.append(
+            f"static inline char *{name}({parameters}) {{ {unused}return (char *)({result}); }}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def cross_file(root: Path, release: freebsd.Release) -> str:
+    clang = environment.require_clang()
+    compiler = consumers.compiler(release).split()
+    return "\n".join([
+        "[binaries]", f"c = {compiler}", f"ar = '{clang.tool('llvm-ar')}'",
+        "pkg-config = 'pkg-config'",
+        "[built-in options]", f"c_args = ['-I{root}/include']", f"c_link_args = ['-L{root}/lib']",
+        "[host_machine]", "system = 'freebsd'", "cpu_family = 'x86_64'", "cpu = 'x86_64'",
+        "endian = 'little'", "",
+    ])  # fmt: skip

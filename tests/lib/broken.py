@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Our library for FreeBSD, but with other symbols or versions: what a check must see."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from devtools import consumers, freebsd
+from devtools.paths import ROOT
+
+MAP = (ROOT / "libxengnttab-freebsd/libxengnttab.map").read_text()
+
+
+def without(symbol: str) -> str:
+    """The version script with a symbol dropped."""
+    assert f"{symbol};" in MAP
+    return MAP.replace(f"{symbol};", "")
+
+
+def moved(symbol: str, beside: str) -> str:
+    """The version script with a symbol under the version of another one."""
+    script = without(symbol)
+    assert f"{beside};" in script
+    return script.replace(f"{beside};", f"{beside}; {symbol};")
+
+
+def relinked(release: freebsd.Release, ours: Path, version_script: str, where: Path) -> Path:
+    """Our library once more, of the same objects, with another version script."""
+    script, library = where / "broken.map", where / "libxengnttab.so.1.2"
+    script.write_text(version_script)
+    command = [
+        *consumers.compiler(release).split(),
+        *("-shared", f"-Wl,-soname,{consumers.SONAME}", f"-Wl,--version-script={script}"),
+        *("-o", str(library)),
+        *("-Wl,--whole-archive", str(ours.parent / "libxengnttab.a"), "-Wl,--no-whole-archive"),
+    ]
+    subprocess.run(command, check=True)
+    return library
