@@ -39,7 +39,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _AGENT = _ROOT / "compat-tests/agent"
 _LIBRARY = _ROOT / "libxengnttab-freebsd"
 _XEN_HEADERS = Path("/usr/include")
-_RECIPE = "2"
+_RECIPE = "3"
 
 #: Modules of the release that a Linux program needs, in load order; some kernels have them inside.
 LINUX_MODULES = ("mqueuefs.ko", "linux_common.ko", "linux64.ko")
@@ -64,9 +64,13 @@ class Programs:
 
 
 def _wanted_base(name: str) -> bool:
-    # Static linking takes archives, start files and headers; the linker scripts come along.
+    # Static linking takes archives, start files and headers; the linker scripts come along, and for
+    # programs on a shared library what loads them.
     return name.startswith("usr/include/") or (
-        re.fullmatch(r"usr/lib/[^/]+\.(a|o|so)", name) is not None
+        re.fullmatch(
+            r"usr/lib/[^/]+\.(a|o|so(\.\d+)?)|lib/[^/]+\.so\.\d+|libexec/ld-elf\.so\.1", name
+        )
+        is not None
     )
 
 
