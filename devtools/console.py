@@ -17,6 +17,7 @@ from typing import Any
 from devtools.paths import LOGS, ROOT
 
 HEARTBEAT = 10.0  # seconds of silence after which plain output says that it is still at work
+STEADY = 60.0  # the same for a command that talks all the time
 TAIL = 30  # lines of the log shown when a command fails
 
 
@@ -100,16 +101,19 @@ class Console:
     def _follow(self, what: str, lines: queue.SimpleQueue[bytes | None], start: float) -> None:
         if self._rich is None:
             self.say(f"  {what} …")
-            last = b""
+            last, said = b"", start
             while True:
                 try:
                     line = lines.get(timeout=HEARTBEAT)
+                    if line is None:
+                        return
+                    last = line
+                    if time.monotonic() - said < STEADY:
+                        continue
                 except queue.Empty:
-                    self.say(f"    … {time.monotonic() - start:.0f} s  {_short(last)}")
-                    continue
-                if line is None:
-                    return
-                last = line
+                    pass
+                said = time.monotonic()
+                self.say(f"    … {said - start:.0f} s  {_short(last)}")
         else:
             with self._rich.status(what) as status:
                 while (line := lines.get()) is not None:

@@ -138,7 +138,7 @@ NEEDS = (
          file("/usr/include/xen/grant_table.h", "/usr/include/xenctrl.h")),
     Need("libcmocka-dev", "C unit tests", file("/usr/include/cmocka.h")),
     Need("pkgconf", "finding libraries", lambda: program("pkg-config")() or program("pkgconf")()),
-    Need("make", "Xen's libraries for FreeBSD", program("make")),
+    Need("make", "Xen's libraries and QEMU for FreeBSD", program("make")),
     Need("dpkg-dev", "unpacking Debian's source packages", program("dpkg-source")),
     Need("abigail-tools", "comparing the library's ABI with Xen's", program("abidiff")),
     Need("mandoc", "checking the manual pages", program("mandoc")),

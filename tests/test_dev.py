@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from devtools import checks, cli, coverage, environment, freebsd, fuzz, lint, packages, stamp
+from devtools import console as console_module
 from devtools.cformat import keep_author, keep_defines
 from devtools.console import Console, DevError
 from devtools.paths import ROOT
@@ -46,6 +47,25 @@ def dev(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, str(ROOT / "dev"), *args],
         capture_output=True, text=True, env={**os.environ, **env}, check=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("pause", "quiet", "steady"), [(0.01, 9, 0.1), (0.3, 0.1, 9)])
+def test_plain_output_tells_that_a_command_is_at_work(
+    pause: float, quiet: float, steady: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whether it talks all the time or not at all."""
+    monkeypatch.setattr(console_module, "LOGS", tmp_path)
+    monkeypatch.setattr(console_module, "HEARTBEAT", quiet)
+    monkeypatch.setattr(console_module, "STEADY", steady)
+    said: list[str] = []
+    console = Console()
+    monkeypatch.setattr(console, "_rich", None)
+    monkeypatch.setattr(console, "say", said.append)
+    lines = int(0.6 / pause)
+    script = f"for i in $(seq {lines}); do echo line $i; sleep {pause}; done"
+    assert console.run("talk", ["sh", "-c", script])[0] == 0
+    signs = [line for line in said if " s  line " in line]
+    assert 1 <= len(signs) <= 8
 
 
 # Packages
