@@ -26,7 +26,7 @@ class Result:
 
 @dataclass
 class Report:
-    """One run on one kind of Dom0."""
+    """One run on one kind of Dom0: pv or pvh of Linux, or freebsd and what it is like."""
 
     kind: str
     facts: dict[str, str]
@@ -34,6 +34,10 @@ class Report:
     library: str  # digest
     results: list[Result] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def target(self) -> str:
+        return self.kind if self.kind.startswith("freebsd-") else f"linux-{self.kind}"
 
     @property
     def ok(self) -> bool:
@@ -48,7 +52,7 @@ def shown(value: float | int | str) -> str:
 
 def table(report: Report) -> str:
     """The result as text."""
-    lines = [f"real clients on linux-{report.kind}"]
+    lines = [f"real clients on {report.target}"]
     width = max((len(r.name) for r in report.results), default=0)
     for result in report.results:
         figures = ", ".join(f"{key} {shown(value)}" for key, value in result.figures.items())
@@ -65,7 +69,7 @@ def as_json(reports: Iterable[Report]) -> str:
     """The results for programs."""
     runs = [
         {
-            "target": f"linux-{report.kind}",
+            "target": report.target,
             "ok": report.ok,
             "seconds": round(report.seconds, 1),
             "library_sha256": report.library,

@@ -15,7 +15,7 @@ from pathlib import Path
 from testbed import packages, vm
 from testbed.errors import TestbedError
 
-from . import images, programs, results
+from . import freebsd, images, programs, results
 from .results import Report, Result
 from .shell import Dom0, Failed
 from .steps import SIZES_LONG, SIZES_SHORT, STEPS, Run, Step
@@ -44,7 +44,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="./dev parity --clients",
         description="Runs xenstored, xenconsoled, xl, libxenvchan and QEMU's disk on our"
-        " libxengnttab.so.1 in a real Linux Dom0, and kills them.",
+        " libxengnttab.so.1 in a real Linux Dom0, and kills them; or, with --freebsd, libxenvchan"
+        " and each function of the library on a FreeBSD Dom0.",
         epilog="Exit status: 0 when every step was well, 1 when one was not, 2 for wrong usage.",
     )
     p.add_argument("--clients", action="store_true", help=argparse.SUPPRESS)
@@ -56,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
                    help="only these, and what they need; --list names them")  # fmt: skip
     p.add_argument("--library", metavar="FILE", type=Path,
                    help="a libxengnttab.so.1 in place of the built one")  # fmt: skip
+    p.add_argument("--freebsd", metavar="DIR", type=Path,
+                   help="instead: the library and libxenvchan on a FreeBSD Dom0, from a release's"
+                   " base.txz, kernel.txz and src.txz")  # fmt: skip
+    p.add_argument("--modes", metavar="NAME,…", default=",".join(freebsd.MODES),
+                   help="with --freebsd: boots (default: %(default)s)")  # fmt: skip
     p.add_argument("--list", action="store_true", help="list the steps, run nothing")
     p.add_argument("--json", metavar="FILE", type=Path, help="write the results there, too")
     p.add_argument("--report", metavar="DIR", type=Path, default=ROOT / "report",
@@ -136,14 +142,32 @@ def run_kind(
     return report
 
 
+Machine = Callable[[Path, Callable[[str], None]], Report]
+
+
+def _linux(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Machine]:
+    """A machine a kind of Dom0, by what it is called."""
+    kinds: list[vm.Kind] = ["pv", "pvh"] if args.kind == "both" else [args.kind]
+    choose(kinds[0], args.quick, names)
+
+    def machine(kind: vm.Kind) -> Machine:
+        return lambda work, say: run_kind(kind, args, work, say)
+
+    return {f"linux-{kind}": machine(kind) for kind in kinds}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line's work."""
     args = parser().parse_args(argv)
-    kinds: list[vm.Kind] = ["pv", "pvh"] if args.kind == "both" else [args.kind]
+    names = [n for n in args.steps.split(",") if n]
+    args.cache = args.cache.expanduser().resolve()
     try:
-        choose(kinds[0], args.quick, [n for n in args.steps.split(",") if n])
+        machines = freebsd.machines(args, names) if args.freebsd else _linux(args, names)
     except ValueError as error:
         parser().error(str(error))
+    if args.list and args.freebsd:
+        freebsd.show_steps()
+        return 0
     if args.list:
         for step in STEPS:
             note = " (PV Dom0)" * step.pv_only + " (not with --quick)" * step.long_only
@@ -157,17 +181,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - begin:6.1f}] {text}", file=sys.stderr, flush=True)
 
-    args.cache = args.cache.expanduser().resolve()
     reports = []
     failed = False
     args.report.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="xengnt-clients-") as scratch:
-        for kind in kinds:
+        for name, machine in machines.items():
             try:
-                reports.append(run_kind(kind, args, Path(scratch), say))
+                reports.append(machine(Path(scratch), say))
             except TestbedError as error:
                 failed = True
-                say(f"linux-{kind}: {error}")
+                say(f"{name}: {error}")
             for log in Path(scratch).glob("clients-*/console.log"):
                 shutil.copy(log, args.report / f"{log.parent.name}.log")
     for report in reports:

@@ -135,9 +135,8 @@ load_code(void)
 	return (0);
 }
 
-/* Protected mode, flat segments, at the code's first instruction. */
-static int
-load_registers(void)
+int
+runner_registers(xc_interface *xch, uint32_t domid, uint32_t ip)
 {
 	struct {
 		struct hvm_save_descriptor header_d;
@@ -150,10 +149,10 @@ load_registers(void)
 	uint8_t now[16384];
 	int n;
 
-	n = xc_domain_hvm_getcontext(runner.xch, runner.domid, NULL, 0);
+	n = xc_domain_hvm_getcontext(xch, domid, NULL, 0);
 	if (n < 0 || (size_t)n > sizeof(now))
 		return (errno = n < 0 ? errno : E2BIG, -1);
-	n = xc_domain_hvm_getcontext(runner.xch, runner.domid, now,
+	n = xc_domain_hvm_getcontext(xch, domid, now,
 	    sizeof(now));
 	if (n < 0)
 		return (-1);
@@ -175,10 +174,10 @@ load_registers(void)
 	regs.cpu.rflags = 2;
 	regs.cpu.dr6 = 0xffff0ff0u;
 	regs.cpu.dr7 = 0x400;
-	regs.cpu.rip = CODE_GFN * PAGE;
+	regs.cpu.rip = ip;
 	regs.end_d.typecode = HVM_SAVE_CODE(END);
 	regs.end_d.length = HVM_SAVE_LENGTH(END);
-	return (xc_domain_hvm_setcontext(runner.xch, runner.domid,
+	return (xc_domain_hvm_setcontext(xch, domid,
 	    (uint8_t *)&regs, sizeof(regs)));
 }
 
@@ -198,7 +197,7 @@ start(const char **what)
 	if (load_code() != 0)
 		return (-1);
 	*what = "xc_domain_hvm_setcontext";
-	if (load_registers() != 0)
+	if (runner_registers(runner.xch, runner.domid, CODE_GFN * PAGE) != 0)
 		return (-1);
 	*what = "mapping the task";
 	runner.task = map_gfn(TASK_GFN);

@@ -30,4 +30,7 @@ bool	runner_clear(void);
 /* The domain is about to go. */
 void	runner_forget(void);
 
+/* A domain's only processor: protected mode, flat segments, no paging. */
+int	runner_registers(xc_interface *, uint32_t domid, uint32_t ip);
+
 #endif /* !RUNNER_H */
