@@ -130,17 +130,22 @@ def _up(value: int, to: int) -> int:
     return -(-value // to) * to
 
 
-def metadata(environment: Mapping[str, str], image: bytes) -> bytes:
-    """The boot module: records, the environment, the image on a page of its own."""
+def metadata_head(environment: Mapping[str, str], size: int) -> bytes:
+    """The boot module up to the page where an image of `size` bytes follows."""
     for key, value in environment.items():
         if "\0" in key + value or "=" in key:
             raise TestbedError(f"not a kernel environment variable: {key}={value}")
     strings = b"".join(f"{k}={v}".encode() + b"\0" for k, v in environment.items()) + b"\0"
     at_environment = _up(len(_records(0, 0, 0, 0)), 8)
     at_image = _up(at_environment + len(strings), PAGE)
-    end = _up(at_image + len(image), PAGE)
-    head = _records(at_environment, at_image, len(image), end).ljust(at_environment, b"\0")
-    return (head + strings).ljust(at_image, b"\0") + image.ljust(end - at_image, b"\0")
+    end = _up(at_image + size, PAGE)
+    head = _records(at_environment, at_image, size, end).ljust(at_environment, b"\0")
+    return (head + strings).ljust(at_image, b"\0")
+
+
+def metadata(environment: Mapping[str, str], image: bytes) -> bytes:
+    """The boot module: records, the environment, the image on a page of its own."""
+    return metadata_head(environment, len(image)) + image.ljust(_up(len(image), PAGE), b"\0")
 
 
 def _run(argv: Sequence[str], package: str) -> None:

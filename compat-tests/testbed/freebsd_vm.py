@@ -61,12 +61,12 @@ ALARM = re.compile(
 )
 
 # x86-64-v2 without XSAVE: QEMU's XRSTOR faults when such a Dom0 switches between two users of it.
-_CPU = "qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+lahf-lm,+rdrand,+fsgsbase,+smep"
+CPU = "qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+lahf-lm,+rdrand,+fsgsbase,+smep"
 
 _COMMAND = (
     "qemu-system-x86_64 -nodefaults -no-user-config -accel tcg,thread=multi -machine q35 "
     # OVMF's memory for S3 would overlap the kernel.
-    f"-global ICH9-LPC.disable_s3=1 -cpu {_CPU} "
+    f"-global ICH9-LPC.disable_s3=1 -cpu {CPU} "
     "-smp 1 -display none -vga none -parallel none -no-reboot"
 ).split()
 

@@ -14,8 +14,9 @@
 
 ``LinuxDom0(kind, files, workdir, cache, progress)``
     kind is "pv" or "pvh"; files as in `testbed.image`; logs go to workdir, packages and images
-    to cache; memory= is Dom0's MiB, guests= what domains beside it need.  Entering starts the
-    machine and returns at once: the first line on the control channel is the agent's ``! ready``.
+    to cache; memory= is Dom0's MiB, guests= what domains beside it need, cpu= a model of QEMU's.
+    Entering starts the machine and returns at once: the first line on the control channel is the
+    agent's ``! ready``.
 ``.control.sendline(str)``, ``.control.readline(timeout_effective) -> str``
     raise `Hung` or `Died` with the reason found in the console.
 ``.mark() -> int``, ``.console_since(mark) -> str``, ``.alarms_since(mark) -> list[str]``
@@ -522,6 +523,7 @@ class LinuxDom0(Machine):
         xen_options: str = "",
         memory: int = DOM0_MEMORY,
         guests: int = 0,
+        cpu: str | None = None,
     ) -> None:
         if kind not in _XEN_KIND:
             raise TestbedError(f"no such kind of Dom0: {kind} (pv or pvh)")
@@ -532,6 +534,7 @@ class LinuxDom0(Machine):
         self._kernel_options = kernel_options
         self._xen_options = f"dom0_mem={memory}M,max:{memory}M {xen_options}".strip()
         self._memory = memory + _BESIDE + guests
+        self._cpu = ["-cpu", cpu] if cpu else []
 
     def prepare(self) -> Callable[[int], list[str]]:
         selection = packages.select(self._cache, self._progress)
@@ -556,6 +559,7 @@ class LinuxDom0(Machine):
                 raise TestbedError(f"the cache directory must not have blanks in its name: {path}")
         return [
             *_BASE_COMMAND,
+            *self._cpu,  # the last one counts
             *self.common(self._memory, channel),
             "-kernel", str(xen),
             "-append", f"{_XEN}{_XEN_KIND[self.kind]} {self._xen_options}",

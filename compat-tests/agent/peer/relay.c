@@ -4,6 +4,9 @@
  * input and output of a program.
  *
  *	xengnt-relay PORT PROGRAM [ARGUMENT...]
+ *	xengnt-relay wire PROGRAM [ARGUMENT...]
+ *
+ * With "wire" it is a page that a DomU shares with Dom0 (wire.h).
  *
  * The control channel of a Dom0 under test.  The kernel's own driver is no
  * good for it: a PVH Dom0 without an IOMMU gets no interrupt of a physical
@@ -27,6 +30,7 @@
 #include <unistd.h>
 
 #include "ports.h"
+#include "wire.h"
 
 #define	UART_DATA	0		/* the divisor latch is not shown */
 #define	UART_IER	1
@@ -58,6 +62,8 @@ static unsigned short port;
  */
 static bool trapped;
 static unsigned int idle_looks = IDLE_LOOKS;
+/* A DomU has no serial port. */
+static struct wire *wire;
 
 static void
 rest(long ns)
@@ -75,6 +81,8 @@ receive(unsigned char *buf, size_t size)
 	size_t i, n;
 	int looks;
 
+	if (wire != NULL)
+		return (wire_receive(&wire->to_domu, buf, size));
 	for (n = 0, looks = 0; n + FIFO_BYTES <= size && looks < LOOKS;
 	    looks++) {
 		if ((port_in(port + UART_LSR) & LSR_DATA_READY) == 0)
@@ -103,6 +111,12 @@ transmit(const unsigned char *buf, size_t size)
 	size_t n;
 
 	for (; size > 0; buf += n, size -= n) {
+		if (wire != NULL) {
+			n = wire_send(&wire->to_dom0, buf, size);
+			if (n == 0)
+				sched_yield();
+			continue;
+		}
 		/* Not empty only while nobody reads the other end. */
 		while ((port_in(port + UART_LSR) & LSR_THR_EMPTY) == 0)
 			rest(1000000);
@@ -179,38 +193,52 @@ relay(int fd)
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 			return;
 		}
-		if (++idle > idle_looks)
+		/*
+		 * A DomU does not rest: what wakes it comes late under
+		 * emulation, and the program goes first in any case.
+		 */
+		if (++idle > idle_looks && wire == NULL)
 			rest(IDLE_NS);
 	}
 }
 
-int
-main(int argc, char **argv)
+static void
+serial_open(const char *name)
 {
 	unsigned long value;
-	const char *looks;
 	char *end;
-	int fd, status;
 
-	if (argc < 3)
-		errx(2, "usage: xengnt-relay PORT PROGRAM [ARGUMENT...]");
-	value = strtoul(argv[1], &end, 0);
+	value = strtoul(name, &end, 0);
 	if (*end != '\0' || value == 0 || value > 0xfff8)
-		errx(2, "%s: not an I/O port", argv[1]);
+		errx(2, "%s: not an I/O port", name);
 	port = (unsigned short)value;
 	if (ports_open(port, 8) != 0)
 		err(1, "no access to port 0x%x", port);
 	if (port_in(port + UART_LSR) == 0xff)
 		errx(1, "no serial port at 0x%x", port);
 	trapped = is_pv();
-	looks = getenv(IDLE_LOOKS_ENV);
-	if (looks != NULL)
-		idle_looks = (unsigned int)strtoul(looks, NULL, 0);
 	port_out(0, port + UART_IER);
 	port_out(0x03, port + UART_LCR);		/* 8 bits, no parity */
 	/* QEMU hands over as many bytes at once as would trigger. */
 	port_out(0xc7, port + UART_FCR);
 	port_out(0x03, port + UART_MCR);		/* DTR, RTS */
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *looks;
+	int fd, status;
+
+	if (argc < 3)
+		errx(2, "usage: xengnt-relay PORT PROGRAM [ARGUMENT...]");
+	if (strcmp(argv[1], "wire") == 0)
+		wire = wire_offer();
+	else
+		serial_open(argv[1]);
+	looks = getenv(IDLE_LOOKS_ENV);
+	if (looks != NULL)
+		idle_looks = (unsigned int)strtoul(looks, NULL, 0);
 	if (priority_idle() != 0)
 		warn("idle priority");
 
