@@ -15,6 +15,8 @@ from .shell import Failed
 SECONDS = 300.0
 STORE = "/tmp"
 RING = 65536
+# Bytes that are not through when the end is killed.
+ENDLESS = 1 << 30
 _number = itertools.count()
 
 
@@ -74,7 +76,7 @@ def transfer(session: Session, role: str, amount: int) -> dict[str, float | int 
 
 def kill(session: Session, role: str) -> dict[str, float | int | str]:
     """Ends Dom0's end outright: its driver must tell the helper domain."""
-    _start(session, role, 0)
+    _start(session, role, ENDLESS)
     _running(session)
     if session.wait_line("end", "flowing", SECONDS) is None:
         raise Failed("the helper domain: " + "; ".join(session.said["end"]))

@@ -33,13 +33,13 @@ class NoAnswer(ValueError):
     """The log has no whole answer of Xen's."""
 
 
-def mapped(log: str) -> set[Grant]:
-    """The entries in use according to the last answer in a log."""
+def _entries(log: str) -> dict[Grant, int]:
+    """The entries in use according to the last answer in a log, with their flags."""
     end = log.rfind(END)
     begin = log.rfind(BEGIN, 0, max(end, 0))
     if begin < 0 or end < 0:
         raise NoAnswer("no answer of Xen's to debug key g in the log")
-    found = set()
+    found = {}
     granter: int | None = None
     for line in log[begin:end].splitlines():
         if table := _TABLE.search(line):
@@ -48,7 +48,18 @@ def mapped(log: str) -> set[Grant]:
             if granter is None:
                 raise NoAnswer("an entry without a table")
             if int(entry["pin"], 16):
-                found.add(Grant(granter, int(entry["ref"], 16), int(entry["user"])))
+                grant = Grant(granter, int(entry["ref"], 16), int(entry["user"]))
+                found[grant] = int(entry["flags"], 16)
     if granter is None:
         raise NoAnswer("no domain's table in Xen's answer")
     return found
+
+
+def mapped(log: str) -> set[Grant]:
+    """The entries in use according to the last answer in a log."""
+    return set(_entries(log))
+
+
+def flags(log: str, granter: int) -> dict[int, int]:
+    """The flags of a domain's entries that are in use, by their reference."""
+    return {grant.ref: value for grant, value in _entries(log).items() if grant.granter == granter}

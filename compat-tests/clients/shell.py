@@ -73,15 +73,23 @@ class Dom0:
             time.sleep(pause)
         raise Failed(f"{what}: not within {PATIENCE:.0f} s without progress")
 
-    def mapped(self) -> set[grants.Grant]:
-        """All grants in use, as Xen says."""
+    def _grants(self) -> str:
+        """Xen's answer to debug key g."""
         mark = self.machine.mark()
         self.must(f"{DEBUG_KEY} g", "debug key g")
         wait = self.machine.wait("answering debug key g", 60.0)
         while grants.END not in (text := self.machine.console_since(mark)):
             time.sleep(0.1)
             wait.check()
-        return grants.mapped(text)
+        return text
+
+    def mapped(self) -> set[grants.Grant]:
+        """All grants in use, as Xen says."""
+        return grants.mapped(self._grants())
+
+    def in_use(self, granter: int) -> dict[int, int]:
+        """A domain's grants in use and the flags of their entries."""
+        return grants.flags(self._grants(), granter)
 
     def settled(self, expected: Callable[[set[grants.Grant]], bool]) -> set[grants.Grant]:
         """The grants in use once they are as expected, or after a while: pages that input and

@@ -6,8 +6,7 @@
  *	xengnt-end server|client CODE STORE PATH BYTES [ORDER]
  *
  * The role is the helper domain's; STORE is the directory of xenstore.c's
- * nodes.  BYTES each way, 0 for as much as goes until the other end is gone.
- * "open", "flowing", then one line of JSON.
+ * nodes.  BYTES each way.  "open", "flowing", then one line of JSON.
  */
 #include <sys/mman.h>
 #include <cpuid.h>
