@@ -46,6 +46,12 @@ def _freebsd(name: str) -> Callable[[Setting], Target]:
     return make
 
 
+def _local(setting: Setting) -> Target:
+    from .local import LocalTarget
+
+    return LocalTarget(setting)
+
+
 TARGETS: dict[str, Entry] = {
     "linux-pvh": Entry("Debian's kernel as PVH Dom0 on real Xen: the reference", _linux("pvh")),
     "linux-pv": Entry("Debian's kernel as PV Dom0 on real Xen", _linux("pv")),
@@ -55,6 +61,7 @@ TARGETS: dict[str, Entry] = {
         "the Linux agent on that Dom0, by the Linuxulator", _freebsd("freebsd-linux")
     ),
     "freebsd-base": Entry("FreeBSD's own gntdev on the same kernel", _freebsd("freebsd-base")),
+    "local": Entry("this machine itself: its own devices, nothing is booted", _local),
 }
 
 DEFAULT = ("linux-pvh", "linux-pv", "host")

@@ -34,7 +34,7 @@ class _Control:
 
 
 class Dom0Target(Target):
-    gone = (vm.Hung, vm.Died)
+    gone: tuple[type[Exception], ...] = (vm.Hung, vm.Died)
     boot_seconds = 120.0
     # What the kernel says when a case has hurt it (habit H10).
     alarm: re.Pattern[str]

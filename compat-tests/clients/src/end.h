@@ -24,7 +24,7 @@ struct end_task {
 	uint32_t	ref;		/* Dom0's; as a client */
 	uint32_t	port;		/* its own; as a server */
 	uint32_t	order;		/* of both rings; as a server */
-	uint32_t total; /* bytes each way; 0: until the other is gone */
+	uint32_t total; /* bytes each way */
 	/* Answered. */
 	volatile uint32_t state;
 	volatile uint32_t line;		/* where it failed */

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``local``: this machine itself, FreeBSD or Linux, its own driver and, as a Dom0, a helper domain.
+
+Nothing is booted and nothing is installed: the agent of the build directory, as a child of ours.
+It needs the rights to open the devices (and /dev/xen/privcmd), that is root as a rule.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from typing import cast
+
+from agent.client import Errno, PipeTransport, Worker
+from testbed import vm
+from testbed.freebsd_vm import ALARM as FREEBSD_ALARM
+
+from .base import Setting, TargetMissing, probe_worker
+from .dom0 import Dom0Target
+from .freebsd import KINDS
+from .linux_dom0 import ALARM as LINUX_ALARM
+
+DEV = Path("/dev/xen")
+ENDING_SECONDS = 20.0
+_LACKS_LINUX = {
+    "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
+    "unload": "this machine's own modules are left alone",
+    "small_memory": "this machine's memory is not to be used up",
+    "late_read_only": "a PV Dom0's own driver faults there and takes Linux along",
+}
+
+
+class _Here:
+    """This machine, in the place of one in QEMU: the agent is a child, the log its kernel's."""
+
+    facts: dict[str, str]
+
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self.facts = {}
+
+    def __enter__(self) -> _Here:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self.control = PipeTransport(self._process.stdout.fileno(), self._process.stdin.fileno())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.close()
+        try:
+            process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+    # What the kernel logs comes by way of the agent; Xen's console is not ours to read.
+
+    def mark(self) -> int:
+        return 0
+
+    def alarms_since(self, mark: int) -> list[str]:
+        return []
+
+    def console_since(self, mark: int) -> str:
+        return ""
+
+
+class LocalTarget(Dom0Target):
+    name = "local"
+    gone = (EOFError, TimeoutError, BrokenPipeError)
+    boot_seconds = 20.0
+
+    def __init__(self, setting: Setting, dev: Path = DEV) -> None:
+        super().__init__(setting)
+        self._dev = dev
+        self._system = platform.system()
+        self.title = f"this {self._system}"
+        self.alarm: re.Pattern[str] = FREEBSD_ALARM if self._system == "FreeBSD" else LINUX_ALARM
+
+    def _program(self, name: str) -> Path | None:
+        where = self.setting.build.resolve() / "compat-tests/agent"
+        return next((p for p in (where / name, where / "peer" / name) if p.is_file()), None)
+
+    def _nodes(self) -> list[str]:
+        """Where the devices are, as the agent wants to be told."""
+        if not (self._dev / "gntalloc").exists():
+            what = "kldload xengnt" if self._system == "FreeBSD" else "modprobe xen-gntalloc"
+            raise TargetMissing(f"local: no {self._dev / 'gntalloc'} ({what}; is this Xen?)")
+        for name in ("xengntdev", "gntdev"):
+            node = self._dev / name
+            if node.exists():
+                if not os.access(node, os.R_OK | os.W_OK):
+                    raise TargetMissing(f"local: {node} may not be opened; try as root")
+                return ["--gntdev", str(node)] if name != "gntdev" else []
+        raise TargetMissing(f"local: no {self._dev / 'gntdev'}")
+
+    def _make(self) -> vm.Machine:
+        agent = self._program("xengnt-agent")
+        if agent is None:
+            where = self.setting.build / "compat-tests/agent/xengnt-agent"
+            raise TargetMissing(f"local: {where} is not built")
+        command = [str(agent), *self._nodes()]
+        peer = self._program("xengnt-peer")
+        if peer is not None and (self._dev / "privcmd").exists():
+            command += ["--peer", str(peer)]
+        return cast(vm.Machine, _Here(command))
+
+    def start(self) -> None:
+        self._boot()
+        assert self._agent is not None
+        self.facts = dict(self._agent.hello())
+        library = self._program("xengnt-agent-lib")
+        if library is not None:
+            self.programs["library"] = (str(library),)
+        if self._system == "FreeBSD":
+            kind = KINDS["freebsd"]
+            self.differences, self._lacks = kind.differences, dict(kind.lacks)
+            self.module = kind.module
+        else:
+            pv = self.facts.get("guest") == "PV"
+            self.differences = frozenset({"K7"}) if pv else frozenset()
+            self._lacks = dict(_LACKS_LINUX)
+            self.module = f"xen-gntdev of {self.facts.get('release', '?')}"
+        probe_worker(self._agent, self._ask)
+
+    def _ask(self, worker: Worker) -> None:
+        try:
+            worker.open("evtchn")
+        except Errno as error:
+            self._lacks["evtchn"] = f"no event channel device: {error.word}"
