@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Sequence
@@ -137,6 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, rest: list[str]) -> int:
+    if platform.system() == "FreeBSD":
+        from devtools import freebsd_host
+
+        return freebsd_host.run(args.command, rest)
     environment.check_machine()
     environment.ensure_venv(Console())
     # From here on everything of requirements.txt can be imported.
