@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno as errno_module
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +130,8 @@ class Agent:
     transcript: list[str] = field(default_factory=list)
     # What the kernel logged during the case that ended last, one line each.
     kernel_log: list[str] = field(default_factory=list)
+    # A worker of the other system, where two run side by side.
+    beside: Callable[[], Worker] | None = None
 
     def wait_ready(self, timeout: float | None = None) -> None:
         while self._readline(timeout) != "! ready":

@@ -28,6 +28,7 @@ def load() -> list[Case]:
         s217_exit,
         s600_events,
         s601_advisories,
+        s701_beside,
     )
 
     return registered()

@@ -26,6 +26,7 @@ class Channels:
 
     def __init__(self, t: Context, owner: Worker | None = None) -> None:
         self.worker = t.worker
+        self.domid = t.own
         self.owner = owner or t.worker
         # As few round trips as can be: under emulation they are what a case costs.
         watch, own = t.worker.agent.call_all(
@@ -36,7 +37,7 @@ class Channels:
 
     def port(self, name: str = "event") -> int:
         """A port to arm; ``name`` is what :meth:`raised` calls its events."""
-        port = self.owner.bind_unbound(self.own, 0)
+        port = self.owner.bind_unbound(self.own, self.domid)
         self.connect(port, name)
         return port
 
@@ -45,7 +46,7 @@ class Channels:
         # Binding raises the port once, lest an event sent before be lost.
         bound, _ = self.worker.agent.call_all(
             [
-                f"{self.worker.address}bind_interdomain {self.watch} 0 {port}",
+                f"{self.worker.address}bind_interdomain {self.watch} {self.domid} {port}",
                 f"{self.worker.address}events {self.watch} {SOON}",
             ]
         )

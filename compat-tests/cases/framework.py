@@ -142,6 +142,8 @@ class PeerFacts:
     domid: int
     pages: int
     entries: int
+    # The first reference that nothing has used.
+    unused: int = 8
 
 
 class Peer:
@@ -154,7 +156,7 @@ class Peer:
         self.pages = self.facts.pages
         self.entries = self.facts.entries
         self.destroyed = False
-        self._next = 8
+        self._next = self.facts.unused
 
     def _find(self) -> PeerFacts:
         agent = self._worker.agent
@@ -167,7 +169,8 @@ class Peer:
                 reply = agent.peer("new")
             except Errno as why:
                 raise Broken(f"cannot make the helper domain: {why} {why.detail}") from why
-        return PeerFacts(reply.int("domid"), reply.int("pages"), reply.int("entries"))
+        unused = int(reply.values.get("unused", "8"))
+        return PeerFacts(reply.int("domid"), reply.int("pages"), reply.int("entries"), unused)
 
     def _ask_all(self, requests: Sequence[str]) -> list[Mapping[str, str]]:
         try:
@@ -183,13 +186,14 @@ class Peer:
         first = self._next
         self._next += len(pages)
         refs = list(range(first, self._next))
-        self._ask_all(
+        replies = self._ask_all(
             [
                 f"grant {ref} {page} 0x{flags:x} domid={domid}"
                 for ref, page in zip(refs, pages, strict=True)
             ]
         )
-        return refs
+        # A peer that is a system of its own chooses references itself.
+        return [int(reply.get("ref", ref)) for reply, ref in zip(replies, refs, strict=True)]
 
     def grant(self, page: int, flags: int = abi.GTF_PERMIT, domid: int = 0) -> int:
         """Grants a page to a domain; a grant reference not used before in this case."""
@@ -270,6 +274,19 @@ class Context:
             self.need("peer")
             self._peer = Peer(self.worker, self.known_peer)
         return self._peer
+
+    @property
+    def own(self) -> int:
+        """The domain under test: Dom0 but where it is said."""
+        return int(self.target.facts.get("domid", "0"))
+
+    @property
+    def beside(self) -> Worker:
+        """A worker of the other system, where the helper domain is one."""
+        self.need("beside")
+        if self.worker.agent.beside is None:
+            raise Broken("there is no other system")
+        return self.worker.agent.beside()
 
     @property
     def used_peer(self) -> Peer | None:
@@ -478,9 +495,10 @@ class Gntalloc(_Device):
         return Gntalloc(self.context, worker, self.fd if fd is None else fd)
 
     def alloc(
-        self, count: int = 1, domid: int = 0, flags: int = abi.WRITABLE
+        self, count: int = 1, domid: int | None = None, flags: int = abi.WRITABLE
     ) -> tuple[int, list[int]]:
-        """ALLOC_GREF: index and grant references."""
+        """ALLOC_GREF: index and grant references; granted to the own domain by default."""
+        domid = self.context.own if domid is None else domid
         size = max(abi.ALLOC.size, abi.ALLOC_IDS + 4 * count)
         data = abi.ALLOC.pack(domid, flags, count, 0, 0)
         back = self.worker.ioctl_bytes(self.fd, abi.ALLOC_GREF, data, size)

@@ -46,6 +46,15 @@ def _freebsd(name: str) -> Callable[[Setting], Target]:
     return make
 
 
+def _pair(name: str) -> Callable[[Setting], Target]:
+    def make(setting: Setting) -> Target:
+        from .domu import PairTarget
+
+        return PairTarget(name, setting)
+
+    return make
+
+
 def _local(setting: Setting) -> Target:
     from .local import LocalTarget
 
@@ -61,6 +70,12 @@ TARGETS: dict[str, Entry] = {
         "the Linux agent on that Dom0, by the Linuxulator", _freebsd("freebsd-linux")
     ),
     "freebsd-base": Entry("FreeBSD's own gntdev on the same kernel", _freebsd("freebsd-base")),
+    "freebsd-domu": Entry(
+        "FreeBSD PVH DomU, our module; the peer is its Linux Dom0's drivers", _pair("freebsd-domu")
+    ),
+    "linux-beside-freebsd": Entry(
+        "that Linux Dom0; the peer is our module in its FreeBSD DomU", _pair("linux-beside-freebsd")
+    ),
     "local": Entry("this machine itself: its own devices, nothing is booted", _local),
 }
 

@@ -55,6 +55,8 @@ class Target(ABC):
     # K rows in force (REFERENCE 7.4).
     differences: frozenset[str] = frozenset()
     module: str = ""
+    # The peer is a system of its own.
+    beside = False
     # Errors of the target's own transport.
     gone: tuple[type[Exception], ...] = (EOFError, TimeoutError, BrokenPipeError)
 
@@ -68,6 +70,8 @@ class Target(ABC):
         self.peer: PeerFacts | None = None
 
     def reason_against(self, capability: str) -> str | None:
+        if capability == "beside" and not self.beside:
+            return "the peer is an empty domain without drivers"
         if capability in WAYS and capability not in self.programs:
             return self._lacks.get(capability, f"nothing to call {WAYS[capability]} with here")
         return self._lacks.get(capability)

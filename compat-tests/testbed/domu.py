@@ -313,6 +313,10 @@ class Host:
             raise TestbedError("the Dom0 is not started")
         return self._dom0
 
+    def take_over(self, shell: Dom0) -> None:
+        """Another program has the control channel, and the shell is behind that now."""
+        self._dom0 = shell
+
     def _daemons(self) -> None:
         tool = self._programs.tool_place
         dom0 = self.dom0

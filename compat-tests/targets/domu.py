@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""FreeBSD as PVH DomU under a Linux Dom0, each the helper domain of the other.
+
+``freebsd-domu``: our driver under test, what it maps Linux's gntalloc has granted, what it grants
+Linux's gntdev maps.  ``linux-beside-freebsd``: the same with the roles changed, Linux's drivers
+with ours as their peer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from agent.client import Agent, Errno, Worker
+from cases.framework import Case, Context
+from clients.shell import Dom0, Failed
+from testbed import domu, vm
+from testbed.errors import TestbedError
+from testbed.freebsd import WHERE, FreeBSD, missing
+from testbed.freebsd_vm import ALARM, LIBRARY
+from testbed.image import File
+
+from .base import Setting, Target, TargetDied, TargetMissing, excerpt, probe_worker
+from .dom0 import CALL_SECONDS, SETTLE_TRIES
+from .driver_peer import DriverPeer, PairedAgent
+from .freebsd import KINDS
+from .linux_dom0 import ALARM as LINUX_ALARM
+
+_AGENT, _RELAY, _MUX = "/bin/xengnt-agent", "/bin/xengnt-relay", "/bin/xengnt-mux"
+_DOM0_AGENT = "/bin/xengnt-agent-dom0"
+_GUEST = "freebsd"
+_BOOT_SECONDS = 240.0
+_WIRE = re.compile(r"wire ref=(\d+)")
+
+_LACKS_BOTH = {
+    "evtchn_status": "the peer cannot ask Xen about another domain's ports",
+    "own_grant": "without an entry of its own making it cannot be shown here",
+    "small_memory": "the limit is not this domain's memory here",
+    "virq": "the domain has no such interrupt to itself",
+}
+
+
+class _Machine(Protocol):
+    def sendline(self, line: str) -> None: ...
+
+    def readline(self, timeout_effective: float) -> str: ...
+
+
+class Line:
+    """The control channel, shared by letters (agent/peer/mux.c)."""
+
+    def __init__(self, control: _Machine) -> None:
+        self._control = control
+        self._lines: dict[str, deque[str]] = {letter: deque() for letter in "shg"}
+
+    def sendline(self, letter: str, line: str) -> None:
+        self._control.sendline(letter + line)
+
+    def readline(self, letter: str, timeout: float) -> str:
+        mine = self._lines[letter]
+        while not mine:
+            line = self._control.readline(timeout)
+            if line[:1] in self._lines:
+                self._lines[line[0]].append(line[1:])
+            elif line:
+                raise Failed(f"the line in Dom0 says: {line}")
+        return mine.popleft()
+
+
+class End:
+    """One letter's end of it: a transport of the agent's client."""
+
+    def __init__(self, line: Line, letter: str) -> None:
+        self._line = line
+        self._letter = letter
+
+    def sendline(self, line: str) -> None:
+        self._line.sendline(self._letter, line)
+
+    def readline(self, timeout: float) -> str:
+        return self._line.readline(self._letter, timeout)
+
+
+class _Shelled:
+    """The machine as a shell in Dom0 needs it, by its letter."""
+
+    def __init__(self, machine: vm.Machine, control: End) -> None:
+        self.control = control
+        self.effective = machine.effective
+        self.mark = machine.mark
+        self.console_since = machine.console_since
+        self.wait = machine.wait
+
+
+class PairTarget(Target):
+    """Either side of the pair as the one under test."""
+
+    gone = (vm.Hung, vm.Died, Failed)
+    beside = True
+
+    def __init__(self, name: str, setting: Setting) -> None:
+        where = setting.freebsd
+        if where is None:
+            raise TargetMissing(
+                f"{name} needs FreeBSD's release sets: --freebsd DIR or FREEBSD_DIST names a "
+                f"directory with base.txz, kernel.txz and src.txz; {WHERE} has them"
+            )
+        if absent := missing(where):
+            raise TargetMissing(f"{name}: {where} lacks {', '.join(absent)}; {WHERE} has them")
+        super().__init__(setting)
+        self.name = name
+        self._freebsd = name == "freebsd-domu"
+        self._sets = where
+        self._host: domu.Host | None = None
+        self._domain: domu.Domain | None = None
+        self._agent: PairedAgent | None = None
+        if self._freebsd:
+            kind = KINDS["freebsd"]
+            self.title = "FreeBSD PVH DomU, peer: Linux's drivers"
+            self.differences = kind.differences
+            self.module = kind.module
+            self.programs["library"] = (LIBRARY,)
+            self._lacks = {**kind.lacks, **_LACKS_BOTH}
+        else:
+            self.title = "Linux PV Dom0, peer: our drivers in a FreeBSD DomU"
+            self.differences = frozenset({"K7"})
+            self._lacks = dict(_LACKS_BOTH)
+
+    # ---- life
+
+    def start(self) -> None:
+        try:
+            self._boot()
+        except (TestbedError, Failed) as error:
+            raise TargetMissing(f"{self.name}: {error}") from error
+        assert self._agent is not None
+        self.facts.update(self._agent.hello())
+        self._probe()
+
+    def _boot(self) -> None:
+        setting = self.setting
+        release = FreeBSD(self._sets, setting.cache, self.progress)
+        programs = release.programs()
+        built = setting.build / "compat-tests/agent"
+        own = {_DOM0_AGENT: built / "xengnt-agent", _MUX: built / "peer/xengnt-mux"}
+        for path in own.values():
+            if not path.is_file():
+                raise TargetMissing(f"{self.name}: {path} is not built (./dev build)")
+        files = [
+            File(programs.relay, _RELAY),
+            File(programs.agent, _AGENT),
+            File(programs.library, LIBRARY),
+        ]
+        guest = domu.FreeBSDGuest(_GUEST, release, files, ("xengnt.ko",))
+        self._host = host = domu.Host(
+            [guest],
+            setting.build,
+            setting.work / self.name,
+            setting.cache,
+            self.progress,
+            files=[File(path, place) for place, path in own.items()],
+        )
+        host.__enter__()
+        self.facts = dict(host.machine.facts)
+        command = f"{_RELAY} wire {_AGENT} --gntdev /dev/xen/xengntdev"
+        self.progress("booting the guest")
+        domain = self._domain = host.start(_GUEST, command)
+        last = ""
+        for last in domain.lines(_WIRE.pattern, _BOOT_SECONDS):
+            if "xengnt" in last:
+                self.progress(f"guest: {last}")
+        found = _WIRE.search(last)
+        assert found is not None
+        host.machine.control.sendline(
+            f"exec {_MUX} {domain.domid} {found[1]} {_DOM0_AGENT} 2>/dev/console"
+        )
+        while (said := host.machine.control.readline(CALL_SECONDS)) != "! mux":
+            self.progress(said)
+        line = Line(host.machine.control)
+        shell = End(line, "s")
+        shell.sendline("echo '! ready'")
+        host.take_over(Dom0(cast(vm.LinuxDom0, _Shelled(host.machine, shell)), self.progress))
+        letters, domids = ("gh", (domain.domid, 0)) if self._freebsd else ("hg", (0, domain.domid))
+        subject, peer = (
+            PairedAgent(End(line, letters[0]), timeout=CALL_SECONDS),
+            Agent(End(line, letters[1]), timeout=CALL_SECONDS),
+        )
+        for agent in (subject, peer):
+            agent.hello()
+        self.facts["domid"] = str(domids[0])
+        other = DriverPeer(peer, domids[1], domids[0], self._looks(domids[1]))
+        subject.other, subject.beside = other, lambda: other.worker
+        self._agent = subject
+
+    def _looks(self, granter: int) -> Callable[[], dict[int, int]]:
+        def look() -> dict[int, int]:
+            assert self._host is not None
+            return self._host.dom0.in_use(granter)
+
+        return look
+
+    def _probe(self) -> None:
+        assert self._agent is not None
+
+        def ask(worker: Worker) -> None:
+            for device in ("gntdev", "gntalloc", "evtchn"):
+                try:
+                    worker.close(worker.open(device))
+                except Errno as error:
+                    raise TargetMissing(f"{self.name}: {device}: {error.word}") from error
+
+        probe_worker(self._agent, ask)
+
+    def stop(self) -> None:
+        self._keep_console()
+        host, self._host, self._agent, self._domain = self._host, None, None, None
+        self.peer = None
+        if host is not None:
+            host.__exit__(None, None, None)
+
+    def _keep_console(self) -> str:
+        """The guest's console, kept beside Dom0's."""
+        if self._domain is None:
+            return ""
+        text = "the guest's console could not be read"
+        with contextlib.suppress(Failed, TestbedError, ValueError):
+            text = self._domain.console()
+        (self.setting.work / self.name / "guest.log").write_text(text)
+        for line in text.splitlines():
+            if ALARM.search(line):
+                self.progress(f"guest: {line}")
+        return text
+
+    def agent(self) -> Agent:
+        if self._agent is None:
+            self._boot()
+        assert self._agent is not None
+        return self._agent
+
+    def recover(self) -> None:
+        self.progress("starting a fresh machine")
+        self.stop()
+        try:
+            self._boot()
+        except (*self.gone, TestbedError) as error:
+            raise TargetDied(f"{self.name} does not come up again: {error}") from error
+
+    # ---- around a case
+
+    def after(self, case: Case, context: Context, ended: str, said: Sequence[str]) -> str | None:
+        wrong = []
+        if ended != "exit 0":
+            wrong.append(f"the worker ended with {ended}")
+        assert self._agent is not None
+        if context.used_peer is not None:
+            wrong += self._clear()
+            self.peer = None if wrong else context.used_peer.facts
+        pattern = ALARM if self._freebsd else LINUX_ALARM
+        alarms = excerpt([line for line in said if pattern.search(line)], case.allow)
+        return "; ".join(wrong + [f"log: {line}" for line in alarms]) or None
+
+    def _clear(self) -> list[str]:
+        assert self._agent is not None
+        for _ in range(SETTLE_TRIES):
+            try:
+                self._agent.peer("clear")
+                return []
+            except Errno as error:
+                if error.word != "EBUSY":
+                    return [f"peer: {error}"]
+            time.sleep(0.1)
+        self._agent.other.stop()
+        return ["a grant is still mapped after the worker's end"]
+
+    def log(self) -> str:
+        if self._host is None:
+            return ""
+        return self._keep_console()[-4000:] + self._host.machine.console_since(0)[-2000:]
