@@ -23,7 +23,7 @@ def test_only_parity_runs_there(
 def test_what_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(freebsd_host, "XEN_HEADERS", tmp_path)
-    with pytest.raises(DevError, match="pkg install meson ninja .*xen-tools"):
+    with pytest.raises(DevError, match=r"pkg install meson ninja .*xen-tools"):
         freebsd_host.check()
 
 
