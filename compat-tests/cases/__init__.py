@@ -29,6 +29,7 @@ def load() -> list[Case]:
         s600_events,
         s601_advisories,
         s701_beside,
+        s900_system,
     )
 
     return registered()

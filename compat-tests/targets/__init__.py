@@ -70,6 +70,10 @@ TARGETS: dict[str, Entry] = {
         "the Linux agent on that Dom0, by the Linuxulator", _freebsd("freebsd-linux")
     ),
     "freebsd-base": Entry("FreeBSD's own gntdev on the same kernel", _freebsd("freebsd-base")),
+    "freebsd-alone": Entry(
+        "our module where the base driver is disabled", _freebsd("freebsd-alone")
+    ),
+    "freebsd-words": Entry("the base driver's commands on our node", _freebsd("freebsd-words")),
     "freebsd-domu": Entry(
         "FreeBSD PVH DomU, our module; the peer is its Linux Dom0's drivers", _pair("freebsd-domu")
     ),

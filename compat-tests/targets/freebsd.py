@@ -3,23 +3,28 @@
 
 ``freebsd``: our module, the native agent.  ``freebsd-linux``: the Linux agent, the very file of
 the Linux columns, through xengnt_linux.  ``freebsd-base``: FreeBSD's own gntdev, whose commands
-the agent makes out of ours.
+the agent makes out of ours.  ``freebsd-alone``: as ``freebsd``, the base driver disabled by its
+hint, so that our node has its name.  ``freebsd-words``: on that node the base driver's commands.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+import cases
 from agent.client import Errno, Worker
+from cases.framework import Case, Context
 from testbed import vm
 from testbed.errors import TestbedError
 from testbed.freebsd import WHERE, FreeBSD, missing
 from testbed.freebsd_vm import ALARM, LIBRARY, FreeBSDDom0, Mode
 
-from .base import Setting, TargetMissing, probe_worker
+from .base import Setting, TargetMissing, excerpt, probe_worker
 from .dom0 import Dom0Target
 
 _NO_32 = "no 32-bit process can be had from a 64-bit one here"
@@ -65,6 +70,14 @@ KINDS: dict[str, _Kind] = {
         _DIFFERENCES | {"K4", "K20"},
         {**_LACKS, "limit": "Linux's module parameters are not emulated",
          "unload": "Linux's delete_module(2) is not emulated"},
+    ),
+    "freebsd-alone": _Kind(
+        "alone", "our module, base driver off by its hint", "xengnt.ko", _DIFFERENCES,
+        {**_LACKS, **_NATIVE},
+    ),
+    "freebsd-words": _Kind(
+        "words", "our module, the base driver's commands", "xengnt.ko", _DIFFERENCES,
+        {**_LACKS, **_NATIVE},
     ),
     "freebsd-base": _Kind(
         "base", "FreeBSD's own gntdev", "gntdev of the kernel", _DIFFERENCES,
@@ -112,6 +125,11 @@ class FreeBSDTarget(Dom0Target):
             raise TargetMissing(f"{self.name}: {error}") from error
         assert self._machine is not None and self._agent is not None
         self.facts = {**self._machine.facts, **self._agent.hello()}
+        assert isinstance(self._machine, FreeBSDDom0)
+        self.facts["modules"] = self._machine.ours
+        if self._kind.mode == "linux":
+            # The file of the Linux columns, byte for byte.
+            self.facts["agent_sha256"] = hashlib.sha256(self._agent_file.read_bytes()).hexdigest()
         self._lacks = dict(self._kind.lacks)
         self._probe()
 
@@ -134,7 +152,7 @@ class FreeBSDTarget(Dom0Target):
 
     def _make(self) -> vm.Machine:
         assert self._release is not None
-        agent = self.setting.build / "compat-tests/agent/xengnt-agent"
+        agent = self._agent_file
         if self._kind.mode == "linux" and not agent.is_file():
             raise TargetMissing(f"{self.name}: {agent} is not built (./dev build)")
         return FreeBSDDom0(
@@ -145,6 +163,23 @@ class FreeBSDTarget(Dom0Target):
             self.progress,
             linux_agent=agent,
         )
+
+    @property
+    def _agent_file(self) -> Path:
+        """The agent of the Linux columns."""
+        return self.setting.build / "compat-tests/agent/xengnt-agent"
+
+    def after(self, case: Case, context: Context, ended: str, said: Sequence[str]) -> str | None:
+        wrong = super().after(case, context, ended, said)
+        if case.id != "system.console" or self._machine is None:
+            return wrong
+        text = self._machine.console_since(0)
+        # From our module's first word on, so without what the kernel says at its own start.
+        begin = max(text.find("xengnt"), 0)
+        lines = [line.strip() for line in text[begin:].splitlines() if ALARM.search(line)]
+        allowed = [pattern for other in cases.load() for pattern in other.allow]
+        bad = excerpt(lines, allowed)
+        return "; ".join(filter(None, (wrong, *(f"console: {line}" for line in bad[:5])))) or None
 
     def _probe(self) -> None:
         """What this system can show (habit H9)."""

@@ -304,7 +304,11 @@ class FreeBSD:
             relay=self._program("xengnt-relay", [peer / "relay.c"]),
             agent=self._program("xengnt-agent", _agent_sources()),
             peer=self._program(
-                "xengnt-peer", [peer / "peer.c", peer / "runner.c", peer / "xen_freebsd.c"]
+                "xengnt-peer",
+                [
+                    peer / name
+                    for name in ("peer.c", "runner.c", "xen_freebsd.c", "system_freebsd.c")
+                ],
             ),
             library=self._program(
                 "xengnt-agent-lib",

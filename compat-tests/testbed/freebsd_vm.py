@@ -9,7 +9,7 @@
 The modes: ``native`` (our module beside the base driver, our node is xengntdev), ``alone`` (the
 base driver disabled by its hint: our node is gntdev), ``linux`` (the Linux agent, with the
 modules it needs; base driver disabled, since that agent knows Linux's names only), ``base``
-(no module of ours).
+(no module of ours), ``words`` (as ``alone``, but the agent speaks the base driver's commands).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .errors import TestbedError
 from .freebsd import FreeBSD
 from .image import File
 
-Mode = Literal["native", "alone", "linux", "base"]
+Mode = Literal["native", "alone", "linux", "base", "words"]
 
 FATAL = re.compile(
     r"""^panic:
@@ -52,6 +52,7 @@ ALARM = re.compile(
       | (sleeping|Sleeping)\ (thread|on)\ .*(lock|held)
       | Memory\ modified\ after\ free
       | \bleaked\b | \bleak:
+      | UMA\ keg.*not\ empty
       | xengnt.*(leak|cannot|fail)
       | \(XEN\).*(domain_crash\ called|crashed\ by\ domain|Domain\ \d+\ \(vcpu\#\d+\)\ crashed)
       | \(XEN\).*(Assertion\ .*failed|Xen\ (BUG|WARN)\ at)
@@ -124,6 +125,9 @@ _PLANS: dict[Mode, _Plan] = {
     "native": _Plan(("xengnt.ko",), "--gntdev /dev/xen/xengntdev", {}),
     "alone": _Plan(("xengnt.ko",), "", _DISABLED),
     "linux": _Plan(("xengnt.ko", "xengnt_linux.ko"), "", _DISABLED),
+    "words": _Plan(
+        ("xengnt.ko",), "--gntalloc /dev/xen/gntdev", {**_DISABLED, "xengnt.words": "base"}
+    ),
     "base": _Plan((), "--gntalloc /dev/xen/gntdev", {"xengnt.words": "base"}),
 }
 
@@ -152,6 +156,11 @@ class FreeBSDDom0(vm.Machine):
         self._cache = cache
         self._linux_agent = linux_agent
         self._environment = dict(environment or {})
+
+    @property
+    def ours(self) -> str:
+        """Our modules in load order, as the system under test names them."""
+        return " ".join(f"/boot/{name}" for name in _PLANS[self._mode].modules)
 
     def _files(self) -> tuple[list[File], list[str]]:
         """What is in the root, and the modules to load in order."""

@@ -24,6 +24,7 @@
 #include <xenforeignmemory.h>
 
 #include "runner.h"
+#include "system.h"
 
 #define	PAGE		4096u
 #define	MAX_PAGES	1024u
@@ -624,6 +625,10 @@ request(char *line)
 			ops[i].fn(&a);
 		return;
 	}
+#ifdef __FreeBSD__
+	if (system_request((int)a.n, a.arg, reply, sizeof(reply)))
+		return;
+#endif
 	answer("err EPROTO no such request: %.40s", a.arg[0]);
 }
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a FreeBSD looks like when all other cases are over, in the same boot.
+
+The peer program answers: it is a native one in every column, the Linux agent's included.
+"""
+
+from __future__ import annotations
+
+from agent.client import Errno
+
+from .framework import Broken, Context, NotApplicable, case, section
+from .s43_library import Library
+
+#: Number of the driver, and what it is while nobody uses it.
+IDLE = (
+    "hw.xen.gntdev.maps",
+    "hw.xen.gntdev.grants",
+    "hw.xen.gntdev.deferred",
+    "hw.xen.gntdev.slots.leaked",
+    "hw.xen.gntalloc.pages",
+    "hw.xen.gntalloc.deferred",
+)
+#: Kernel memory in bytes, wired pages; what they may grow by in the second half of the cycles.
+MEMORY = (("vm.kmem_map_size", 64 * 4096), ("vm.stats.vm.v_wire_count", 64))
+CYCLES, BURST = 100, 10
+
+
+def _number(t: Context, name: str) -> int:
+    try:
+        return t.worker.agent.peer(f"sysctl {name}").int("value")
+    except Errno as error:
+        raise Broken(f"sysctl {name}: {error} {error.detail}") from error
+
+
+def _modules(t: Context) -> str:
+    if "mode" not in t.target.facts:
+        raise NotApplicable("the FreeBSD Dom0's own end")
+    modules = t.target.facts.get("modules", "")
+    if not modules:
+        raise NotApplicable("no module of ours is loaded in this column")
+    return modules
+
+
+section("FreeBSD when the cases are over")
+
+
+@case("system.library", ["7.6"], "the library uses our driver, whatever its node", ["peer"])
+def library(t: Context) -> None:
+    """A wrong library prefers the base driver's node beside ours."""
+    _modules(t)
+    t.need("library")
+    lib = Library(t, "library")
+    handle = lib.open()
+    before = _number(t, "hw.xen.gntdev.grants")
+    address = lib.map(handle, "r", [t.peer.grant(0)])
+    t.expect(_number(t, "hw.xen.gntdev.grants") - before, 1, "grants that our driver counts")
+    lib.unmap(handle, address, 1)
+    t.expect(_number(t, "hw.xen.gntdev.grants"), before, "grants afterwards")
+
+
+@case("system.counters", ["2.12"], "the driver's counters are at their start values")
+def counters(t: Context) -> None:
+    """A wrong driver has lost a page, a placeholder or a grant in one of the cases."""
+    _modules(t)
+    for name in IDLE:
+        t.expect(_number(t, name), 0, name)
+    total = _number(t, "hw.xen.gntdev.slots.total")
+    t.expect(_number(t, "hw.xen.gntdev.slots.free"), total, "free placeholders")
+
+
+@case("system.cycles", ["O13"], "the modules unload, and load again a hundred times")
+def cycles(t: Context) -> None:
+    """A wrong module stays, leaves something behind at each unload, or panics."""
+    modules = _modules(t)
+    agent = t.worker.agent
+
+    def burst(count: int) -> None:
+        for _ in range(count // BURST):
+            t.accepted(f"{BURST} cycles", agent.peer, f"cycles {BURST} {modules}")
+
+    burst(CYCLES // 2)
+    before = [_number(t, name) for name, _ in MEMORY]
+    burst(CYCLES // 2)
+    for (name, most), earlier in zip(MEMORY, before, strict=True):
+        grown = _number(t, name) - earlier
+        t.expect(grown <= most, True, f"{name} grows by {most} at most")
+        if grown > most:
+            t.expect(grown, f"at most {most}", f"growth of {name}")
+
+
+@case("system.console", ["6"], "no panic, lock-order reversal or leak on the console")
+def console(t: Context) -> None:
+    """A wrong driver takes locks in two orders, or a module leaves memory or a zone behind."""
+    if "mode" not in t.target.facts:
+        raise NotApplicable("the FreeBSD Dom0's own end")
+    # The target looks at the whole console when this case has ended.
