@@ -79,6 +79,11 @@ def prepare(sysdir: Path, work: Path) -> None:
         link = work / name
         link.unlink(missing_ok=True)
         link.symlink_to(arch_include(sysdir, arch))
+        # Headers of such a tree say <arch/amd64/...>, wherever a set has put the directory.
+        link = work / "arch" / arch
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(arch_include(sysdir, arch).parent)
     (work / "opt_global.h").write_text(OPT_GLOBAL)
     for interface in ("device", "bus"):
         run(
