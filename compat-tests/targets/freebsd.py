@@ -12,13 +12,15 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import cases
 from agent.client import Errno, Worker
-from cases.framework import Case, Context
+from cases.base_driver import DEFECTS, PANICS
+from cases.framework import Case, Context, Status
+from report.results import Cell
 from testbed import vm
 from testbed.errors import TestbedError
 from testbed.freebsd import WHERE, FreeBSD, missing
@@ -168,6 +170,18 @@ class FreeBSDTarget(Dom0Target):
     def _agent_file(self) -> Path:
         """The agent of the Linux columns."""
         return self.setting.build / "compat-tests/agent/xengnt-agent"
+
+    def run(self, case: Case) -> Cell:
+        if self._kind.mode != "base":
+            return super().run(case)
+        if k := PANICS.get(case.id):
+            return Cell(Status.DIFF, ks=(k,), detail="not run: the base driver panics")
+        cell = super().run(case)
+        k = DEFECTS.get(case.id)
+        if k is None or cell.status is not Status.FAIL:
+            return cell
+        checks = tuple(check if check.ok else replace(check, k=k) for check in cell.checks)
+        return replace(cell, status=Status.DIFF, ks=(k,), checks=checks)
 
     def after(self, case: Case, context: Context, ended: str, said: Sequence[str]) -> str | None:
         wrong = super().after(case, context, ended, said)

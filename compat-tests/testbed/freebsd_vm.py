@@ -61,6 +61,18 @@ ALARM = re.compile(
     re.VERBOSE | re.MULTILINE,
 )
 
+_FRAME = re.compile(r"^(\w+)\(.*\) at \S+\+0x[0-9a-f]+/frame", re.MULTILINE)
+# What prints the trace, not what led to it.
+_TRACING = ("db_trace_self_wrapper", "kdb_backtrace", "vpanic", "panic", "db_trace_self")
+
+
+def backtrace(text: str) -> list[str]:
+    """The functions of a panic's stack, innermost first, without those that print it."""
+    begin = re.search(r"^panic:", text, re.MULTILINE)
+    names = _FRAME.findall(text[begin.start() :] if begin else text)
+    return [name for name in names if name not in _TRACING]
+
+
 # x86-64-v2 without XSAVE: QEMU's XRSTOR faults when such a Dom0 switches between two users of it.
 CPU = "qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+lahf-lm,+rdrand,+fsgsbase,+smep"
 
@@ -224,6 +236,11 @@ class FreeBSDDom0(vm.Machine):
             "kernel": self._release.version,
         }
         return lambda channel: self.command(firmware[0], variables, disk, channel)
+
+    def _last_words(self) -> str:
+        reason = super()._last_words()
+        frames = backtrace(self.console_since(0))
+        return f"{reason} in {' < '.join(frames[:8])}" if frames else reason
 
     def command(self, code: Path, variables: Path, disk: Path, channel: int) -> list[str]:
         """QEMU's command line."""

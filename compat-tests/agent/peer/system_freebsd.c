@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <sys/param.h>
 #include <sys/linker.h>
+#include <sys/malloc.h>
 #include <sys/sysctl.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -71,6 +72,89 @@ do_cycles(int argc, char **argv, char *reply, size_t len)
 	snprintf(reply, len, "ok cycles=%d", n);
 }
 
+#define	MAX_TYPES	1000
+
+static struct type {
+	char	 name[MALLOC_MAX_NAME];
+	uint64_t bytes;
+} marked[MAX_TYPES];
+static int nmarked;
+
+/* malloc(9)'s types as vmstat -m shows them; how many, or -1. */
+static int
+malloc_types(struct type *types)
+{
+	struct malloc_type_stream_header head;
+	struct malloc_type_stats stats;
+	char *data, *p;
+	size_t size;
+	int n;
+
+	/* A type is MAXCPU records long; another one may come in between. */
+	if (sysctlbyname("kern.malloc_stats", NULL, &size, NULL, 0) != 0)
+		return (-1);
+	size += size / 16;
+	data = malloc(size);
+	if (data == NULL)
+		return (-1);
+	if (sysctlbyname("kern.malloc_stats", data, &size, NULL, 0) != 0) {
+		free(data);
+		return (-1);
+	}
+	memcpy(&head, data, sizeof(head));
+	p = data + sizeof(head);
+	for (n = 0; n < (int)head.mtsh_count && n < MAX_TYPES; n++) {
+		memcpy(types[n].name, p, MALLOC_MAX_NAME);
+		p += sizeof(struct malloc_type_header);
+		types[n].bytes = 0;
+		for (uint32_t cpu = 0; cpu < head.mtsh_maxcpus; cpu++) {
+			memcpy(&stats, p, sizeof(stats));
+			p += sizeof(stats);
+			types[n].bytes += stats.mts_memalloced -
+			    stats.mts_memfreed;
+		}
+	}
+	free(data);
+	return (n);
+}
+
+/* "mark" remembers how much each type has, "grown" tells which have more. */
+static void
+do_malloc(char **argv, char *reply, size_t len)
+{
+	static struct type now[MAX_TYPES];
+	uint64_t before;
+	size_t at;
+	char *c;
+	int n;
+
+	if (strcmp(argv[1], "mark") == 0) {
+		nmarked = malloc_types(marked);
+		snprintf(reply, len, nmarked < 0 ? "err EIO malloc types" :
+		    "ok types=%d", nmarked);
+		return;
+	}
+	n = malloc_types(now);
+	if (n < 0 || nmarked <= 0) {
+		snprintf(reply, len, "err EIO malloc types");
+		return;
+	}
+	at = (size_t)snprintf(reply, len, "ok grown=");
+	for (int i = 0; i < n && at + 64 < MIN(len, 2000); i++) {
+		before = 0;
+		for (int j = 0; j < nmarked; j++)
+			if (strcmp(marked[j].name, now[i].name) == 0)
+				before = marked[j].bytes;
+		if (now[i].bytes <= before)
+			continue;
+		for (c = now[i].name; *c != '\0'; c++)
+			if (*c == ' ' || *c == ',' || *c == '=')
+				*c = '_';
+		at += (size_t)snprintf(reply + at, len - at, "%s:%" PRIu64 ",",
+		    now[i].name, now[i].bytes - before);
+	}
+}
+
 bool
 system_request(int argc, char **argv, char *reply, size_t len)
 {
@@ -79,6 +163,8 @@ system_request(int argc, char **argv, char *reply, size_t len)
 		do_sysctl(argc, argv, reply, len);
 	else if (strcmp(argv[0], "cycles") == 0 && argc > 2)
 		do_cycles(argc, argv, reply, len);
+	else if (strcmp(argv[0], "malloc") == 0 && argc > 1)
+		do_malloc(argv, reply, len);
 	else
 		return (false);
 	return (true);
