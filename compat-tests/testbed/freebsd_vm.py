@@ -112,6 +112,8 @@ _ENVIRONMENT = {
         f"hint.{name}.0.disabled": "1"
         for name in ("ahci", "ppc", "psm", "atkbdc", "fdc", "vga", "sc", "vt")
     },
+    # Nobody reads news of devices here; a thousand of them, of 1 KB each, would look like a leak.
+    "hw.bus.devctl_queue": "0",
     # A panic shall say its backtrace and end the machine.
     "debug.debugger_on_panic": "0",
     "debug.trace_on_panic": "1",
