@@ -58,7 +58,9 @@ class Line:
         self._lines: dict[str, deque[str]] = {letter: deque() for letter in "shg"}
 
     def sendline(self, letter: str, line: str) -> None:
-        self._control.sendline(letter + line)
+        # A shell's command may have several lines.
+        for part in line.split("\n"):
+            self._control.sendline(letter + part)
 
     def readline(self, letter: str, timeout: float) -> str:
         mine = self._lines[letter]
@@ -180,6 +182,7 @@ class PairTarget(Target):
         )
         while (said := host.machine.control.readline(CALL_SECONDS)) != "! mux":
             self.progress(said)
+        self.progress("the line is shared")
         line = Line(host.machine.control)
         shell = End(line, "s")
         shell.sendline("echo '! ready'")
@@ -190,7 +193,8 @@ class PairTarget(Target):
             Agent(End(line, letters[1]), timeout=CALL_SECONDS),
         )
         for agent in (subject, peer):
-            agent.hello()
+            agent.wait_ready(_BOOT_SECONDS)
+            self.progress(f"an agent is there: {agent.hello().get('os')}")
         self.facts["domid"] = str(domids[0])
         other = DriverPeer(peer, domids[1], domids[0], self._looks(domids[1]))
         subject.other, subject.beside = other, lambda: other.worker

@@ -47,7 +47,8 @@ def test_each_end_gets_its_own_lines_in_order() -> None:
     assert dom0.readline(1) == "last"
     assert [guest.readline(1), guest.readline(1)] == ["1 ok", "2 ok"]
     guest.sendline("3 hello")
-    assert control.sent == ["g3 hello"]
+    guest.sendline("{ two\n} lines")
+    assert control.sent == ["g3 hello", "g{ two", "g} lines"]
 
 
 def test_a_line_of_nobody_is_an_error() -> None:

@@ -11,7 +11,6 @@
 #include <err.h>
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include "wire.h"
 
 #define	LINE	(128 * 1024)
+#define	GIVE_UP	5000	/* milliseconds: the DomU is dead */
 
 struct end {
 	char	letter;
@@ -84,6 +84,7 @@ static void
 tell(char *line, size_t len)
 {
 	size_t i, n;
+	int tries;
 
 	for (i = 0; i < NENDS && ends[i].letter != *line; i++)
 		;
@@ -95,13 +96,15 @@ tell(char *line, size_t len)
 		put_all(ends[i].fd, line, len);
 		return;
 	}
-	while (len > 0) {
+	for (tries = 0; len > 0 && tries < GIVE_UP; tries++) {
 		n = wire_send(&wire->to_domu, (unsigned char *)line, len);
 		line += n;
 		len -= n;
+		if (n != 0)
+			tries = 0;
 		/* Both may be full of what the other has to read first. */
-		if (n == 0 && !listen_wire(&ends[i]))
-			usleep(200);
+		else if (!listen_wire(&ends[i]))
+			usleep(1000);
 	}
 }
 
@@ -155,10 +158,9 @@ main(int argc, char **argv)
 
 	if (argc < 4)
 		errx(2, "usage: xengnt-mux DOMID REF PROGRAM [ARGUMENT...]");
-	signal(SIGCHLD, SIG_IGN);
 	wire_accept((unsigned)strtoul(argv[1], NULL, 0),
 	    (unsigned)strtoul(argv[2], NULL, 0));
-	signal(SIGCHLD, SIG_DFL);
+	warnx("has the wire");
 	ends[0].fd = start(sh);
 	ends[1].fd = start(argv + 3);
 	put_all(1, "! mux\n", 6);
@@ -168,7 +170,7 @@ main(int argc, char **argv)
 			p[i] = (struct pollfd){ ends[i].fd, POLLIN, 0 };
 		p[2] = (struct pollfd){ 0, POLLIN, 0 };
 		/* The DomU shall have the processor meanwhile. */
-		wait = idle == 0 ? 0 : idle < 1000 ? 1 : 20;
+		wait = idle < 1000 ? 1 : 20;
 		if (poll(p, 3, wait) <= 0)
 			continue;
 		for (i = 0; i < 2; i++) {

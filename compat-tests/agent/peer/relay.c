@@ -50,6 +50,8 @@
 #define	IDLE_LOOKS	100000u
 #define	IDLE_LOOKS_ENV	"XENGNT_RELAY_LOOKS"
 #define	IDLE_NS		10000000
+/* A DomU rests soon: Dom0, whose line it is, needs the processor. */
+#define	IDLE_WIRE	500u
 /* Looks at the port per look at the program. */
 #define	LOOKS		4
 /* Looks without a byte after which even half a line is passed on. */
@@ -193,11 +195,7 @@ relay(int fd)
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 			return;
 		}
-		/*
-		 * A DomU does not rest: what wakes it comes late under
-		 * emulation, and the program goes first in any case.
-		 */
-		if (++idle > idle_looks && wire == NULL)
+		if (++idle > idle_looks)
 			rest(IDLE_NS);
 	}
 }
@@ -232,10 +230,12 @@ main(int argc, char **argv)
 
 	if (argc < 3)
 		errx(2, "usage: xengnt-relay PORT PROGRAM [ARGUMENT...]");
-	if (strcmp(argv[1], "wire") == 0)
+	if (strcmp(argv[1], "wire") == 0) {
 		wire = wire_offer();
-	else
+		idle_looks = IDLE_WIRE;
+	} else {
 		serial_open(argv[1]);
+	}
 	looks = getenv(IDLE_LOOKS_ENV);
 	if (looks != NULL)
 		idle_looks = (unsigned int)strtoul(looks, NULL, 0);
