@@ -156,6 +156,22 @@ def test_a_page_in_use_is_not_cleared() -> None:
     assert subject.peer(f"entry {ref}").text("flags") == "0x0"
 
 
+def test_xen_is_asked_once_about_many_entries() -> None:
+    subject, _, _ = _peer()
+    asked: list[int] = []
+
+    def looks() -> dict[int, int]:
+        asked.append(1)
+        return {5: 0x19}
+
+    subject.other = DriverPeer(Agent(FakeDrivers()), 0, 1, looks)
+    replies = subject.call_all(["peer entry 5", "peer entry 6"])
+    assert [reply.text("flags") for reply in replies] == ["0x19", "0x0"]
+    assert len(asked) == 1
+    subject.peer("entry 5")
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize(
     "request_",
     [
