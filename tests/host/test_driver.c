@@ -5,109 +5,12 @@
  * the harness can do: failing resources, a peer that keeps a page mapped.
  * Every test ends with an unload that must leave nothing behind.
  */
-#include <errno.h>
+#include "../kernel/calls.h"
+
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include <xen/xen.h>
-#include <xen/grant_table.h>
-#include <xen/gntalloc.h>
-#include <xen/gntdev.h>
-
-#include "host.h"
-#include "xen/model.h"
-
-#define	PAGE	4096ul
-#define	RW	(HOST_PROT_READ | HOST_PROT_WRITE)
-#define	DOMU	512u
-#define	REF	8u
-
-static struct file *gntdev, *gntalloc;
-
-/* Shorthands. */
-
-static int
-call(struct file *fp, unsigned nr, void *arg)
-{
-
-	return (host_ioctl(fp, HOST_IO('G', nr), (uintptr_t)arg));
-}
-
-static void __attribute__((format(printf, 2, 3)))
-peer(const char *expected, const char *fmt, ...)
-{
-	char request[256], reply[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(request, sizeof(request), fmt, ap);
-	va_end(ap);
-	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
-	assert_string_equal(reply, expected);
-}
-
-static unsigned
-peer_flags(unsigned ref)
-{
-	char request[64], reply[256];
-	unsigned flags;
-
-	snprintf(request, sizeof(request), "entry %u", ref);
-	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
-	assert_int_equal(sscanf(reply, "ok flags=%x", &flags), 1);
-	return (flags);
-}
-
-static int
-try_map(struct file *fp, unsigned domid, unsigned ref, unsigned count,
-    uint64_t *index)
-{
-	struct {
-		struct ioctl_gntdev_map_grant_ref op;
-		struct ioctl_gntdev_grant_ref more[63];
-	} arg;
-	unsigned i;
-	int error;
-
-	memset(&arg, 0xff, sizeof(arg));
-	arg.op.count = count;
-	for (i = 0; i < count; i++) {
-		(&arg.op.refs[0])[i].domid = domid;
-		(&arg.op.refs[0])[i].ref = ref + i;
-	}
-	error = call(fp, 0, &arg);
-	*index = arg.op.index;
-	return (error);
-}
-
-static uint64_t
-map(struct file *fp, unsigned ref, unsigned count)
-{
-	uint64_t index;
-
-	assert_int_equal(try_map(fp, DOMU, ref, count, &index), 0);
-	return (index);
-}
-
-static int
-unmap(struct file *fp, uint64_t index, unsigned count)
-{
-	struct ioctl_gntdev_unmap_grant_ref op = {
-		.index = index, .count = count,
-	};
-
-	return (call(fp, 1, &op));
-}
 
 static int
 try_mmap(struct file *fp, uint64_t index, size_t pages, int prot, char **p)
@@ -115,22 +18,6 @@ try_mmap(struct file *fp, uint64_t index, size_t pages, int prot, char **p)
 
 	return (host_mmap(fp, NULL, pages * PAGE, prot, HOST_MAP_SHARED,
 	    (int64_t)index, (void **)p));
-}
-
-static char *
-mmap_at(struct file *fp, uint64_t index, size_t pages, int prot)
-{
-	char *p;
-
-	assert_int_equal(try_mmap(fp, index, pages, prot, &p), 0);
-	return (p);
-}
-
-static void
-unmap_pages(char *p, size_t pages)
-{
-
-	assert_int_equal(host_munmap(p, pages * PAGE), 0);
 }
 
 /* ids has room for count + 1. */
@@ -158,61 +45,13 @@ try_alloc(struct file *fp, unsigned domid, unsigned flags, unsigned count,
 }
 
 static uint64_t
-alloc(unsigned domid, unsigned flags, unsigned count, uint32_t *ids)
+alloc_for(unsigned domid, unsigned flags, unsigned count, uint32_t *ids)
 {
 	uint64_t index;
 
 	assert_int_equal(try_alloc(gntalloc, domid, flags, count, &index, ids),
 	    0);
 	return (index);
-}
-
-static int
-dealloc(struct file *fp, uint64_t index, unsigned count)
-{
-	struct ioctl_gntalloc_dealloc_gref op = {
-		.index = index, .count = count,
-	};
-
-	return (call(fp, 6, &op));
-}
-
-static unsigned
-own_flags(unsigned ref)
-{
-
-	return (xen_domain_grant_entry(host_domain(), ref)->flags);
-}
-
-static int
-setup(void **state)
-{
-	unsigned i;
-
-	(void)state;
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE,
-	    &gntdev), 0);
-	assert_int_equal(host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE,
-	    &gntalloc), 0);
-	peer("ok domid=512 pages=16 entries=512", "new pages=16 frames=1");
-	for (i = 0; i < 16; i++)
-		peer("ok", "grant %u %u 0x1", REF + i, i);
-	return (0);
-}
-
-static int
-teardown(void **state)
-{
-	struct host_counts c;
-
-	(void)state;
-	host_fail_hook = NULL;
-	if (host_teardown(false) != 0)
-		return (-1);
-	host_counts(&c);
-	peer("ok", "clear");		/* nothing is mapped any more */
-	peer("ok", "destroy");
-	return ((int)(c.allocs + c.pages + c.entries));
 }
 
 /* gntdev. */
@@ -499,7 +338,7 @@ test_get_offset(void **state)
 	unmap_pages(p + 2 * PAGE, 1);
 	/* Ordinary memory, and mappings of gntalloc. */
 	assert_int_equal(get_offset(gntdev, &count, &offset, &count), EINVAL);
-	q = mmap_at(gntalloc, alloc(1, 1, 1, NULL), 1, RW);
+	q = mmap_at(gntalloc, alloc_for(1, 1, 1, NULL), 1, RW);
 	assert_int_equal(get_offset(gntdev, q, &offset, &count), EINVAL);
 	unmap_pages(q, 1);
 	/* A hole right below a mapping; then ordinary memory in it. */
@@ -527,20 +366,20 @@ test_alloc(void **state)
 	char *p;
 
 	(void)state;
-	assert_int_equal(alloc(DOMU, GNTALLOC_FLAG_WRITABLE, 3, ids), 0);
+	assert_int_equal(alloc_for(DOMU, GNTALLOC_FLAG_WRITABLE, 3, ids), 0);
 	assert_int_equal(own_flags(ids[0]), GTF_permit_access);
 	assert_int_equal(xen_domain_grant_entry(host_domain(),
 	    ids[2])->domid, DOMU);
-	assert_int_equal(alloc(1, 0, 1, ids), 3 * PAGE);
+	assert_int_equal(alloc_for(1, 0, 1, ids), 3 * PAGE);
 	assert_int_equal(own_flags(ids[0]), GTF_permit_access | GTF_readonly);
-	assert_int_equal(alloc(1, 0, 0, ids), 4 * PAGE);
+	assert_int_equal(alloc_for(1, 0, 0, ids), 4 * PAGE);
 	p = mmap_at(gntalloc, PAGE, 3, RW);
 	for (i = 0; i < 3 * PAGE; i++)
 		assert_int_equal(p[i], 0);
 	unmap_pages(p, 3);
 	/* Never again, even after dealloc. */
 	assert_int_equal(dealloc(gntalloc, 3 * PAGE, 1), 0);
-	index = alloc(1, 0, 1, NULL);
+	index = alloc_for(1, 0, 1, NULL);
 	assert_int_equal(index, 4 * PAGE);
 }
 
@@ -551,8 +390,8 @@ test_alloc_mmap(void **state)
 	char *p, *q;
 
 	(void)state;
-	alloc(DOMU, 0, 2, NULL);
-	alloc(DOMU, 0, 2, NULL);
+	alloc_for(DOMU, 0, 2, NULL);
+	alloc_for(DOMU, 0, 2, NULL);
 	assert_int_equal(try_mmap(gntalloc, 0, 5, RW, &p), ENOENT);
 	assert_int_equal(try_mmap(gntalloc, 4 * PAGE, 1, RW, &p), ENOENT);
 	p = mmap_at(gntalloc, PAGE, 2, RW);
@@ -573,8 +412,8 @@ test_dealloc(void **state)
 	char *p;
 
 	(void)state;
-	alloc(DOMU, 0, 3, ids);
-	alloc(DOMU, 0, 3, NULL);
+	alloc_for(DOMU, 0, 3, ids);
+	alloc_for(DOMU, 0, 3, NULL);
 	assert_int_equal(dealloc(gntalloc, 8, 1), EINVAL);
 	assert_int_equal(dealloc(gntalloc, 0, 0), EINVAL);
 	assert_int_equal(dealloc(gntalloc, 0, 7), EINVAL);
@@ -630,12 +469,12 @@ test_limit(void **state)
 	assert_int_equal(host_sysctl("hw.xen.gntalloc.limit", &four, &old), 0);
 	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 5, &index, NULL),
 	    ENOSPC);
-	assert_int_equal(alloc(DOMU, 0, 3, NULL), 0);
+	assert_int_equal(alloc_for(DOMU, 0, 3, NULL), 0);
 	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 2, &index, NULL),
 	    ENOSPC);
-	assert_int_equal(alloc(DOMU, 0, 1, NULL), 3 * PAGE);
+	assert_int_equal(alloc_for(DOMU, 0, 1, NULL), 3 * PAGE);
 	assert_int_equal(dealloc(gntalloc, 0, 2), 0);
-	assert_int_equal(alloc(DOMU, 0, 2, NULL), 4 * PAGE);
+	assert_int_equal(alloc_for(DOMU, 0, 2, NULL), 4 * PAGE);
 	assert_int_equal(host_sysctl("hw.xen.gntalloc.limit", &old, NULL), 0);
 }
 
@@ -655,7 +494,7 @@ test_peer_keeps_page(void **state)
 
 	(void)state;
 	assert_int_equal(xen_domain_create(host_machine(), &c, &other), 0);
-	p = mmap_at(gntalloc, alloc(41, GNTALLOC_FLAG_WRITABLE, 1, &id), 1,
+	p = mmap_at(gntalloc, alloc_for(41, GNTALLOC_FLAG_WRITABLE, 1, &id), 1,
 	    RW);
 	memset(&map_op, 0, sizeof(map_op));
 	map_op.host_addr = 0x5000 * PAGE;
@@ -723,7 +562,7 @@ test_copy(void **state)
 	unsigned i;
 
 	(void)state;
-	page = mmap_at(gntalloc, alloc(0, 0, 1, &id), 1, RW);
+	page = mmap_at(gntalloc, alloc_for(0, 0, 1, &id), 1, RW);
 	for (i = 0; i < PAGE; i++)
 		page[i] = (char)(i * 7 + 1);
 	/* Over a page boundary: two operations. */
@@ -824,7 +663,7 @@ test_shortages(void **state)
 	host_counts(&c);
 	assert_int_equal(c.pages, 0);
 	assert_int_equal(c.grants, 0);
-	assert_int_equal(alloc(DOMU, 0, 1, NULL), 8 * PAGE);
+	assert_int_equal(alloc_for(DOMU, 0, 1, NULL), 8 * PAGE);
 	fail_at(HOST_FAIL_PAGER, 0);
 	assert_int_equal(try_mmap(gntalloc, 8 * PAGE, 1, RW, &p), ENOMEM);
 	host_fail_hook = NULL;
@@ -990,8 +829,6 @@ test_busy_module_stays(void **state)
 	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), 0);
 	assert_true(host_loaded());
 }
-
-#define	TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
 main(void)

@@ -82,14 +82,14 @@ try_map(struct file *fp, unsigned domid, unsigned ref, unsigned count,
 {
 	struct {
 		struct ioctl_gntdev_map_grant_ref op;
-		struct ioctl_gntdev_grant_ref more[15];
+		struct ioctl_gntdev_grant_ref more[63];
 	} arg;
 	unsigned i;
 	int error;
 
 	memset(&arg, 0xff, sizeof(arg));
 	arg.op.count = count;
-	for (i = 0; i < count && i < 16; i++) {
+	for (i = 0; i < count && i < 64; i++) {
 		(&arg.op.refs[0])[i].domid = domid;
 		(&arg.op.refs[0])[i].ref = ref + i;
 	}
