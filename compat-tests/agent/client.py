@@ -11,11 +11,12 @@ from __future__ import annotations
 import errno as errno_module
 import os
 import struct
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 PAGE = 4096
 # A serial line's buffers are small; longer data goes in several requests.
@@ -528,3 +529,32 @@ class PipeTransport:
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode("ascii", "replace")
+
+
+class ChildTransport(PipeTransport):
+    """An agent that is a child of ours; it ends when its input does."""
+
+    ENDING_SECONDS = 20.0
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: dict[str, str] | None = None,
+        stderr: IO[bytes] | None = None,
+    ) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        super().__init__(self._process.stdout.fileno(), self._process.stdin.fileno())
+
+    def close(self) -> None:
+        """End it, by force after :data:`ENDING_SECONDS`; once more does nothing."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(self.ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import IO
 
-from agent.client import LIBRARY_WORKER, Agent, Errno, PipeTransport, Worker
+from agent.client import LIBRARY_WORKER, Agent, ChildTransport, Errno, Worker
 from cases import abi
 from cases.framework import Case, Context, Status
 from report.results import Cell
@@ -51,7 +50,7 @@ class HostTarget(Target):
         if find_spec("xengnttab") is not None:
             self.programs["python"] = (sys.executable, str(LIBRARY_WORKER))
         self.library = setting.build.resolve() / "tests/host/libxengnt-host.so"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._pipes: ChildTransport | None = None
         self._stderr: IO[bytes] | None = None
         self._agent: Agent | None = None
 
@@ -102,33 +101,14 @@ class HostTarget(Target):
         env["LD_PRELOAD"] = str(self.library)
         # Lives as long as the process it belongs to; closed in _end().
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [str(self.program)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=env,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        pipes = PipeTransport(self._process.stdout.fileno(), self._process.stdin.fileno())
-        self._agent = Agent(pipes, timeout=CALL_SECONDS)
+        self._pipes = ChildTransport([str(self.program)], env, self._stderr)
+        self._agent = Agent(self._pipes, timeout=CALL_SECONDS)
         self._agent.wait_ready(ENDING_SECONDS)
 
     def _end(self) -> None:
-        process, self._process = self._process, None
-        if self._stderr is not None and process is None:
-            self._stderr.close()
-            self._stderr = None
-        if process is None:
-            return
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.close()
-        try:
-            process.wait(ENDING_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
+        pipes, self._pipes = self._pipes, None
+        if pipes is not None:
+            pipes.close()
         if self._stderr is not None:
             self._stderr.close()
             self._stderr = None
@@ -137,7 +117,7 @@ class HostTarget(Target):
         self._end()
 
     def agent(self) -> Agent:
-        if self._process is None:
+        if self._pipes is None:
             self._spawn()
         assert self._agent is not None
         return self._agent

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 from pathlib import Path
 from typing import cast
 
-from agent.client import Errno, PipeTransport, Worker
+from agent.client import ChildTransport, Errno, Worker
 from testbed import vm
 from testbed.freebsd_vm import ALARM as FREEBSD_ALARM
 
@@ -24,7 +23,6 @@ from .freebsd import KINDS
 from .linux_dom0 import ALARM as LINUX_ALARM
 
 DEV = Path("/dev/xen")
-ENDING_SECONDS = 20.0
 _LACKS_LINUX = {
     "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
     "unload": "this machine's own modules are left alone",
@@ -40,29 +38,14 @@ class _Here:
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
-        self._process: subprocess.Popen[bytes] | None = None
         self.facts = {}
 
     def __enter__(self) -> _Here:
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self.control = PipeTransport(self._process.stdout.fileno(), self._process.stdin.fileno())
+        self.control = ChildTransport(self._command)
         return self
 
     def __exit__(self, *_: object) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.close()
-        try:
-            process.wait(ENDING_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
+        self.control.close()
 
     # What the kernel logs comes by way of the agent; Xen's console is not ours to read.
 
