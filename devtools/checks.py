@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -13,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devtools import coverage, environment, freebsd, fuzz, lint, qemu
+from devtools import coverage, environment, freebsd, fuzz, lint, qemu, suite
 from devtools.console import Console, DevError, shown
-from devtools.paths import ASAN, NATIVE, RESULTS, ROOT, TSAN, cache_dir, freebsd_build
+from devtools.paths import ASAN, NATIVE, RESULTS, TSAN, freebsd_build
 
 CROSS_TESTS = [
     "tests/lib/test_symbols.py", "tests/lib/test_freebsd_elf.py",
@@ -25,7 +24,6 @@ QEMU_TESTS = "tests/lib/test_freebsd_qemu.py"
 LIBRARY = "libxengnttab-freebsd/libxengnttab.so.1.2"
 # What has threads, and the shim that gives the driver its locks.
 TSAN_TESTS = ("model", "kpi", "driver", "faults", "threads")
-PARITY = ROOT / "compat-tests/parity.py"
 # A busy machine makes a run slow, never red.
 PATIENCE = 4
 # Cell states of the parity report that are neither a pass nor a failure.
@@ -222,7 +220,7 @@ def parity(console: Console, options: Options) -> Tally:
     report.unlink(missing_ok=True)
     targets = ["--targets", "host"] if options.quick else []
     # The suite shows its own progress and table.
-    status = run_parity([*targets, "--json", str(report), "--report", str(RESULTS / "parity")])
+    status = suite.run([*targets, "--json", str(report), "--report", str(RESULTS / "parity")])
     if not report.exists():
         tally = Tally()
         tally.add(False, f"parity: status {status} and no report")
@@ -259,7 +257,7 @@ def clients(console: Console, options: Options) -> Tally:
     report = RESULTS / "clients.json"
     report.unlink(missing_ok=True)
     where = ["--json", str(report), "--report", str(RESULTS / "clients")]
-    status = run_parity(["--clients", "--quick", *where])
+    status = suite.run(["--clients", "--quick", *where])
     runs = json.loads(report.read_text())["runs"] if report.exists() else []
     for run in runs:
         for step in run["steps"]:
@@ -268,19 +266,6 @@ def clients(console: Console, options: Options) -> Tally:
     if status != 0 and not tally.failed:
         tally.add(False, f"clients: status {status}")
     return tally
-
-
-def run_parity(args: Sequence[str]) -> int:
-    import subprocess
-
-    sys.stdout.flush()
-    command = parity_command(args)
-    return subprocess.call(command, cwd=ROOT, env={**os.environ, **environment.environment()})
-
-
-def parity_command(args: Sequence[str]) -> list[str]:
-    return [str(environment.tool("python3")), str(PARITY), "--build", str(NATIVE),
-            "--cache", str(cache_dir()), *args]  # fmt: skip
 
 
 def fuzzing(console: Console, options: Options) -> Tally:

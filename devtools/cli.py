@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from devtools import environment
+from devtools import environment, suite
 from devtools.console import Console, DevError
 from devtools.paths import ASAN, BUILD, NATIVE, ROOT, cache_dir, freebsd_build
 
@@ -155,7 +155,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
         case "parity":
             environment.compile_(console, NATIVE)
             environment.install_package(console)
-            return checks.run_parity(rest)
+            return suite.run(rest)
         case "test":
             steps = args.step or (["unit"] if args.pytest else [])
             options = checks.Options(quick=args.quick, pytest=args.pytest)
@@ -190,10 +190,8 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _parity_help(rest: list[str]) -> int:
-    from devtools import checks
-
-    if environment.tool("python3").exists() and checks.PARITY.exists():
-        return checks.run_parity(rest)
+    if environment.tool("python3").exists():
+        return suite.run(rest)
     print("usage: ./dev parity [OPTIONS]\n\nRuns the parity suite and prints its table.\n")
     print(PARITY_EPILOG, end="")
     return 0

@@ -13,13 +13,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from devtools import environment, freebsd
+from devtools import environment, freebsd, suite
 from devtools.console import Console, DevError, shown
 from devtools.paths import COVERAGE, RESULTS, ROOT, cache_dir
 
 EXCLUSIONS = ROOT / "tests/coverage-exclusions"
 LEAST = 95.0
-PARITY = ROOT / "compat-tests/parity.py"
 # Never false by design, and what FreeBSD's queue and tree macros expand to: no choice of ours.
 ASSERTION = re.compile(r"\b(KASSERT|CTASSERT|mtx_assert|sx_assert|DECLARE_MODULE)\s?\(")
 MACRO = re.compile(r"\b(TAILQ|LIST|SLIST|RB)_(INSERT|REMOVE|GENERATE)\w*\s?\(")
@@ -151,7 +150,7 @@ def measure(console: Console) -> tuple[list[Row], list[Missed]]:
     # A case that fails is the parity step's business.
     console.run(
         "coverage: parity cases",
-        [environment.tool("python3"), PARITY, "--build", COVERAGE, "--cache", cache_dir(),
+        [environment.tool("python3"), suite.PARITY, "--build", COVERAGE, "--cache", cache_dir(),
          "--targets", "host", "--report", RESULTS / "coverage-parity"],
         env=env,
     )  # fmt: skip

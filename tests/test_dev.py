@@ -15,7 +15,18 @@ from typing import Any
 
 import pytest
 
-from devtools import checks, cli, coverage, environment, freebsd, fuzz, lint, packages, stamp
+from devtools import (
+    checks,
+    cli,
+    coverage,
+    environment,
+    freebsd,
+    fuzz,
+    lint,
+    packages,
+    stamp,
+    suite,
+)  # fmt: skip
 from devtools import console as console_module
 from devtools.cformat import keep_author, keep_defines
 from devtools.console import Console, DevError
@@ -173,6 +184,16 @@ def test_parity_help_without_environment(
     monkeypatch.setattr(environment, "VENV", tmp_path / "none")
     assert cli.main(["parity", "--help"]) == 0
     assert "--targets" in capsys.readouterr().out
+
+
+def test_parity_help_needs_no_package_of_the_environment() -> None:
+    """./dev is run by the machine's own Python, which has none of them."""
+    done = subprocess.run(
+        [sys.executable, "-E", "-S", str(ROOT / "dev"), "parity", "--help"],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--targets" in done.stdout
 
 
 def test_unknown_command_is_wrong_usage() -> None:
@@ -358,7 +379,7 @@ def test_parity_without_report_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(checks, "RESULTS", tmp_path)
-    monkeypatch.setattr(checks, "run_parity", lambda args: 0)
+    monkeypatch.setattr(suite, "run", lambda args: 0)
     assert checks.parity(Recorder(), checks.Options()).failed == 1
 
 
@@ -372,7 +393,7 @@ def test_parity_status_is_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         target.write_text(json.dumps({"cases": [{"id": "x", "results": cells}]}))
         return 1
 
-    monkeypatch.setattr(checks, "run_parity", fake)
+    monkeypatch.setattr(suite, "run", fake)
     tally = checks.parity(Recorder(), checks.Options(quick=True))
     assert (tally.passed, tally.failed) == (1, 1)
 
