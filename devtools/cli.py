@@ -107,18 +107,25 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         " branch that is neither taken nor listed, with its reason, in tests/coverage-exclusions.",
     )  # fmt: skip
     bench = commands.add_parser(
-        "bench", help="instructions per operation of the driver",
+        "bench", help="instructions per operation of the driver, or times on a real FreeBSD",
         description="Counts the instructions that each operation of the driver costs in user space"
-        " on the host harness: they compare one version with another, not with a kernel.",
+        " on the host harness: they compare one version with another, not with a kernel.  With"
+        " --freebsd it measures real systems under Xen instead: our driver, FreeBSD's own and"
+        " Linux's; compat-tests/bench.py has more options, which are handed on (--rounds,"
+        " --machines, --report, --show).",
     )  # fmt: skip
     bench.add_argument("--targets", default="host", metavar="NAME,…",
                        help="host (default): the driver; python: the package")  # fmt: skip
+    bench.add_argument("--freebsd", metavar="DIR",
+                       help="measure on FreeBSD and Linux under Xen: directory with base.txz,"
+                       " kernel.txz and src.txz of a kernel without INVARIANTS")  # fmt: skip
     bench.add_argument("--json", metavar="FILE", help="write the results there, too (-: only)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args, rest = parser().parse_known_args(argv)
-    if rest and args.command != "parity":
+    real = args.command == "bench" and args.freebsd is not None
+    if rest and args.command != "parity" and not real:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if args.command == "clean":
@@ -173,6 +180,10 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
         case "bench":
             from devtools import bench
 
+            if args.freebsd is not None:
+                environment.compile_(console, NATIVE)
+                more = ["--json", args.json] if args.json else []
+                return suite.bench(["--freebsd", args.freebsd, *more, *rest])
             return bench.main(console, args.targets.split(","), args.json)
         case "docs":
             return _docs(console)

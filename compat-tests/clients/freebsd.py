@@ -17,7 +17,6 @@ from pathlib import Path
 from testbed import vm
 from testbed.freebsd import FreeBSD
 from testbed.freebsd_vm import FreeBSDDom0, Mode
-from testbed.image import File
 
 from . import freebsd_programs, freebsd_vchan
 from .freebsd_session import Session
@@ -93,18 +92,6 @@ STEPS = (
 )  # fmt: skip
 
 
-class Machine(FreeBSDDom0):
-    """A Dom0 that runs the session's program instead of the agent."""
-
-    def __init__(self, files: Sequence[File], *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self._more = list(files)
-
-    def _files(self) -> tuple[list[File], list[str]]:
-        files, modules = super()._files()
-        return [*files, *self._more], modules
-
-
 def choose(names: Sequence[str]) -> list[Step]:
     """The steps to run, in order; a look at the log always ends them."""
     unknown = [name for name in names if name not in {step.name for step in STEPS}]
@@ -150,8 +137,8 @@ def run_mode(
     release = FreeBSD(sets, cache, say)
     programs = freebsd_programs.Programs(release, cache, library)
     report = Report(f"freebsd-{mode}", {}, programs.packages(), programs.library_digest())
-    machine = Machine(
-        programs.files(), mode, release, work / f"clients-freebsd-{mode}", cache, say,
+    machine = FreeBSDDom0(
+        mode, release, work / f"clients-freebsd-{mode}", cache, say, files=programs.files(),
         environment={"xengnt.run": f"/bin/xengnt-relay 0x2f8 {freebsd_programs.SESSION}"},
     )  # fmt: skip
     with machine:

@@ -140,7 +140,7 @@ class Programs:
             ),
             File(self._built("vchan", ["vchan.c"], "-lxenvchan"), VCHAN),
             File(
-                self._base._program(
+                self._base.program(
                     "xengnt-end",
                     [_SRC / "end_dom0.c", peer / "runner.c", peer / "xen_freebsd.c"],
                     "-I", str(peer), "-I", str(_SRC),

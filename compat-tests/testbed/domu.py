@@ -93,9 +93,6 @@ _FREEBSD_ENVIRONMENT = {
     "vfs.root.mountfrom": "cd9660:/dev/md0",
     "init_path": "/sbin/init",
     "kern.hz": "100",
-    # Its ticks go on while it is idle: events alone come late.
-    "kern.eventtimer.periodic": "1",
-    "kern.eventtimer.idletick": "1",
     **{
         f"hint.{name}.0.disabled": "1"
         for name in ("ahci", "ppc", "psm", "atkbdc", "fdc", "vga", "sc", "vt")

@@ -266,8 +266,9 @@ class FreeBSD:
 
         return self._built(name, inputs, make)
 
-    def _program(self, name: str, sources: Sequence[Path], *options: str) -> Path:
-        inputs = [*sources, *_AGENT.rglob("*.h"), *(_ROOT / "kernel/include").rglob("*.h")]
+    def program(self, name: str, sources: Sequence[Path], *options: str) -> Path:
+        """A static program for this release, with this project's and Xen's headers."""
+        inputs = [*sources, *_AGENT.rglob("*.h"), *(_ROOT / "kernel").rglob("*.h")]
         if options:
             inputs += _LIBRARY.rglob("*.h")
 
@@ -300,17 +301,17 @@ class FreeBSD:
         """Init, relay, agent and peer."""
         peer = _AGENT / "peer"
         return Programs(
-            init=self._program("xengnt-init", [peer / "init_freebsd.c"]),
-            relay=self._program("xengnt-relay", [peer / "relay.c"]),
-            agent=self._program("xengnt-agent", _agent_sources()),
-            peer=self._program(
+            init=self.program("xengnt-init", [peer / "init_freebsd.c"]),
+            relay=self.program("xengnt-relay", [peer / "relay.c"]),
+            agent=self.program("xengnt-agent", _agent_sources()),
+            peer=self.program(
                 "xengnt-peer",
                 [
                     peer / name
                     for name in ("peer.c", "runner.c", "xen_freebsd.c", "system_freebsd.c")
                 ],
             ),
-            library=self._program(
+            library=self.program(
                 "xengnt-agent-lib",
                 [*_agent_sources(), _AGENT / "ops_lib.c", *_library_sources()],
                 "-DAGENT_LIB",

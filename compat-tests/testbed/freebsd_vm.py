@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -163,6 +163,7 @@ class FreeBSDDom0(vm.Machine):
         *,
         linux_agent: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        files: Sequence[File] = (),
     ) -> None:
         super().__init__(f"freebsd-{mode}", workdir, progress)
         self._mode: Mode = mode
@@ -170,6 +171,7 @@ class FreeBSDDom0(vm.Machine):
         self._cache = cache
         self._linux_agent = linux_agent
         self._environment = dict(environment or {})
+        self._more = list(files)
 
     @property
     def ours(self) -> str:
@@ -185,6 +187,7 @@ class FreeBSDDom0(vm.Machine):
             File(programs.relay, _RELAY),
             File(programs.peer, _PEER),
             File(programs.library, LIBRARY),
+            *self._more,
         ]
         names = []
         agent = programs.agent

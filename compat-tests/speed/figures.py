@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The benchmark program's lines, and what they say: medians, quartiles, ratios, aims."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+#: Pages of a mapping, pages shared, bytes of a copy.
+PAGES = (1, 16, 64, 512)
+SHARED = (1, 16, 64)
+BYTES = (512, 1024, 2048, 4096, 16384, 65536)
+
+#: Drivers in the order of the tables.
+DRIVERS = {
+    "ours": "ours",
+    "base": "FreeBSD's own",
+    "linux": "Linux's",
+    "xen": "Xen alone",
+}
+COPY = "grant-copy"
+MAP_COPY = "map-memcpy-unmap"
+#: "No dearer": what two medians of one distribution may differ by.
+SAME = 1.1
+
+
+class Broken(ValueError):
+    """The program failed, or said what nobody can read."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of one figure's rounds: median and quartiles, in microseconds."""
+
+    median: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    if len(values) == 1:
+        return Spread(values[0], values[0], values[0])
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(middle, low, high)
+
+
+@dataclass
+class Run:
+    """One run of the program: microseconds a round, less what reading the clock costs."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+    clock: float = 0.0
+    samples: dict[tuple[str, str, int], dict[str, list[float]]] = field(default_factory=dict)
+
+    def total(self, case: str, driver: str, size: int, phase: str | None = None) -> list[float]:
+        """Microseconds a round of one phase, or of all together; [] where not measured."""
+        phases = self.samples.get((case, driver, size), {})
+        wanted = phases.values() if phase is None else [phases[p] for p in phases if p == phase]
+        return [sum(parts) for parts in zip(*wanted, strict=True)]
+
+    def drivers(self, case: str) -> list[str]:
+        return [d for d in DRIVERS if any(key[:2] == (case, d) for key in self.samples)]
+
+
+def parse(lines: Iterable[str]) -> Run:
+    """Reads the program's output; other lines may stand between its own."""
+    run = Run()
+    ended = False
+    for line in lines:
+        words = line.split()
+        if not words or words[0] != "speed":
+            continue
+        if words[1:2] == ["failed"]:
+            raise Broken(" ".join(words[2:]))
+        if words[1:2] == ["end"]:
+            ended = True
+        elif words[1:2] == ["begin"]:
+            run.facts = dict(word.split("=", 1) for word in words[2:])
+        else:
+            try:
+                case, driver, size, phase = words[1:5]
+                values = [int(word) / 1000 for word in words[5:]]
+                place = run.samples.setdefault((case, driver, int(size)), {})
+            except ValueError:
+                raise Broken(f"not a line of the benchmark: {line.strip()!r}") from None
+            if len(values) != int(run.facts.get("rounds", "0")):
+                raise Broken(f"{case} {driver} {size} {phase}: {len(values)} rounds")
+            place[phase] = values
+    if not ended:
+        raise Broken("the output has no end")
+    # A virtual machine's time-stamp counter may be read for it by Xen.
+    clock = run.samples.pop(("clock", "xen", 0), {}).get("read")
+    run.clock = statistics.median(clock) if clock else 0.0
+    for phases in run.samples.values():
+        for phase, values in phases.items():
+            phases[phase] = [max(value - run.clock, 0.0) for value in values]
+    return run
+
+
+def ratio(dearer: Sequence[float], cheaper: Sequence[float], paired: bool = True) -> float | None:
+    """How many times as dear; round by round where both were measured in turn."""
+    if not dearer or not cheaper:
+        return None
+    if paired:
+        return statistics.median(a / max(b, 1e-3) for a, b in zip(dearer, cheaper, strict=True))
+    return statistics.median(dearer) / max(statistics.median(cheaper), 1e-3)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A figure that was to be reached."""
+
+    machine: str
+    what: str
+    wanted: float  # at least
+    found: float
+
+    @property
+    def met(self) -> bool:
+        return self.found >= self.wanted
+
+
+def _against_base(machine: str, run: Run, wanted: dict[int, float]) -> list[Aim]:
+    found = []
+    for pages, least in wanted.items():
+        value = ratio(run.total("cycle", "base", pages), run.total("cycle", "ours", pages))
+        if value is not None:
+            what = f"FreeBSD's own / ours, {pages} page{'s' * (pages > 1)}"
+            found.append(Aim(machine, what, least, value))
+    return found
+
+
+def _copies(machine: str, run: Run) -> list[Aim]:
+    copy = run.total("copy", "ours", 4096, COPY)
+    value = ratio(run.total("copy", "base", 4096, MAP_COPY), copy)
+    what = "FreeBSD's own map+memcpy+unmap / our grant copy, 4 KiB"
+    return [] if value is None else [Aim(machine, what, 3.0, value)]
+
+
+def aims(runs: dict[str, Run]) -> list[Aim]:
+    """What was to be reached, for the machines that were measured."""
+    found = []
+    if dom0 := runs.get("freebsd-dom0"):
+        found += _against_base("freebsd-dom0", dom0, dict.fromkeys(PAGES, 10.0))
+        found += _copies("freebsd-dom0", dom0)
+    if domu := runs.get("freebsd-domu"):
+        found += _against_base("freebsd-domu", domu, {1: 1.5, 16: 1.5, 64: 1.5, 512: 1.0})
+        found += _copies("freebsd-domu", domu)
+        one, many = (domu.total(case, "ours", 1) for case in ("cycle", "live"))
+        if (value := ratio(one, many, paired=False)) is not None:
+            live = domu.facts.get("live", "many")
+            what = f"ours, 1 page: alone / beside {live} others"
+            found.append(Aim("freebsd-domu", what, 1 / SAME, value))
+        if linux := runs.get("linux-domu"):
+            for pages in PAGES:
+                value = ratio(
+                    linux.total("cycle", "linux", pages),
+                    domu.total("cycle", "ours", pages),
+                    paired=False,
+                )
+                if value is not None:
+                    what = f"Linux's / ours, {pages} page{'s' * (pages > 1)}"
+                    found.append(Aim("freebsd-domu", what, 1.0, value))
+    return found

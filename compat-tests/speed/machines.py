@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The machines that are measured, each from power-on to its last figure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed import domu, image, vm
+from testbed.errors import TestbedError
+from testbed.freebsd import FreeBSD
+from testbed.freebsd_vm import FreeBSDDom0
+from testbed.image import File
+
+from .figures import Broken, Run, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = Path(__file__).with_name("grants.c")
+PROGRAM = "/bin/xengnt-speed"
+GRANTS = 512
+SECONDS = 240.0  # without a line
+END = r"^speed (end|failed)|powering off|^panic"
+_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every machine gets."""
+
+    build: Path
+    cache: Path
+    work: Path
+    say: Callable[[str], None]
+    rounds: int
+    live: int
+
+    @property
+    def options(self) -> str:
+        return f"--rounds {self.rounds} --live {self.live}"
+
+
+def freebsd_program(release: FreeBSD) -> File:
+    """The benchmark program for a release."""
+    headers = ("-I", str(ROOT / "kernel"))
+    return File(release.program("xengnt-speed", [SOURCE], *headers), PROGRAM)
+
+
+def linux_program(build: Path) -> File:
+    path = build / "compat-tests/speed/xengnt-speed"
+    if not path.is_file():
+        raise TestbedError(f"{path} is not built (./dev build)")
+    return File(path, PROGRAM)
+
+
+def _new_lines(machine: vm.Machine) -> Iterator[str]:
+    """The console's lines until the program has ended."""
+    wait = machine.wait("measuring", SECONDS)
+    read = 0
+    while True:
+        lines = machine.console_since(0).split("\n")[:-1]
+        for line in lines[read:]:
+            yield line
+            if line.startswith(("speed end", "speed failed")):
+                return
+        read = len(lines)
+        wait.check()
+        time.sleep(_POLL)
+
+
+def _heard(lines: Iterator[str], setting: Setting, name: str) -> Run:
+    """Reads a run, and tells what is being measured."""
+    told = ""
+    kept = []
+    for line in lines:
+        kept.append(line)
+        words = line.split()
+        if words[:1] == ["speed"] and len(words) > 5 and (now := f"{words[1]} {words[3]}") != told:
+            told = now
+            setting.say(f"{name}: {now}")
+    try:
+        return parse(kept)
+    except Broken as error:
+        raise TestbedError(f"{name}: {error}") from error
+
+
+def freebsd_dom0(setting: Setting, release: FreeBSD) -> dict[str, Run]:
+    """FreeBSD as PVH Dom0, our driver and its own in turn; a helper domain grants."""
+    machine = FreeBSDDom0(
+        "native", release, setting.work / "freebsd-dom0", setting.cache, setting.say,
+        environment={"xengnt.run": f"{PROGRAM} --peer {image.PEER} {setting.options} base ours"},
+        files=[freebsd_program(release)],
+    )  # fmt: skip
+    with machine:
+        run = _heard(_new_lines(machine), setting, "freebsd-dom0")
+        run.facts |= machine.facts
+    return {"freebsd-dom0": run}
+
+
+def linux_dom0(setting: Setting) -> dict[str, Run]:
+    """Linux as PVH Dom0, for orientation: another firmware, another machine."""
+    peer = setting.build / "compat-tests/agent/peer/xengnt-peer"
+    # In the place of the relay: nothing else is to run there.
+    start = f"#!/bin/sh\nexec {PROGRAM} --peer {image.PEER} {setting.options} linux\n"
+    files = [
+        linux_program(setting.build),
+        File(peer, image.PEER),
+        *image.program_files(peer, image.PEER)[1:],
+        File(start.encode(), image.RELAY),
+        File(b"", image.AGENT),
+    ]
+    work = setting.work / "linux-dom0"
+    with vm.LinuxDom0("pvh", files, work, setting.cache, setting.say) as machine:
+        run = _heard(_new_lines(machine), setting, "linux-dom0")
+        run.facts |= machine.facts
+    return {"linux-dom0": run}
+
+
+def domus(setting: Setting, release: FreeBSD) -> dict[str, Run]:
+    """FreeBSD and Linux as PVH DomUs, one after the other under one Linux Dom0, which grants."""
+    guests: list[domu.Guest] = [
+        domu.FreeBSDGuest("freebsd", release, [freebsd_program(release)], ("xengnt.ko",)),
+        domu.LinuxGuest("linux", [linux_program(setting.build)]),
+    ]
+    runs = {}
+    work = setting.work / "domus"
+    with domu.Host(guests, setting.build, work, setting.cache, setting.say) as host:
+        for name, drivers in (("freebsd", "base ours"), ("linux", "linux")):
+            refs = host.grant(host.next_domid, GRANTS)
+            if refs != list(range(refs[0], refs[0] + GRANTS)):
+                raise TestbedError("the granted references are not consecutive")
+            command = f"{PROGRAM} --refs 0 {refs[0]} {setting.options} {drivers}"
+            domain = host.start(name, command)
+            run = _heard(domain.lines(END, SECONDS), setting, f"{name}-domu")
+            run.facts |= host.machine.facts
+            runs[f"{name}-domu"] = run
+            domain.destroy()
+    return runs
+
+
+MACHINES: dict[str, Callable[[Setting, FreeBSD], dict[str, Run]]] = {
+    "dom0": freebsd_dom0,
+    "linux-pvh": lambda setting, _: linux_dom0(setting),
+    "domu": domus,
+}
