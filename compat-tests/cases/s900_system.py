@@ -20,8 +20,9 @@ IDLE = (
     "hw.xen.gntalloc.pages",
     "hw.xen.gntalloc.deferred",
 )
-#: Kernel memory in bytes, wired pages; what they may grow by in the second half of the cycles.
-MEMORY = (("vm.kmem_map_size", 64 * 4096), ("vm.stats.vm.v_wire_count", 64))
+#: Kernel memory in bytes, wired pages; what they may grow by in the second half of the cycles, by
+#: the page table of a cache and the like: far from one page a cycle.
+MEMORY = (("vm.kmem_map_size", 16 * 4096), ("vm.stats.vm.v_wire_count", 16))
 CYCLES, BURST = 100, 10
 
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "system.h"
 
@@ -69,6 +70,8 @@ do_cycles(int argc, char **argv, char *reply, size_t len)
 				return;
 			}
 	}
+	/* devfs keeps a node that is gone until somebody looks for a name. */
+	(void)access("/dev/null", F_OK);
 	snprintf(reply, len, "ok cycles=%d", n);
 }
 
