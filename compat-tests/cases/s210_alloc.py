@@ -214,9 +214,9 @@ def unknown_flags(t: Context) -> None:
     """A wrong kernel answers EINVAL, or takes another bit for WRITABLE."""
     loop = Loop(t)
     dev = t.gntalloc()
-    _, refs = t.accepted("flags 0xfffe", dev.alloc, 1, 0, 0xFFFE)
+    _, refs = t.accepted("flags 0xfffe", dev.alloc, 1, t.own, 0xFFFE)
     t.expect(loop.status_into(refs[0]), -1, "copy into the page, flags 0xfffe")
-    _, refs = t.accepted("flags 0xffff", dev.alloc, 1, 0, 0xFFFF)
+    _, refs = t.accepted("flags 0xffff", dev.alloc, 1, t.own, 0xFFFF)
     t.expect(loop.status_into(refs[0]), 0, "copy into the page, flags 0xffff")
 
 

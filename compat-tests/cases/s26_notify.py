@@ -175,7 +175,7 @@ def port_unconnected(t: Context) -> None:
     channels = Channels(t)
     dev = t.gntdev()
     index = dev.map_any()
-    port = t.worker.bind_unbound(channels.own, 0)
+    port = t.worker.bind_unbound(channels.own, channels.domid)
     t.accepted("armed while unbound", dev.notify, index, EVENT, port)
     channels.connect(port)
     dev.unmap(index, 1)

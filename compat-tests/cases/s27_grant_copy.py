@@ -139,7 +139,7 @@ def own_grants(t: Context) -> None:
     _, refs = t.gntalloc().alloc(2)
     c = Copies(t)
     c.worker.poke(c.buffer, b"to myself")
-    for domid in (0, abi.DOMID_SELF):
+    for domid in (t.own, abi.DOMID_SELF):
         into = Segment(c.buffer, Foreign(refs[0], domid), 9)
         out = Segment(Foreign(refs[0], domid), c.buffer + 100, 9)
         t.expect(c.run(into, out), [0, 0], f"statuses as domain 0x{domid:x}")

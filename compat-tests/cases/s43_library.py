@@ -160,7 +160,7 @@ def copied(t: Context, lib: Library) -> None:
 def shared(t: Context, lib: Library) -> None:
     """A wrong library keeps the pages on the file, so that unsharing does not end the grant."""
     handle, copier = lib.open("gntshr"), lib.open()
-    address, refs = lib.share(handle, 2, True)
+    address, refs = lib.share(handle, 2, True, domid=t.own)
     t.expect(len(set(refs)), 2, "different references")
     t.expect(lib.read(address, 16), bytes(16), "zeroed")
     lib.write(address + PAGE, b"second")
@@ -169,7 +169,7 @@ def shared(t: Context, lib: Library) -> None:
     t.expect(lib.copy(copier, (own, into, 6)), [0], "granted")
     t.expect(lib.read(into, 6), b"second", "through the grant")
     t.expect(lib.copy(copier, (into, own, 6)), [0], "granted for writing")
-    read_only, (ref,) = lib.share(handle, 1, False)
+    read_only, (ref,) = lib.share(handle, 1, False, domid=t.own)
     t.expect(lib.copy(copier, (into, f"{abi.DOMID_SELF}:{ref}:0", 6)), [-1], "not for writing")
     t.accepted("unshare", lib.unmap, handle, address, 2)
     ended = lib.copy(copier, (own, into, 6))[0]
