@@ -22,6 +22,9 @@ PROGRAM = "/bin/xengnt-speed"
 GRANTS = 512
 SECONDS = 240.0  # without a line
 END = r"^speed (end|failed)|powering off|^panic"
+#: Of Xen's scheduler; a guest has 256.
+DOM0_WEIGHT = 16
+LOOK = 4.0
 _POLL = 0.5
 
 
@@ -132,7 +135,10 @@ def domus(setting: Setting, release: FreeBSD) -> dict[str, Run]:
                 raise TestbedError("the granted references are not consecutive")
             command = f"{PROGRAM} --refs 0 {refs[0]} {setting.options} {drivers}"
             domain = host.start(name, command)
-            run = _heard(domain.lines(END, SECONDS), setting, f"{name}-domu")
+            # Dom0 has nothing to do meanwhile, and shall not be asked much.
+            host.dom0.must(f"{host.xl} sched-credit2 -d 0 -w {DOM0_WEIGHT}")
+            run = _heard(domain.lines(END, SECONDS, LOOK), setting, f"{name}-domu")
+            host.dom0.must(f"{host.xl} sched-credit2 -d 0 -w 256")
             run.facts |= host.machine.facts
             runs[f"{name}-domu"] = run
             domain.destroy()

@@ -149,8 +149,9 @@ class Domain:
         """Whether Xen still has the domain."""
         return self.host.dom0.run(f"{self.host.xl} domid {self.name} >/dev/null 2>&1")[0] == 0
 
-    def lines(self, until: str, timeout: float = 240.0) -> Iterator[str]:
-        """New lines of the console up to one that matches, that one too."""
+    def lines(self, until: str, timeout: float = 240.0, poll: float = _POLL) -> Iterator[str]:
+        """New lines of the console up to one that matches, that one too; a look every `poll` s,
+        which takes the processor from the guest."""
         pattern = re.compile(until)
         machine = self.host.machine
         begin = machine.effective()
@@ -170,7 +171,7 @@ class Domain:
             if machine.effective() - begin > timeout:
                 last = (lines or ["nothing"])[-1]
                 raise Failed(f"{self.name}: {timeout:.0f} s without a line; the last: {last}")
-            time.sleep(_POLL)
+            time.sleep(poll)
 
     def destroy(self) -> None:
         self.host.dom0.run(f"{self.host.xl} destroy {self.name} >/dev/null 2>&1")
