@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event_helper.h"
 #include "os.h"
 
 /* Xen's name for it, which Linux's header uses and does not define. */
@@ -245,13 +247,67 @@ os_reap_orphans(void)
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
+/*
+ * What ioctl(2) would return, from the helper of event_helper.h; -1 with
+ * ENOTTY where there is none.
+ */
+static int
+evtchn_by_helper(int fd, unsigned long word, const void *arg)
+{
+	struct event_request request = { .nr = _IOC_NR(word) };
+	struct event_answer reply;
+	union {
+		struct cmsghdr	head;
+		char		room[CMSG_SPACE(2 * sizeof(int))];
+	} control;
+	struct iovec iov = { &request, sizeof(request) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = &control, .msg_controllen = sizeof(control) };
+	const char *helper;
+	int ends[2], ret;
+
+	errno = ENOTTY;
+	helper = getenv(EVENT_HELPER);
+	if (helper == NULL || _IOC_SIZE(word) > sizeof(request.args) ||
+	    socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) != 0)
+		return (-1);
+	memcpy(request.args, arg, _IOC_SIZE(word));
+	memset(&control, 0, sizeof(control));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(2 * sizeof(int));
+	memcpy(CMSG_DATA(&control.head), (int [2]){ fd, ends[1] },
+	    2 * sizeof(int));
+	ret = -1;
+	if (sendmsg(atoi(helper), &m, 0) == (ssize_t)sizeof(request) &&
+	    recv(ends[0], &reply, sizeof(reply), 0) ==
+	    (ssize_t)sizeof(reply)) {
+		errno = (int)reply.error;
+		ret = reply.error != 0 ? -1 : (int)reply.port;
+	}
+	close(ends[0]);
+	close(ends[1]);
+	return (ret);
+}
+
+static int
+evtchn(int fd, unsigned long word, void *arg)
+{
+	int ret;
+
+	ret = ioctl(fd, word, arg);
+	if (ret < 0 && errno == ENOTTY)
+		ret = evtchn_by_helper(fd, word, arg);
+	return (ret);
+}
+
 /* Linux returns a bound port as the result of ioctl(2). */
 static int
 evtchn_bind(int fd, unsigned long word, void *arg, uint32_t *port)
 {
 	int ret;
 
-	ret = ioctl(fd, word, arg);
+	ret = evtchn(fd, word, arg);
 	if (ret < 0)
 		return (errno);
 	*port = (uint32_t)ret;
@@ -292,7 +348,7 @@ os_evtchn_unbind(int fd, uint32_t port)
 	struct ioctl_evtchn_unbind unbind;
 
 	unbind.port = port;
-	return (ioctl(fd, IOCTL_EVTCHN_UNBIND, &unbind) == 0 ? 0 : errno);
+	return (evtchn(fd, IOCTL_EVTCHN_UNBIND, &unbind) < 0 ? errno : 0);
 }
 
 int
@@ -301,7 +357,7 @@ os_evtchn_notify(int fd, uint32_t port)
 	struct ioctl_evtchn_notify notify;
 
 	notify.port = port;
-	return (ioctl(fd, IOCTL_EVTCHN_NOTIFY, &notify) == 0 ? 0 : errno);
+	return (evtchn(fd, IOCTL_EVTCHN_NOTIFY, &notify) < 0 ? errno : 0);
 }
 
 int

@@ -301,7 +301,9 @@ class FreeBSD:
         """Init, relay, agent and peer."""
         peer = _AGENT / "peer"
         return Programs(
-            init=self.program("xengnt-init", [peer / "init_freebsd.c"]),
+            init=self.program(
+                "xengnt-init", [peer / name for name in ("init_freebsd.c", "events_freebsd.c")]
+            ),
             relay=self.program("xengnt-relay", [peer / "relay.c"]),
             agent=self.program("xengnt-agent", _agent_sources()),
             peer=self.program(

@@ -138,7 +138,7 @@ _DISABLED = {"hint.gntdev.0.disabled": "1"}
 _PLANS: dict[Mode, _Plan] = {
     "native": _Plan(("xengnt.ko",), "--gntdev /dev/xen/xengntdev", {}),
     "alone": _Plan(("xengnt.ko",), "", _DISABLED),
-    "linux": _Plan(("xengnt.ko", "xengnt_linux.ko"), "", _DISABLED),
+    "linux": _Plan(("xengnt.ko", "xengnt_linux.ko"), "", {**_DISABLED, "xengnt.events": "helper"}),
     "words": _Plan(
         ("xengnt.ko",), "--gntalloc /dev/xen/gntdev", {**_DISABLED, "xengnt.words": "base"}
     ),

@@ -47,9 +47,9 @@ static const struct {
 };
 CTASSERT(IOCTL_GNTALLOC_SET_UNMAP_NOTIFY == IOCTL_GNTDEV_SET_UNMAP_NOTIFY);
 
-/* All words that Linux has for the two devices. */
+/* All of the type: what Linux does not know is ENOTTY there, too (O4). */
 #define	FIRST_WORD	0x4700
-#define	LAST_WORD	0x470c
+#define	LAST_WORD	0x47ff
 
 static bool
 file_is_ours(struct file *fp)

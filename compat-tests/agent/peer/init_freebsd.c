@@ -6,6 +6,7 @@
  *	xengnt.modules	files for kldload(2), in order
  *	xengnt.run	arguments of xengnt-relay, or nothing for the agent
  *	xengnt.words	XENGNT_WORDS of the agent
+ *	xengnt.events	set: the agent is Linux's, and has the event helper
  *
  * There is no shell in the image, nor anything dynamically linked.
  */
@@ -22,6 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "events.h"
 
 #define	MAX_ARGS	16
 
@@ -100,6 +103,9 @@ main(void)
 
 	if (kenv(KENV_GET, "xengnt.words", text, sizeof(text)) >= 0)
 		setenv("XENGNT_WORDS", text, 1);
+	if (kenv(KENV_GET, "xengnt.events", text, sizeof(text)) >= 0 &&
+	    events_start() != 0)
+		off("no event helper");
 	if (kenv(KENV_GET, "xengnt.run", text, sizeof(text)) < 0)
 		off("no xengnt.run in the environment");
 	rest = text;
