@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What FreeBSD's own gntdev answers otherwise than Linux (column freebsd-base), by case.
+"""What FreeBSD's own gntdev, or its commands on our node, answer otherwise than Linux, by case.
 
-A case that is named here and goes wrong there shows the K row instead; any other is red.
+Column freebsd-base shows the rows of `DEFECTS` (see `k_rows.B_ROWS`) instead of red; a crash stays
+a crash.  Column freebsd-words shows K26 where exactly the named expectations are not met.
 """
 
 from __future__ import annotations
 
-#: Case -> K row.
-DEFECTS: dict[str, str] = {}
+#: Case -> rows.
+DEFECTS: dict[str, tuple[str, ...]] = {}
 
-#: Case -> K row, of those that end in a panic: they are not run again.
-PANICS: dict[str, str] = {}
+#: Case -> how the expectations begin that are not met.
+WORDS: dict[str, tuple[str, ...]] = {}

@@ -47,8 +47,8 @@ K_SEEN = {
     "K17": "mmap.own-grant, where it does not destroy the kernel's page",
     "K18": "O7 is untestable for one answer; file.gntdev-read and its neighbours",
     "K19": "details of the systems' virtual memory that no program relies on",
-    "K20": "a descriptor of another driver through the Linuxulator only",
     "K21": "B13 is untestable; alloc.limit-dealloc-returns counts right",
+    "K26": "column freebsd-words, where base_driver.WORDS names what it meets",
     "K22": "test_peer_keeps_page unloads while a peer maps",
 }
 

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 
 from cases.framework import Status
-from cases.k_rows import K_ROWS
+from cases.k_rows import ROWS
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -95,7 +95,7 @@ class Live:
         """One case is done."""
         with self._lock:
             self._done[target] += 1
-            self._red[target] += cell.status.red
+            self._red[target] += cell.red
             red = f", [red]{self._red[target]} red[/]" if self._red[target] else ""
             if self._progress is not None:
                 self._progress.update(
@@ -104,7 +104,7 @@ class Live:
                 return
             now = time.monotonic()
             last = self._done[target] == self._total
-            if cell.status.red:
+            if cell.red:
                 self._plain(target, f"{case}: {cell.label} ({cell.detail or cell.observed})")
             elif last or now - self._said[target] >= PLAIN_SECONDS:
                 self._said[target] = now
@@ -139,7 +139,7 @@ def print_summary(console: Console, run: Run) -> None:
     if differences:
         console.print("\n[bold]Documented differences[/]")
         for k, places in differences.items():
-            console.print(f"  [yellow]{k}[/]  {escape(K_ROWS[k])}")
+            console.print(f"  [yellow]{k}[/]  {escape(ROWS[k])}")
             by_target: dict[str, list[str]] = {}
             for target, case in places:
                 by_target.setdefault(target.name, []).append(case.id)

@@ -18,7 +18,7 @@ class Cell:
 
     status: Status
     checks: tuple[Check, ...] = ()
-    # K rows that explain a ``diff``.
+    # Rows that explain a ``diff`` or a ``crash``.
     ks: tuple[str, ...] = ()
     detail: str = ""
     seconds: float = 0.0
@@ -27,7 +27,12 @@ class Cell:
 
     @property
     def label(self) -> str:
-        return f"diff {' '.join(self.ks)}" if self.status is Status.DIFF else str(self.status.value)
+        return " ".join((self.status.value, *self.ks))
+
+    @property
+    def red(self) -> bool:
+        """Wrong, and no row tells why."""
+        return self.status.red and not self.ks
 
     def _told(self, which: str) -> str:
         wrong = [check for check in self.checks if not check.ok] or [
@@ -88,17 +93,17 @@ class Run:
             (target, case, cell)
             for target in self.targets
             for case in self.cases
-            if (cell := target.cells.get(case.id)) is not None and cell.status.red
+            if (cell := target.cells.get(case.id)) is not None and cell.red
         ]
 
     def differences(self) -> dict[str, list[tuple[TargetRun, Case]]]:
-        """K row -> where it showed."""
+        """Row -> where it showed."""
         found: dict[str, list[tuple[TargetRun, Case]]] = {}
         for target in self.targets:
             for case in self.cases:
                 for k in target.cells[case.id].ks if case.id in target.cells else ():
                     found.setdefault(k, []).append((target, case))
-        return dict(sorted(found.items(), key=lambda item: int(item[0][1:])))
+        return dict(sorted(found.items(), key=lambda item: (item[0][0], int(item[0][1:]))))
 
     @property
     def ok(self) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import jinja2
 import junitparser
 from cases.framework import Case, Status
-from cases.k_rows import K_ROWS
+from cases.k_rows import ROWS
 
 from .results import Cell, Run, TargetRun
 
@@ -69,10 +70,10 @@ def _cell_json(run: Run, target: TargetRun, case: Case, cell: Cell) -> dict[str,
         "detail": cell.detail,
         "seconds": cell.seconds,
     }
-    if cell.status.red:
+    if cell.red:
         data["repro"] = run.repro(target.name, case.id)
-        if cell.log:
-            data["log"] = log_path(target.name, case.id)
+    if cell.log:
+        data["log"] = log_path(target.name, case.id)
     return data
 
 
@@ -94,15 +95,15 @@ def _junit_case(run: Run, target: TargetRun, case: Case, cell: Cell) -> junitpar
     told = f"observed {cell.observed}\nexpected {cell.expected}"
     if cell.status is Status.FAIL:
         entry.result = [junitparser.Failure(_xml(cell.detail or told), "fail")]
-    elif cell.status.red:
+    elif cell.red:
         entry.result = [junitparser.Error(_xml(cell.detail), str(cell.status))]
     elif cell.status in (Status.SKIP, Status.NA):
         entry.result = [junitparser.Skipped(_xml(cell.detail), str(cell.status))]
-    if cell.status.red:
+    if cell.red:
         text = f"{told}\nrepeat: {run.repro(target.name, case.id)}\n\n{cell.log}"
         entry.system_out = _xml(text)
-    elif cell.status is Status.DIFF:
-        entry.system_out = _xml(f"{cell.label}\n{told}")
+    elif cell.ks:
+        entry.system_out = _xml(f"{cell.label}\n{told}\n{cell.detail}")
     return entry
 
 
@@ -149,7 +150,7 @@ def write_html(run: Run, path: Path) -> None:
         run=run,
         sections=_sections(run.cases),
         statuses=[str(status) for status in Status],
-        k_rows=K_ROWS,
+        k_rows=ROWS,
         doc=_wrong_docstring,
         log_path=log_path,
     )
@@ -158,8 +159,9 @@ def write_html(run: Run, path: Path) -> None:
 
 
 def write_logs(run: Run, directory: Path) -> None:
-    for target, case, cell in run.failures():
-        if cell.log:
+    for target, case in itertools.product(run.targets, run.cases):
+        cell = target.cells.get(case.id)
+        if cell is not None and cell.log:
             path = directory / log_path(target.name, case.id)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -198,6 +199,9 @@ class Target(ABC):
             return Status.SKIP, str(reason)
         except (Broken, AgentError) as error:
             return Status.ERROR, str(error)
+        except (struct.error, ValueError, IndexError) as error:
+            # The case did not reckon with an answer; the others go on.
+            return Status.ERROR, f"the case: {error!r}"
         except WorkerDied as error:
             return Status.FAIL, str(error)
         except Outcome as outcome:

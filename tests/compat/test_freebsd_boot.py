@@ -12,8 +12,15 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import cases
 import pytest
+from cases import base_driver
+from cases.framework import Case, Check, Status
+from cases.k_rows import B_ROWS
+from report.results import Cell
 from targets import TARGETS, Setting, TargetMissing
+from targets.dom0 import Dom0Target
+from targets.freebsd import KINDS, FreeBSDTarget
 from testbed import freebsd, freebsd_boot, freebsd_vm, vm
 from testbed.errors import TestbedError
 from testbed.image import File
@@ -294,3 +301,75 @@ def test_alarms_of_a_freebsd_kernel(line: str) -> None:
 def test_what_is_no_alarm(line: str) -> None:
     assert not freebsd_vm.ALARM.search(line)
     assert not vm.FATAL.search(line)
+
+
+PANIC = """\
+witness_warn() at witness_warn+0x2b/frame 0xfffffe004706cbb0
+panic: Unaligned free of 0xfffff80003533638 from zone 0xfffff80003025c80(malloc-128)
+cpuid = 0
+KDB: stack backtrace:
+db_trace_self_wrapper() at db_trace_self_wrapper+0x2b/frame 0xfffffe004706cbb0
+vpanic() at vpanic+0x136/frame 0xfffffe004706cce0
+panic() at panic+0x43/frame 0xfffffe004706cd40
+uma_dbg_free() at uma_dbg_free+0x103/frame 0xfffffe004706cd60
+--- trap 0x9, rip = 0xffffffff80a08cd0, rsp = 0xfffffe004706cdf0 ---
+cleanup_function() at cleanup_function+0x19e/frame 0xfffffe004706ce40
+fork_exit() at fork_exit+0x82/frame 0xfffffe004706cf30
+--- trap 0, rip = 0, rsp = 0, rbp = 0 ---
+Uptime: 6s
+"""
+
+
+def test_a_panic_tells_what_led_to_it() -> None:
+    assert freebsd_vm.FATAL.search(PANIC)
+    assert freebsd_vm.backtrace(PANIC) == ["uma_dbg_free", "cleanup_function", "fork_exit"]
+    assert freebsd_vm.backtrace("nothing\n") == []
+
+
+def _judged(
+    monkeypatch: pytest.MonkeyPatch, name: str, case: str, cell: Cell
+) -> tuple[Status, tuple[str, ...], bool]:
+    """What a FreeBSD column makes of a cell."""
+    monkeypatch.setattr(base_driver, "DEFECTS", {"unit.known": ("B6",)})
+    monkeypatch.setattr(base_driver, "WORDS", {"unit.known": ("index",)})
+    monkeypatch.setattr(Dom0Target, "run", lambda self, case: cell)
+    target = object.__new__(FreeBSDTarget)
+    target._kind = KINDS[name]
+    seen = target.run(Case(case, ("M1",), "", "", lambda t: None))
+    return seen.status, seen.ks, seen.red
+
+
+INDEX = Cell(Status.FAIL, (Check("index of it", "5", "0"), Check("mmap", "ok", "ok")))
+ERRNO = Cell(Status.FAIL, (Check("index of it", "5", "0"), Check("mmap", "EINVAL", "ok")))
+ALARM = Cell(Status.FAIL, (Check("index of it", "5", "0"),), detail="log: lock order reversal")
+CRASH = Cell(Status.CRASH, detail="panic", log="panic")
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "cell", "wanted"),
+    [
+        ("freebsd", "unit.known", INDEX, (Status.FAIL, (), True)),
+        ("freebsd-words", "unit.known", INDEX, (Status.DIFF, ("K26",), False)),
+        ("freebsd-words", "unit.other", INDEX, (Status.FAIL, (), True)),
+        ("freebsd-words", "unit.known", ERRNO, (Status.FAIL, (), True)),
+        ("freebsd-words", "unit.known", ALARM, (Status.FAIL, (), True)),
+        ("freebsd-words", "unit.known", CRASH, (Status.CRASH, (), True)),
+        ("freebsd-base", "unit.known", ALARM, (Status.DIFF, ("B6",), False)),
+        ("freebsd-base", "unit.known", CRASH, (Status.CRASH, ("B6",), False)),
+        ("freebsd-base", "unit.other", CRASH, (Status.CRASH, (), True)),
+    ],
+)
+def test_only_what_is_known_of_the_base_driver_is_not_red(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    case: str,
+    cell: Cell,
+    wanted: tuple[Status, tuple[str, ...], bool],
+) -> None:
+    assert _judged(monkeypatch, name, case, cell) == wanted
+
+
+def test_what_is_known_of_the_base_driver_names_cases_and_rows() -> None:
+    names = {case.id for case in cases.load()}
+    assert base_driver.DEFECTS.keys() | base_driver.WORDS.keys() <= names
+    assert {row for rows in base_driver.DEFECTS.values() for row in rows} <= B_ROWS.keys()

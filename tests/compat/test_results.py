@@ -305,6 +305,23 @@ def run() -> Run:
     return Run(cases, [column, lost])
 
 
+def test_a_crash_with_a_row_is_told_and_not_red(tmp_path: Path) -> None:
+    item = _case()
+    cell = Cell(Status.CRASH, ks=("B6",), detail="panic: it", log="panic: it")
+    column = TargetRun("freebsd-base", cells={item.id: cell})
+    told = Run([item], [column])
+    assert told.ok and told.differences() == {"B6": [(column, item)]}
+    write_all(told, tmp_path)
+    data = json.loads((tmp_path / "parity.json").read_text())
+    result = data["cases"][0]["results"]["freebsd-base"]
+    assert (result["status"], "repro" in result) == ("crash B6", False)
+    assert "panic: it" in (tmp_path / result["log"]).read_text()
+    junit = ET.parse(tmp_path / "junit.xml").getroot()
+    assert junit.find(".//error") is None
+    column.cells[item.id] = Cell(Status.CRASH, detail="panic: it")
+    assert not told.ok
+
+
 def test_json_schema(run: Run, tmp_path: Path) -> None:
     write_all(run, tmp_path)
     data = json.loads((tmp_path / "parity.json").read_text())
