@@ -21,6 +21,10 @@ DRIVERS = {
 }
 COPY = "grant-copy"
 MAP_COPY = "map-memcpy-unmap"
+#: A whole cycle without looks at the clock between its calls.
+WHOLE = "whole"
+#: Ten trips to Xen and back, in every round: how fast the machine was then.
+GAUGE = "gauge"
 #: "No dearer": what two medians of one distribution may differ by.
 SAME = 1.1
 
@@ -56,8 +60,17 @@ class Run:
     def total(self, case: str, driver: str, size: int, phase: str | None = None) -> list[float]:
         """Microseconds a round of one phase, or of all together; [] where not measured."""
         phases = self.samples.get((case, driver, size), {})
+        if phase is None and WHOLE in phases:
+            phase = WHOLE
         wanted = phases.values() if phase is None else [phases[p] for p in phases if p == phase]
         return [sum(parts) for parts in zip(*wanted, strict=True)]
+
+    def gauged(self, case: str, driver: str, size: int) -> list[float]:
+        """What a cycle costs in trips to Xen of its own round: for another run, or another hour of
+        this one, in which the machine was faster or slower."""
+        trips = self.total(case, GAUGE, size)
+        values = self.total(case, driver, size)
+        return [v / t for v, t in zip(values, trips, strict=True)] if trips and values else values
 
     def drivers(self, case: str) -> list[str]:
         return [d for d in DRIVERS if any(key[:2] == (case, d) for key in self.samples)]
@@ -96,6 +109,20 @@ def parse(lines: Iterable[str]) -> Run:
         for phase, values in phases.items():
             phases[phase] = [max(value - run.clock, 0.0) for value in values]
     return run
+
+
+def joined(runs: Sequence[Run]) -> Run:
+    """Passes of one program in one machine, as a single run."""
+    whole = Run(dict(runs[0].facts), statistics.median(run.clock for run in runs))
+    whole.facts["rounds"] = str(sum(int(run.facts["rounds"]) for run in runs))
+    whole.facts["passes"] = str(len(runs))
+    for run in runs:
+        if run.samples.keys() != runs[0].samples.keys():
+            raise Broken("the passes have not measured the same")
+        for place, phases in run.samples.items():
+            for phase, values in phases.items():
+                whole.samples.setdefault(place, {}).setdefault(phase, []).extend(values)
+    return whole
 
 
 def ratio(dearer: Sequence[float], cheaper: Sequence[float], paired: bool = True) -> float | None:
@@ -147,7 +174,7 @@ def aims(runs: dict[str, Run]) -> list[Aim]:
     if domu := runs.get("freebsd-domu"):
         found += _against_base("freebsd-domu", domu, {1: 1.5, 16: 1.5, 64: 1.5, 512: 1.0})
         found += _copies("freebsd-domu", domu)
-        one, many = (domu.total(case, "ours", 1) for case in ("cycle", "live"))
+        one, many = (domu.gauged(case, "ours", 1) for case in ("cycle", "live"))
         if (value := ratio(one, many, paired=False)) is not None:
             live = domu.facts.get("live", "many")
             what = f"ours, 1 page: alone / beside {live} others"
@@ -155,8 +182,8 @@ def aims(runs: dict[str, Run]) -> list[Aim]:
         if linux := runs.get("linux-domu"):
             for pages in PAGES:
                 value = ratio(
-                    linux.total("cycle", "linux", pages),
-                    domu.total("cycle", "ours", pages),
+                    linux.gauged("cycle", "linux", pages),
+                    domu.gauged("cycle", "ours", pages),
                     paired=False,
                 )
                 if value is not None:

@@ -20,6 +20,7 @@ from .figures import (
     MAP_COPY,
     PAGES,
     SHARED,
+    WHOLE,
     Aim,
     Run,
     aims,
@@ -87,7 +88,7 @@ def _phases(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
     for size in PAGES:
         for driver in run.drivers("cycle"):
             phases = run.samples.get(("cycle", driver, size), {})
-            names = names or (list(phases) if driver != "xen" else [])
+            names = names or [p for p in phases if p != WHOLE and driver != "xen"]
             if phases:
                 rows.append((size, driver, phases))
     if names:

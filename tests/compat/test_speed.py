@@ -10,7 +10,7 @@ import bench
 import pytest
 from rich.console import Console
 from speed import figures, report
-from speed.figures import Broken, Run, parse, ratio, spread
+from speed.figures import Broken, Run, joined, parse, ratio, spread
 
 PHASES = ("map", "mmap", "touch", "munmap", "unmap")
 
@@ -44,6 +44,55 @@ def test_the_clock_is_taken_off_every_figure() -> None:
     assert run.total("cycle", "ours", 16, "mmap") == [10, 10, 10]
     assert run.total("cycle", "ours", 16) == [50, 50, 50]
     assert run.total("call", "xen", 0) == [2, 3, 4]
+
+
+def test_a_whole_cycle_is_not_the_sum_of_its_phases() -> None:
+    said = output()
+    said.insert(-1, line("cycle", "ours", 16, "whole", 25, 35, 45))
+    run = parse(said)
+    assert run.total("cycle", "ours", 16) == [20, 30, 40]
+    assert run.total("cycle", "ours", 16, "mmap") == [10, 10, 10]
+    assert run.total("cycle", "ours", 1) == [50, 50, 50]
+
+
+def test_a_slower_hour_is_gauged() -> None:
+    said = output()
+    said.insert(-1, line("cycle", "gauge", 16, "trips", 105, 205, 55))
+    said.insert(-1, line("cycle", "ours", 16, "whole", 25, 45, 15))
+    run = parse(said)
+    assert run.gauged("cycle", "ours", 16) == [0.2, 0.2, 0.2]
+    assert run.gauged("cycle", "ours", 1) == run.total("cycle", "ours", 1)
+    # The gauge is no driver, and no row of a table.
+    assert "gauge" not in run.drivers("cycle")
+
+
+def test_a_slow_machine_is_not_a_slow_driver() -> None:
+    """Linux's guest ran while the machine was half as fast; its driver is as dear as ours."""
+
+    def said(driver: str, cost: float, trips: float) -> list[str]:
+        lines = [*output(linux=driver == "linux")[:-1]]
+        for size in figures.PAGES:
+            lines.append(line("cycle", "gauge", size, "trips", *[trips + 5] * 3))
+            lines.append(line("cycle", driver, size, "whole", *[cost + 5] * 3))
+        return [*lines, "speed end"]
+
+    runs = {
+        "freebsd-domu": parse(said("ours", 100, 50)),
+        "linux-domu": parse(said("linux", 200, 100)),
+    }
+    found = {a.what: a.found for a in figures.aims(runs)}
+    assert found["Linux's / ours, 16 pages"] == 1
+
+
+def test_passes_are_one_run() -> None:
+    first, second = parse(output()), parse(output(ours=20.0))
+    run = joined([first, second])
+    assert run.facts["rounds"] == "6"
+    assert run.facts["passes"] == "2"
+    assert run.total("cycle", "ours", 1) == [50, 50, 50, 100, 100, 100]
+    assert first.total("cycle", "ours", 1) == [50, 50, 50]
+    with pytest.raises(Broken, match="not measured the same"):
+        joined([first, parse(output(linux=True))])
 
 
 def test_what_was_not_measured_is_empty() -> None:
