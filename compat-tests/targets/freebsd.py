@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import cases
 from agent.client import Errno, Worker
-from cases import base_driver
+from cases import abi, base_driver
 from cases.framework import Case, Context, Status
 from report.results import Cell
 from testbed import vm
@@ -72,8 +72,7 @@ KINDS: dict[str, _Kind] = {
     "freebsd-linux": _Kind(
         "linux", "Linux agent on FreeBSD", "xengnt.ko, xengnt_linux.ko",
         _LINUX,
-        {**_LACKS, "limit": "Linux's module parameters are not emulated",
-         "unload": "Linux's delete_module(2) is not emulated"},
+        {**_LACKS, "unload": "Linux's delete_module(2) is not emulated"},
     ),
     "freebsd-alone": _Kind(
         "alone", "our module, base driver off by its hint", "xengnt.ko", _DIFFERENCES,
@@ -85,9 +84,7 @@ KINDS: dict[str, _Kind] = {
     ),
     "freebsd-base": _Kind(
         "base", "FreeBSD's own gntdev", "gntdev of the kernel", _DIFFERENCES,
-        {**_LACKS, **_NATIVE, "limit": "the base driver has no limit",
-         "own_copy": "without grant copy, a domain would have to map what it granted itself",
-         "unload": "the base driver is part of the kernel"},
+        {**_LACKS, **_NATIVE, "unload": "the base driver is part of the kernel"},
     ),
 }  # fmt: skip
 
@@ -215,9 +212,21 @@ class FreeBSDTarget(Dom0Target):
                     worker.close(worker.open(device))
                 except Errno as error:
                     raise TargetMissing(f"{self.name}: {device}: {error.word}") from error
-            try:
-                worker.open("evtchn")
-            except Errno as error:
-                lacks["evtchn"] = f"no event channel device: {error.word}"
+            unsure: tuple[tuple[str, str, Callable[[], object]], ...] = (
+                ("evtchn", "no event channel device", lambda: worker.open("evtchn")),
+                ("limit", "no limit to be set", lambda: worker.limit("gntdev")),
+                (
+                    "own_copy",
+                    "no grant copy, and a domain must not map what it granted itself",
+                    lambda: worker.ioctl_bytes(
+                        worker.open("gntdev"), abi.GRANT_COPY, abi.COPY.pack(0, 0)
+                    ),
+                ),
+            )
+            for capability, reason, call in unsure:
+                try:
+                    call()
+                except Errno as error:
+                    lacks[capability] = f"{reason}: {error.word}"
 
         probe_worker(self._agent, ask)
