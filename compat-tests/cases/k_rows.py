@@ -29,7 +29,7 @@ K_ROWS = {
     "K23": "Linux versions differ (REFERENCE 2.16).",
     "K24": "Event after the event channel's descriptor was closed early.",
     "K25": "mmap of no bytes by a Linux program: FreeBSD refuses it for its own programs only.",
-    "K26": "The base driver's commands on our node: one node, shared pages from index 2^40 on.",
+    "K26": "The base driver's commands on our node: one node, its errors, shared pages from 2^40 on.",
 }
 
 #: What FreeBSD's own gntdev does otherwise than Linux and than our driver (REFERENCE 3.3, 3.4).

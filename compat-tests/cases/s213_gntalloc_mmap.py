@@ -126,9 +126,9 @@ def sub_range(t: Context) -> None:
 def span(t: Context) -> None:
     """A wrong kernel stops at the end of an allocation."""
     loop = Loop(t)
-    dev, _, first = allocated(t, 2)
+    dev, index, first = allocated(t, 2)
     _, second = dev.alloc(2)
-    address = t.accepted("pages 1 and 2", dev.mmap, 2, PAGE)
+    address = t.accepted("pages 1 and 2", dev.mmap, 2, index + PAGE)
     t.worker.poke(address, b"one")
     t.worker.poke(address + PAGE, b"two")
     t.expect(loop.read(first[1], 3), b"one", "last page of the first allocation")
