@@ -414,6 +414,10 @@ class Context:
         return dev, index, dev.mmap(count, index, prot), refs
 
 
+# The base driver's indices end at 2^64, so that the next one is 0.
+_INDEX = (1 << 64) - 1
+
+
 class _Device:
     def __init__(self, context: Context, worker: Worker, fd: int) -> None:
         self.context = context
@@ -438,7 +442,7 @@ class _Device:
         flags: str = "shared",
         address: int = 0,
     ) -> int:
-        return self.worker.mmap(self.fd, pages * PAGE, index, prot, flags, address)
+        return self.worker.mmap(self.fd, pages * PAGE, index & _INDEX, prot, flags, address)
 
 
 class Gntdev(_Device):
@@ -463,7 +467,7 @@ class Gntdev(_Device):
         return self.map_grants([(1, 8)] * count)
 
     def unmap(self, index: int, count: int) -> None:
-        data = abi.UNMAP.pack(index, count, 0)
+        data = abi.UNMAP.pack(index & _INDEX, count, 0)
         self.worker.ioctl_bytes(self.fd, abi.UNMAP_GRANT_REF, data)
 
     def offset(self, address: int) -> tuple[int, int]:
@@ -474,7 +478,7 @@ class Gntdev(_Device):
         return offset, count
 
     def notify(self, index: int, action: int = abi.CLEAR_BYTE, port: int = 0) -> None:
-        data = abi.NOTIFY.pack(index, action, port)
+        data = abi.NOTIFY.pack(index & _INDEX, action, port)
         self.worker.ioctl_bytes(self.fd, abi.SET_UNMAP_NOTIFY, data)
 
     def copy(self, *segments: abi.Segment) -> list[int]:
@@ -507,11 +511,11 @@ class Gntalloc(_Device):
         return int(abi.ALLOC.unpack(back[: abi.ALLOC.size])[3]), refs
 
     def dealloc(self, index: int, count: int) -> None:
-        data = abi.DEALLOC.pack(index, count)
+        data = abi.DEALLOC.pack(index & _INDEX, count)
         self.worker.ioctl_bytes(self.fd, abi.DEALLOC_GREF, data)
 
     def notify(self, index: int, action: int = abi.CLEAR_BYTE, port: int = 0) -> None:
-        data = abi.NOTIFY.pack(index, action, port)
+        data = abi.NOTIFY.pack(index & _INDEX, action, port)
         self.worker.ioctl_bytes(self.fd, abi.GNTALLOC_SET_UNMAP_NOTIFY, data)
 
 

@@ -29,12 +29,12 @@ K_ROWS = {
     "K23": "Linux versions differ (REFERENCE 2.16).",
     "K24": "Event after the event channel's descriptor was closed early.",
     "K25": "mmap of no bytes by a Linux program: FreeBSD refuses it for its own programs only.",
-    "K26": "The base driver's commands on our node: one node, its errors, shared pages from 2^40 on.",
+    "K26": "The base driver's commands on our node: one node, other errors, other indices.",
 }
 
 #: What FreeBSD's own gntdev does otherwise than Linux and than our driver (REFERENCE 3.3, 3.4).
 B_ROWS = {
-    "B1": "The base driver's indices: downwards from 2^64, for the whole system.",
+    "B1": "The base driver's indices: downwards from 2^64.",
     "B2": "The base driver's errno: ENODEV, ENOSYS or EINVAL where Linux has another.",
     "B3": "The base driver has one node for both devices.",
     "B4": "The base driver sets no limit to a request.",
@@ -43,7 +43,7 @@ B_ROWS = {
     "B7": "The base driver maps a grant when it is mmapped, as often and as wide as asked for.",
     "B8": "The base driver takes a failed mmap of some pages back altogether.",
     "B9": "The base driver unmaps at close what has no mapping, and at munmap what has one.",
-    "B10": "The base driver's notifications: lost, or their event channel is kept for ever.",
+    "B10": "The base driver's notifications: refused for a file's first map, or lost.",
     "B11": "The base driver wants counts and lengths that fit exactly: no 0, no part, no overlap.",
     "B12": "The base driver has no grant copy.",
     "B13": "The base driver writes beyond what it allocated for a notification.",
