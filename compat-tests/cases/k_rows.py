@@ -39,7 +39,7 @@ B_ROWS = {
     "B3": "The base driver has one node for both devices.",
     "B4": "The base driver sets no limit to a request.",
     "B5": "The base driver allocates memory, or tears a mapping down, under a mutex.",
-    "B6": "The base driver frees each part of what it allocated as one array.",
+    "B6": "The base driver frees each part of what it allocated as one array, made or not.",
     "B7": "The base driver maps a grant when it is mmapped, as often and as wide as asked for.",
     "B8": "The base driver takes a failed mmap of some pages back altogether.",
     "B9": "The base driver unmaps at close what has no mapping, and at munmap what has one.",
@@ -47,6 +47,9 @@ B_ROWS = {
     "B11": "The base driver wants counts and lengths that fit exactly: no 0, no part, no overlap.",
     "B12": "The base driver has no grant copy.",
     "B13": "The base driver writes beyond what it allocated for a notification.",
+    "B14": "The base driver cleans up only at the next operation.",
+    "B15": "The base driver compares the lower halves of indices.",
+    "B16": "The base driver signals any port, and panics on the kernel's own.",
 }
 
 ROWS = K_ROWS | B_ROWS

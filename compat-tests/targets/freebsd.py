@@ -84,7 +84,8 @@ KINDS: dict[str, _Kind] = {
     ),
     "freebsd-base": _Kind(
         "base", "FreeBSD's own gntdev", "gntdev of the kernel", _DIFFERENCES,
-        {**_LACKS, **_NATIVE, "unload": "the base driver is part of the kernel"},
+        {**_LACKS, **_NATIVE, "unload": "the base driver is part of the kernel",
+         "own_grant": "it maps what Dom0 itself granted, and the page behind is lost (K17)"},
     ),
 }  # fmt: skip
 
@@ -176,11 +177,13 @@ class FreeBSDTarget(Dom0Target):
         if not cell.red:
             return cell
         if self._kind.mode == "base":
-            rows = base_driver.DEFECTS.get(case.id, ())
+            wrong = any(not check.ok for check in cell.checks)
+            crashed = cell.status is Status.CRASH
+            rows = base_driver.defects(case.id, cell.detail, wrong, crashed)
         elif self._kind.mode == "words" and cell.status is Status.FAIL and not cell.detail:
             # Our driver: it may differ in what is named, and in nothing else.
-            wrong = [check.what for check in cell.checks if not check.ok]
-            if all(what.startswith(base_driver.WORDS.get(case.id, ())) for what in wrong):
+            named = base_driver.WORDS.get(case.id, ())
+            if all(check.ok or check.what.startswith(named) for check in cell.checks):
                 rows = ("K26",)
         if not rows:
             return cell

@@ -330,7 +330,7 @@ def _judged(
     monkeypatch: pytest.MonkeyPatch, name: str, case: str, cell: Cell
 ) -> tuple[Status, tuple[str, ...], bool]:
     """What a FreeBSD column makes of a cell."""
-    monkeypatch.setattr(base_driver, "DEFECTS", {"unit.known": ("B6",)})
+    monkeypatch.setattr(base_driver, "DEFECTS", {"unit.known": ("B1",)})
     monkeypatch.setattr(base_driver, "WORDS", {"unit.known": ("index",)})
     monkeypatch.setattr(Dom0Target, "run", lambda self, case: cell)
     target = object.__new__(FreeBSDTarget)
@@ -342,7 +342,10 @@ def _judged(
 INDEX = Cell(Status.FAIL, (Check("index of it", "5", "0"), Check("mmap", "ok", "ok")))
 ERRNO = Cell(Status.FAIL, (Check("index of it", "5", "0"), Check("mmap", "EINVAL", "ok")))
 ALARM = Cell(Status.FAIL, (Check("index of it", "5", "0"),), detail="log: lock order reversal")
-CRASH = Cell(Status.CRASH, detail="panic", log="panic")
+LOCKS = Cell(Status.FAIL, detail="log: x with the following non-sleepable locks held:")
+CRASH = Cell(Status.CRASH, detail="panic: it in main", log="panic")
+CLEANUP = Cell(Status.CRASH, detail="panic: it in free < cleanup_function < fork_exit", log="p")
+HUNG = Cell(Status.CRASH, detail="no progress for 60 s")
 
 
 @pytest.mark.parametrize(
@@ -354,9 +357,14 @@ CRASH = Cell(Status.CRASH, detail="panic", log="panic")
         ("freebsd-words", "unit.known", ERRNO, (Status.FAIL, (), True)),
         ("freebsd-words", "unit.known", ALARM, (Status.FAIL, (), True)),
         ("freebsd-words", "unit.known", CRASH, (Status.CRASH, (), True)),
-        ("freebsd-base", "unit.known", ALARM, (Status.DIFF, ("B6",), False)),
-        ("freebsd-base", "unit.known", CRASH, (Status.CRASH, ("B6",), False)),
-        ("freebsd-base", "unit.other", CRASH, (Status.CRASH, (), True)),
+        ("freebsd-base", "unit.known", INDEX, (Status.DIFF, ("B1",), False)),
+        ("freebsd-base", "unit.other", INDEX, (Status.FAIL, (), True)),
+        ("freebsd-base", "unit.known", ALARM, (Status.FAIL, (), True)),
+        ("freebsd-base", "unit.other", LOCKS, (Status.DIFF, ("B5",), False)),
+        ("freebsd-base", "unit.known", CRASH, (Status.CRASH, (), True)),
+        ("freebsd-base", "unit.other", CLEANUP, (Status.CRASH, ("B6",), False)),
+        ("freebsd-base", "unit.known", HUNG, (Status.CRASH, (), True)),
+        ("freebsd", "unit.known", CLEANUP, (Status.CRASH, (), True)),
     ],
 )
 def test_only_what_is_known_of_the_base_driver_is_not_red(
