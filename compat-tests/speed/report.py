@@ -100,11 +100,12 @@ def _phases(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
 
 
 def _copies(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
-    drivers = run.drivers("copy")
+    drivers = [d for d in run.drivers("copy") if d != "xen"]
     if not drivers:
         return
     own = "ours" if "ours" in drivers else drivers[0]
-    head = ["", f"grant copy, {DRIVERS[own]}, µs"]
+    alone = "xen" in run.drivers("copy")
+    head = ["", f"grant copy, {DRIVERS[own]}, µs", *[f"{DRIVERS['xen']}, µs"] * alone]
     head += [f"map, memcpy, unmap, {DRIVERS[d]}, µs" for d in drivers]
     head += [f"{DRIVERS[d]} / copy" for d in drivers]
     rows = []
@@ -113,7 +114,8 @@ def _copies(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
         mapped = {d: run.total("copy", d, size, MAP_COPY) for d in drivers}
         if copy:
             rows.append([
-                str(size), _cell(copy), *(_cell(mapped[d]) for d in drivers),
+                str(size), _cell(copy), *[_cell(run.total("copy", "xen", size))] * alone,
+                *(_cell(mapped[d]) for d in drivers),
                 *(_times(ratio(mapped[d], copy)) for d in drivers),
             ])  # fmt: skip
     yield "one copy; bytes", head, rows

@@ -23,7 +23,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,9 +70,9 @@ export PATH=/bin:/sbin:/usr/bin HOME=/
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
-for module in $(cat /lib/xengnt/modules); do
-	insmod /lib/xengnt/$module || echo "xengnt-init: cannot load $module"
-done
+while read -r module options; do
+	insmod /lib/xengnt/$module $options || echo "xengnt-init: cannot load $module"
+done </lib/xengnt/modules
 exec </dev/hvc0 >/dev/hvc0 2>&1
 stty -echo -onlcr
 echo "xengnt-init: up $(uname -r) $(cat /sys/hypervisor/guest_type)"
@@ -118,11 +118,12 @@ class FreeBSDGuest:
 
 @dataclass(frozen=True)
 class LinuxGuest:
-    """The Linux of Dom0: files beside busybox and Xen's modules."""
+    """The Linux of Dom0: files beside busybox and Xen's modules; options of these by name."""
 
     name: str
     files: Sequence[File] = ()
     memory: int = LINUX_MEMORY
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 Guest = FreeBSDGuest | LinuxGuest
@@ -274,7 +275,7 @@ class Host:
         archive.symlink("bin/sh", "busybox")
         names = []
         for module in self._selection.modules:
-            names.append(module.name)
+            names.append(f"{module.name} {guest.options.get(module.stem, '')}".strip())
             archive.file(f"lib/xengnt/{module.name}", module.read_bytes(), 0o644)
         archive.file("lib/xengnt/modules", "\n".join(names).encode() + b"\n", 0o644)
         for item in guest.files:
@@ -387,6 +388,8 @@ class Host:
         }
         text = "\n".join(f"{key}={json.dumps(value)}" for key, value in config.items())
         self.dom0.must(f"cat >/tmp/{name}.cfg <<'END'\n{text}\nEND")
+        # Xen's console daemon would append to what an earlier guest of that name said.
+        self.dom0.must(f"rm -f {_CONSOLES}/guest-{name}.log")
         # Not to the control channel: a daemon of xl's would keep it open.
         status, _ = self.dom0.run(f"{self.xl} create /tmp/{name}.cfg >/tmp/{name}.create 2>&1")
         if status != 0:

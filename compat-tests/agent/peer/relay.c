@@ -50,6 +50,8 @@
 #define	IDLE_LOOKS	100000u
 #define	IDLE_LOOKS_ENV	"XENGNT_RELAY_LOOKS"
 #define	IDLE_NS		10000000
+/* Where a guest is measured, Dom0 shall be seen seldom. */
+#define	IDLE_REST_ENV	"XENGNT_RELAY_REST_MS"
 /* A DomU rests soon: Dom0, whose line it is, needs the processor. */
 #define	IDLE_WIRE	500u
 /* Looks at the port per look at the program. */
@@ -64,6 +66,7 @@ static unsigned short port;
  */
 static bool trapped;
 static unsigned int idle_looks = IDLE_LOOKS;
+static long idle_ns = IDLE_NS;
 /* A DomU has no serial port. */
 static struct wire *wire;
 
@@ -196,7 +199,7 @@ relay(int fd)
 			return;
 		}
 		if (++idle > idle_looks)
-			rest(IDLE_NS);
+			rest(idle_ns);
 	}
 }
 
@@ -225,7 +228,7 @@ serial_open(const char *name)
 int
 main(int argc, char **argv)
 {
-	const char *looks;
+	const char *looks, *ms;
 	int fd, status;
 
 	if (argc < 3)
@@ -239,6 +242,9 @@ main(int argc, char **argv)
 	looks = getenv(IDLE_LOOKS_ENV);
 	if (looks != NULL)
 		idle_looks = (unsigned int)strtoul(looks, NULL, 0);
+	ms = getenv(IDLE_REST_ENV);
+	if (ms != NULL)
+		idle_ns = strtol(ms, NULL, 0) * 1000000;
 	if (priority_idle() != 0)
 		warn("idle priority");
 
