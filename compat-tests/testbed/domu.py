@@ -350,9 +350,14 @@ class Host:
         self.dom0.must(f"truncate -s {len(data)} {path}")
 
     def start(
-        self, name: str, command: str, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: str,
+        environment: Mapping[str, str] | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> Domain:
-        """Create the domain of a guest; `next_domid` was its number to be."""
+        """Create the domain of a guest, with more of xl.cfg's settings; `next_domid` was its number
+        to be."""
         guest = self._guests[name]
         if isinstance(guest, LinuxGuest):
             script = "".join(f"export {k}='{v}'\n" for k, v in (environment or {}).items())
@@ -385,6 +390,7 @@ class Host:
             "extra": options,
             "on_crash": "destroy",
             "on_reboot": "destroy",
+            **(settings or {}),
         }
         text = "\n".join(f"{key}={json.dumps(value)}" for key, value in config.items())
         self.dom0.must(f"cat >/tmp/{name}.cfg <<'END'\n{text}\nEND")
