@@ -127,12 +127,19 @@ class Guest:
         """Exit status and output of a command in the guest."""
         return self.wait(self.send(command), command, show=show)
 
-    def wait(self, number: int, what: str, *, show: str | None = None) -> tuple[int, str]:
-        """Exit status and output of a command that was sent."""
+    def _until(self, condition: str, what: str, show: str | None = None) -> None:
         # An empty line now and then: input that arrives while the guest sleeps is seen late under
         # nested emulation, with Debian's library as well.
-        ended = f"grep -q '^@ {number} end' {self.log} || {{ echo >{self.terminal}; false; }}"
-        self.dom0.until(ended, f"guest: {what}", show=show)
+        self.dom0.until(f"{condition} || {{ echo >{self.terminal}; false; }}", f"guest: {what}",
+                        show=show)  # fmt: skip
+
+    def says(self, number: int, word: str) -> None:
+        """Until a command that was sent has said a line that begins with a word."""
+        self._until(f"sed -n '/^@ {number} begin/,$p' {self.log} | grep -q '^{word}'", word)
+
+    def wait(self, number: int, what: str, *, show: str | None = None) -> tuple[int, str]:
+        """Exit status and output of a command that was sent."""
+        self._until(f"grep -q '^@ {number} end' {self.log}", what, show)
         text = self.dom0.must(f"sed -n '/^@ {number} begin/,/^@ {number} end/p' {self.log}")
         lines = text.replace("\r", "").splitlines()
         return int(lines[-1].split()[-1]), "\n".join(lines[1:-1])

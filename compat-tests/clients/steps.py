@@ -206,6 +206,7 @@ def channel_guest(run: Run) -> Figures:
     """Between a server in the guest and a client in Dom0: grants of a foreign domain."""
     dom0, domain = run.dom0, run.running_guest()
     number = domain.send(f"{CHANNEL} server 0 data/channel {run.amount} {RING}")
+    domain.says(number, "serving")
     path = f"/local/domain/{domain.domid}/data/channel"
     command = f"{CHANNEL} client {domain.domid} {path} {run.amount}"
     client = _background(run, command, "/tmp/client")
@@ -341,6 +342,7 @@ def kill_channel(run: Run) -> Figures:
     dom0 = run.dom0
     base = {g.ref for g in run.foreign()}
     number = domain.send(f"{CHANNEL} server 0 data/killed {1 << 40} {RING}")
+    domain.says(number, "serving")
     path = f"/local/domain/{domain.domid}/data/killed"
     client = _background(run, f"{CHANNEL} client {domain.domid} {path} {1 << 40}", "/tmp/client")
     dom0.until("grep -q open /tmp/client", "channel opening")
