@@ -49,6 +49,7 @@ K_SEEN = {
     "K19": "details of the systems' virtual memory that no program relies on",
     "K21": "B13 is untestable; alloc.limit-dealloc-returns counts right",
     "K26": "column freebsd-words, where base_driver.WORDS names what it meets",
+    "K27": "column freebsd-linux binds its event channels by a native helper",
     "K22": "test_peer_keeps_page unloads while a peer maps",
 }
 
