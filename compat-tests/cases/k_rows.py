@@ -30,7 +30,7 @@ K_ROWS = {
     "K24": "Event after the event channel's descriptor was closed early.",
     "K25": "mmap of no bytes by a Linux program: FreeBSD refuses it for its own programs only.",
     "K26": "The base driver's commands on our node: one node, other errors, other indices.",
-    "K27": "Linux programs cannot use the ioctls of /dev/xen/evtchn: the Linuxulator's evdev has them.",
+    "K27": "ioctls of /dev/xen/evtchn by Linux programs: the Linuxulator's evdev code has them.",
 }
 
 #: What FreeBSD's own gntdev does otherwise than Linux and than our driver (REFERENCE 3.3, 3.4).
