@@ -66,8 +66,8 @@ class Run:
         return [sum(parts) for parts in zip(*wanted, strict=True)]
 
     def gauged(self, case: str, driver: str, size: int) -> list[float]:
-        """What a cycle costs in trips to Xen of its own round: for another run, or another hour of
-        this one, in which the machine was faster or slower."""
+        """What a cycle costs in trips to Xen and back of its own round: for another run, or another
+        part of this one, in which the machine was faster or slower."""
         trips = self.total(case, GAUGE, size)
         values = self.total(case, driver, size)
         return [v / t for v, t in zip(values, trips, strict=True)] if trips and values else values
