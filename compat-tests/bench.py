@@ -34,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
                    help="directory with base.txz, kernel.txz and src.txz of a kernel without"
                    " INVARIANTS and WITNESS")  # fmt: skip
     p.add_argument("--machines", metavar="NAME,…", default=",".join(MACHINES),
-                   help="dom0: FreeBSD; linux-pvh: Linux as Dom0; domu: both as DomUs"
+                   help="dom0: FreeBSD; linux-pvh: Linux as Dom0; domu: both as DomUs; domu-tsc:"
+                   " the same with the time-stamp counter read directly"
                    " (default: %(default)s)")  # fmt: skip
     p.add_argument("--rounds", metavar="N", type=int, default=30, help="default: %(default)s")
     p.add_argument("--live", metavar="N", type=int, default=1000,

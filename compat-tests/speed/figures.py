@@ -19,6 +19,8 @@ DRIVERS = {
     "linux": "Linux's",
     "xen": "Xen alone",
 }
+#: As DomU: as xl makes guests, and with the processor's own time-stamp counter.
+DOMUS = ("domu", "domu-tsc")
 COPY = "grant-copy"
 MAP_COPY = "map-memcpy-unmap"
 #: A whole cycle without looks at the clock between its calls.
@@ -165,28 +167,29 @@ def _copies(machine: str, run: Run) -> list[Aim]:
     return [] if value is None else [Aim(machine, what, 3.0, value)]
 
 
+def _as_domu(machine: str, domu: Run, linux: Run | None) -> list[Aim]:
+    found = _against_base(machine, domu, {1: 1.5, 16: 1.5, 64: 1.5, 512: 1.0})
+    found += _copies(machine, domu)
+    one, many = (domu.gauged(case, "ours", 1) for case in ("cycle", "live"))
+    if (value := ratio(one, many, paired=False)) is not None:
+        live = domu.facts.get("live", "many")
+        found.append(Aim(machine, f"ours, 1 page: alone / beside {live} others", 1 / SAME, value))
+    for pages in PAGES:
+        theirs = linux.gauged("cycle", "linux", pages) if linux else []
+        value = ratio(theirs, domu.gauged("cycle", "ours", pages), paired=False)
+        if value is not None:
+            what = f"Linux's / ours, {pages} page{'s' * (pages > 1)}"
+            found.append(Aim(machine, what, 1.0, value))
+    return found
+
+
 def aims(runs: dict[str, Run]) -> list[Aim]:
     """What was to be reached, for the machines that were measured."""
     found = []
     if dom0 := runs.get("freebsd-dom0"):
         found += _against_base("freebsd-dom0", dom0, dict.fromkeys(PAGES, 10.0))
         found += _copies("freebsd-dom0", dom0)
-    if domu := runs.get("freebsd-domu"):
-        found += _against_base("freebsd-domu", domu, {1: 1.5, 16: 1.5, 64: 1.5, 512: 1.0})
-        found += _copies("freebsd-domu", domu)
-        one, many = (domu.gauged(case, "ours", 1) for case in ("cycle", "live"))
-        if (value := ratio(one, many, paired=False)) is not None:
-            live = domu.facts.get("live", "many")
-            what = f"ours, 1 page: alone / beside {live} others"
-            found.append(Aim("freebsd-domu", what, 1 / SAME, value))
-        if linux := runs.get("linux-domu"):
-            for pages in PAGES:
-                value = ratio(
-                    linux.gauged("cycle", "linux", pages),
-                    domu.gauged("cycle", "ours", pages),
-                    paired=False,
-                )
-                if value is not None:
-                    what = f"Linux's / ours, {pages} page{'s' * (pages > 1)}"
-                    found.append(Aim("freebsd-domu", what, 1.0, value))
+    for kind in DOMUS:
+        if domu := runs.get(f"freebsd-{kind}"):
+            found += _as_domu(f"freebsd-{kind}", domu, runs.get(f"linux-{kind}"))
     return found

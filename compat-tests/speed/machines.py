@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from testbed import domu, image, vm
@@ -27,8 +28,9 @@ PASSES = 3
 #: Of Xen's scheduler; a guest has 256.
 DOM0_WEIGHT = 16
 LOOK = 4.0
-#: As on real processors: QEMU's counter is not invariant, so Xen would emulate it, 40 µs a look.
-SETTINGS = {"tsc_mode": "native"}
+#: How guests read the time-stamp counter.  QEMU's is not invariant, so that Xen emulates it unless
+#: told not to, at 40 µs a look, which thread switches and ticks pay; real ones need not pay.
+TSC = {"domu": {}, "domu-tsc": {"tsc_mode": "native"}}
 #: Dom0's looks at the control channel while a guest is measured.
 QUIET = "XENGNT_RELAY_REST_MS=100"
 _POLL = 0.5
@@ -126,8 +128,8 @@ def linux_dom0(setting: Setting) -> dict[str, Run]:
     return {"linux-dom0": run}
 
 
-def domus(setting: Setting, release: FreeBSD) -> dict[str, Run]:
-    """FreeBSD and Linux as PVH DomUs, one after the other under one Linux Dom0, which grants."""
+def domus(setting: Setting, release: FreeBSD, kind: str) -> dict[str, Run]:
+    """FreeBSD and Linux as PVH DomUs, in turn under one Linux Dom0, which grants."""
     guests: list[domu.Guest] = [
         domu.FreeBSDGuest("freebsd", release, [freebsd_program(release)], ("xengnt.ko",)),
         # Linux keeps a domain's own programs from hypercalls; Xen's share is to be seen.
@@ -138,7 +140,7 @@ def domus(setting: Setting, release: FreeBSD) -> dict[str, Run]:
     passes: dict[str, list[Run]] = {"freebsd": [], "linux": []}
     # A machine's speed drifts within minutes: the guests take turns, in passes of a boot each.
     short = replace(setting, rounds=-(-setting.rounds // PASSES))
-    work = setting.work / "domus"
+    work = setting.work / kind
     with domu.Host(
         guests, setting.build, work, setting.cache, setting.say, kernel_options=QUIET
     ) as host:
@@ -149,22 +151,22 @@ def domus(setting: Setting, release: FreeBSD) -> dict[str, Run]:
                 if last - first != GRANTS - 1:
                     raise TestbedError("the granted references are not consecutive")
                 command = f"{PROGRAM} --refs 0 {first} {short.options} {drivers}"
-                domain = host.start(name, command, settings=SETTINGS)
+                domain = host.start(name, command, settings=TSC[kind])
                 # Dom0 has nothing to do meanwhile, and shall not be asked much.
                 host.dom0.must(f"{host.xl} sched-credit2 -d 0 -w {DOM0_WEIGHT}")
                 lines = domain.lines(END, SECONDS, LOOK)
-                run = _heard(lines, short, f"{name}-domu, pass {number + 1} of {PASSES}")
+                run = _heard(lines, short, f"{name}-{kind}, pass {number + 1} of {PASSES}")
                 host.dom0.must(f"{host.xl} sched-credit2 -d 0 -w 256")
                 run.facts |= host.machine.facts
                 if name == "freebsd":
                     run.facts["kernel_build"] = f"FreeBSD {release.version}"
                 passes[name].append(run)
                 domain.destroy()
-    return {f"{name}-domu": joined(runs) for name, runs in passes.items()}
+    return {f"{name}-{kind}": joined(runs) for name, runs in passes.items()}
 
 
 MACHINES: dict[str, Callable[[Setting, FreeBSD], dict[str, Run]]] = {
     "dom0": freebsd_dom0,
     "linux-pvh": lambda setting, _: linux_dom0(setting),
-    "domu": domus,
+    **{kind: partial(domus, kind=kind) for kind in TSC},
 }

@@ -16,6 +16,7 @@ from rich.table import Table
 from .figures import (
     BYTES,
     COPY,
+    DOMUS,
     DRIVERS,
     MAP_COPY,
     PAGES,
@@ -34,6 +35,8 @@ TITLES = {
     "linux-dom0": "Linux as PVH Dom0, a helper domain grants (for orientation: other firmware)",
     "freebsd-domu": "FreeBSD as PVH DomU, the Linux Dom0 grants",
     "linux-domu": "Linux as PVH DomU of the same Dom0",
+    "freebsd-domu-tsc": "FreeBSD as PVH DomU, no emulated time-stamp counter",
+    "linux-domu-tsc": "Linux as PVH DomU of the same Dom0, no emulated time-stamp counter",
 }
 _CASES: tuple[tuple[str, str, Sequence[int]], ...] = (
     ("cycle", "map, mmap, touch, munmap, unmap; pages", PAGES),
@@ -162,9 +165,10 @@ def chart(runs: dict[str, Run], target: Path) -> None:
     panels: list[tuple[str, dict[str, Run]]] = []
     if dom0 := runs.get("freebsd-dom0"):
         panels.append(("FreeBSD PVH Dom0", dict.fromkeys(("base", "ours", "xen"), dom0)))
-    if domu := runs.get("freebsd-domu"):
-        found = dict.fromkeys(("base", "ours", "xen"), domu)
-        panels.append(("PVH DomUs of one Dom0", found | {"linux": runs.get("linux-domu", domu)}))
+    for kind, title in zip(DOMUS, ("PVH DomUs of one Dom0", "the same, TSC direct"), strict=True):
+        if domu := runs.get(f"freebsd-{kind}"):
+            found = dict.fromkeys(("base", "ours", "xen"), domu)
+            panels.append((title, found | {"linux": runs.get(f"linux-{kind}", domu)}))
     figure, axes = plt.subplots(
         1, len(panels) + 1, figsize=(4 * len(panels) + 4, 3.4), squeeze=False, layout="constrained"
     )
@@ -174,9 +178,9 @@ def chart(runs: dict[str, Run], target: Path) -> None:
                 [v / size for v in run.total("cycle", d, size)] for size in PAGES
             ]) for d, run in drivers.items()
         })  # fmt: skip
-    where = runs.get("freebsd-domu") or runs.get("freebsd-dom0")
+    where = next((runs[m] for m in TITLES if m in runs and "freebsd" in m), None)
     if where is not None:
-        _bars(axes[0][-1], "one copy, " + panels[-1][0], "µs", BYTES, {
+        _bars(axes[0][-1], "one copy, " + panels[0][0], "µs", BYTES, {
             "our grant copy": (_COLOURS["ours"],
                                [where.total("copy", "ours", b, COPY) for b in BYTES]),
             "our map, memcpy, unmap": ("#7fbf92",

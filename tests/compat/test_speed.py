@@ -142,6 +142,11 @@ def test_aims_follow_the_figures() -> None:
     assert not any(a.met for a in figures.aims(slow) if "512 pages" in a.what and "own" in a.what)
 
 
+def test_both_kinds_of_guests_have_aims() -> None:
+    runs = {f"freebsd-{kind}": parse(output()) for kind in figures.DOMUS}
+    assert {a.machine for a in figures.aims(runs)} == set(runs)
+
+
 def test_no_aim_without_its_machine() -> None:
     assert figures.aims({"linux-domu": parse(output(linux=True))}) == []
 
