@@ -208,6 +208,7 @@ def _bars(
             error_kw={"elinewidth": 0.7, "capsize": 1.5},
         )  # fmt: skip
     axis.set_yscale("log")
+    axis.margins(y=0.25)  # for the legend
     axis.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     axis.set_title(title, fontsize=10)
     axis.set_ylabel(unit)
