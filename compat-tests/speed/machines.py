@@ -134,7 +134,7 @@ def domus(setting: Setting, release: FreeBSD, kind: str) -> dict[str, Run]:
         domu.FreeBSDGuest("freebsd", release, [freebsd_program(release)], ("xengnt.ko",)),
         # Linux keeps a domain's own programs from hypercalls; Xen's share is to be seen.
         domu.LinuxGuest(
-            "linux", [linux_program(setting.build)], options={"xen-privcmd": "unrestricted=1"}
+            "linux", [linux_program(setting.build)], options={"xen_privcmd": "unrestricted=1"}
         ),
     ]
     passes: dict[str, list[Run]] = {"freebsd": [], "linux": []}
