@@ -27,10 +27,11 @@ PAGE = 4096
 
 # ---------------------------------------------------------------- the kernel
 
-_PT_LOAD, _PT_NOTE = 1, 4
+_PT_LOAD, _PT_NOTE, _SHT_NOTE = 1, 4, 7
 _NOTE_HYPERCALL_PAGE, _NOTE_PHYS32_ENTRY = 2, 18
 _HEADER = struct.Struct("<16xHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
+_SECTION = struct.Struct("<IIQQQQ")
 
 # 32-bit code: mov %cr4,%eax; or $0x20,%eax; mov %eax,%cr4; jmp to the entry that was there.
 _STUB = bytes.fromhex("0f20e0 83c820 0f22e0 e9")
@@ -51,16 +52,32 @@ def _segments(kernel: bytes) -> list[tuple[int, int, int, int, int]]:
     return found
 
 
+def _note_places(kernel: bytes) -> list[tuple[int, int]]:
+    """Offset and size of what holds notes: segments, then sections, as Xen's own loader looks.
+    FreeBSD 13's are in a section that no segment covers."""
+    places = [(offset, size) for kind, offset, _, _, size in _segments(kernel) if kind == _PT_NOTE]
+    fields = _HEADER.unpack_from(kernel)
+    begin, step, count = fields[5], fields[10], fields[11]
+    for number in range(count if begin else 0):
+        at = begin + number * step
+        if at + _SECTION.size > len(kernel):
+            break
+        _, kind, _, _, offset, size = _SECTION.unpack_from(kernel, at)
+        if kind == _SHT_NOTE:
+            places.append((offset, size))
+    return places
+
+
 def _xen_notes(kernel: bytes) -> dict[int, tuple[int, int]]:
     """Xen's notes: type -> place and size of the value in the file."""
-    notes = {}
-    for kind, offset, _, _, size in _segments(kernel):
-        at, end = offset, offset + size
-        while kind == _PT_NOTE and at + 12 <= end:
+    notes: dict[int, tuple[int, int]] = {}
+    for offset, size in _note_places(kernel):
+        at, end = offset, min(offset + size, len(kernel))
+        while at + 12 <= end:
             name, length, number = struct.unpack_from("<III", kernel, at)
             value = at + 12 + (name + 3 & ~3)
             if kernel[at + 12 : at + 12 + name] == b"Xen\0":
-                notes[number] = (value, length)
+                notes.setdefault(number, (value, length))
             at = value + (length + 3 & ~3)
     return notes
 

@@ -72,10 +72,18 @@ def note(kind: int, value: bytes, name: bytes = b"Xen\0") -> bytes:
     return head + name + value + b"\0" * (-len(value) % 4)
 
 
-def kernel(notes: bytes, paddr: int = PAGE_PADDR) -> bytes:
-    """A file with one loadable segment that begins with the hypercall page, and its notes."""
+def kernel(notes: bytes, paddr: int = PAGE_PADDR, *, section: bool = False) -> bytes:
+    """A file with one loadable segment that begins with the hypercall page, and its notes, in a
+    segment or, as FreeBSD 13's, in a section only."""
     text = b"\xcc" * 4096
     head = 64 + 2 * 56
+    if section:
+        table = struct.pack("<IIQQQQ16x16x", 0, 7, 0, 0, head + len(text), len(notes))
+        elf = b"\x7fELF\x02\x01\x01" + bytes(9)
+        elf += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, PAGE_VADDR, 64,
+                           head + len(text) + len(notes), 0, 64, 56, 1, 64, 1, 0)  # fmt: skip
+        load = struct.pack("<IIQQQQQQ", 1, 5, head, PAGE_VADDR, paddr, len(text), len(text), 4096)
+        return elf + load + bytes(56) + text + notes + table
     segments = struct.pack(
         "<IIQQQQQQ", 1, 5, head, PAGE_VADDR, paddr, len(text), len(text), 4096
     ) + struct.pack("<IIQQQQQQ", 4, 4, head + len(text), 0, 0, len(notes), len(notes), 4)
@@ -105,6 +113,12 @@ def test_trampoline_enters_where_the_kernel_did() -> None:
     at = len(before) - 4
     assert changed and min(changed) >= at
     assert struct.unpack_from("<I", after, at)[0] == PAGE_PADDR
+
+
+def test_notes_of_a_section_count_too() -> None:
+    after = freebsd_boot.trampolined(kernel(NOTES, section=True))
+    code = 64 + 2 * 56
+    assert after[code : code + 10] == bytes.fromhex("0f20e0 83c820 0f22e0 e9")
 
 
 @pytest.mark.parametrize(
