@@ -62,7 +62,7 @@ _BY_ROW: dict[str, str] = {
         share-notify.other-file share-notify.port-unknown-to-evtchn share-notify.armed-port-is-held
         peer-maps.owner-killed exit.mapping exit.mapping-killed exit.mapping-crashed
         exit.event-channel-opened-first exit.never-mmapped exit.after-close exit.after-unmap
-        exit.parent-holds vchan.client-killed vchan.client-closes vchan.both-ways
+        exit.index-order exit.parent-holds vchan.client-killed vchan.client-closes vchan.both-ways
         advisory.event-channel-closed-under-maps advisory.port-reused advisory.storm
     """,
     "B11": """
