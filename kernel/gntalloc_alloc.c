@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ALLOC_GREF, DEALLOC_GREF and SET_UNMAP_NOTIFY of gntalloc. */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/errno.h>

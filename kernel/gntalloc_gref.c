@@ -4,7 +4,7 @@
  * to wait for the peer.
  */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/errno.h>
@@ -92,7 +92,7 @@ gntalloc_gref_create(domid_t domid, bool readonly, struct gntalloc_gref **grefp)
 	int error;
 
 	gref = malloc(sizeof(*gref), M_XENGNT, M_WAITOK | M_ZERO);
-	gref->page = xengnt_page_alloc();
+	gref->page = vm_page_alloc_noobj(VM_ALLOC_WIRED | VM_ALLOC_ZERO);
 	if (gref->page == NULL) {
 		free(gref, M_XENGNT);
 		return (ENOMEM);

@@ -7,7 +7,7 @@
  * pages with the addresses of the real ones.
  */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/errno.h>

@@ -5,7 +5,7 @@
  * and fail as those fail; what differs is how the arguments travel.
  */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/errno.h>

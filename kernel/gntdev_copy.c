@@ -7,7 +7,7 @@
  * while earlier batches are complete.
  */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/errno.h>

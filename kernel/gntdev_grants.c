@@ -4,7 +4,7 @@
  * them, however many pages.
  */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/errno.h>

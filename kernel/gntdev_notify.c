@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SET_UNMAP_NOTIFY of gntdev, and its firing: REFERENCE 2.6. */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/errno.h>

@@ -5,7 +5,7 @@
  * the pages are let go; nobody waits for that.
  */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/kernel.h>

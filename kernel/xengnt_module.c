@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The module: its place on the Xen bus, its nodes, its unload. */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/bus.h>

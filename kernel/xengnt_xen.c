@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The hypercall, the retry that its callers share, and who we are. */
 
-#include "compat.h"
+#include "xengnt_vm.h"
 
 #include <sys/systm.h>
 #include <sys/errno.h>
