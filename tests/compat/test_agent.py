@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import struct
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +22,13 @@ PROGRAMS = ("xengnt-agent", "xengnt-agent-dyn")
 class Process:
     """An agent of this machine."""
 
-    def __init__(self, program: Path, *args: str) -> None:
+    def __init__(self, program: Path, *args: str, helper: int | None = None) -> None:
         self.popen = subprocess.Popen(
-            [program, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [program, *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **({} if helper is None else {"XENGNT_EVENT_HELPER": str(helper)})},
+            pass_fds=() if helper is None else (helper,),
         )
         assert self.popen.stdin is not None and self.popen.stdout is not None
         pipes = PipeTransport(self.popen.stdout.fileno(), self.popen.stdin.fileno())
@@ -467,3 +473,47 @@ def test_help_and_usage(build: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.strip() == "xengnt-agent: /nonexistent: No such file or directory"
+
+
+def test_event_channels_by_a_helper(build: Path) -> None:
+    """Where ioctl(2) does not know them, the helper gets the very file and the command."""
+    asked: list[tuple[int, int, int]] = []
+    answers = [(0, 7), (107, 0)]
+
+    def serve(at: socket.socket) -> None:
+        for error, port in answers:
+            data, fds, _, _ = socket.recv_fds(at, 64, 2)
+            nr, first, _ = struct.unpack("<III", data)
+            asked.append((nr, first, os.fstat(fds[0]).st_rdev))
+            reply = socket.socket(fileno=fds[1])
+            reply.send(struct.pack("<II", error, port))
+            reply.close()
+            os.close(fds[0])
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    program = build / "compat-tests/agent/xengnt-agent"
+    process = Process(program, "--gntdev", "/dev/null", helper=theirs.fileno())
+    thread = threading.Thread(target=serve, args=(ours,), daemon=True)
+    thread.start()
+    try:
+        with process.agent.case("unit") as worker:
+            fd = worker.open("gntdev")
+            assert worker.bind_unbound(fd, 5) == 7
+            with pytest.raises(Errno, match="ENOTCONN"):
+                worker.unbind(fd, 9)
+    finally:
+        process.close()
+        thread.join(20)
+        ours.close()
+        theirs.close()
+    null = os.stat("/dev/null").st_rdev
+    assert asked == [(2, 5, null), (3, 9, null)]
+
+
+def test_no_event_channels_without_a_helper(build: Path) -> None:
+    process = Process(build / "compat-tests/agent/xengnt-agent", "--gntdev", "/dev/null")
+    try:
+        with process.agent.case("unit") as worker, pytest.raises(Errno, match="ENOTTY"):
+            worker.bind_unbound(worker.open("gntdev"), 5)
+    finally:
+        process.close()
