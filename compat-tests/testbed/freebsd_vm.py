@@ -54,6 +54,7 @@ ALARM = re.compile(
       | \bleaked\b | \bleak:
       | UMA\ keg.*not\ empty
       | xengnt.*(leak|cannot|fail)
+      | device_attach:\ xengnt
       | \(XEN\).*(domain_crash\ called|crashed\ by\ domain|Domain\ \d+\ \(vcpu\#\d+\)\ crashed)
       | \(XEN\).*(Assertion\ .*failed|Xen\ (BUG|WARN)\ at)
       | \(XEN\).*grant_table\.c:\d+.*(?:Bad|bug|leak|inconsistent)

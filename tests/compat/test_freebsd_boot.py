@@ -297,6 +297,7 @@ def test_ends_of_a_freebsd_machine(line: str) -> None:
         "lock order reversal:",
         "Sleeping thread (tid 100, pid 2) owns a non-sleepable lock",
         "xengnt: 3 pages leaked",
+        "device_attach: xengnt0 attach returned 17",
     ],
 )
 def test_alarms_of_a_freebsd_kernel(line: str) -> None:
