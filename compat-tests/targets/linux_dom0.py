@@ -19,6 +19,9 @@ ALARM = re.compile(
     r"soft lockup|hung task|rcu: INFO|page allocation failure|vmalloc error|grant.*(leak|fail)"
 )
 
+#: Of a PV Dom0.
+LATE_READ_ONLY = "a PV Dom0's own driver faults there and takes Linux along"
+
 
 class LinuxDom0Target(Dom0Target):
     alarm = ALARM
@@ -68,7 +71,7 @@ class LinuxDom0Target(Dom0Target):
                 "on PV Xen refuses the change of the page table: not defined"
             )
             lacks["mremap_move"] = "on PV Xen knows the place of the page-table entry: it breaks"
-            lacks["late_read_only"] = "a PV Dom0's own driver faults there and takes Linux along"
+            lacks["late_read_only"] = LATE_READ_ONLY
 
         def ask(worker: Worker) -> None:
             modules = worker.readfile("/proc/modules")

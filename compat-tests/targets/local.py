@@ -21,13 +21,14 @@ from .base import Setting, TargetMissing, probe_worker
 from .dom0 import Dom0Target
 from .freebsd import KINDS
 from .linux_dom0 import ALARM as LINUX_ALARM
+from .linux_dom0 import LATE_READ_ONLY
 
 DEV = Path("/dev/xen")
 _LACKS_LINUX = {
     "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
     "unload": "this machine's own modules are left alone",
     "small_memory": "this machine's memory is not to be used up",
-    "late_read_only": "a PV Dom0's own driver faults there and takes Linux along",
+    "late_read_only": LATE_READ_ONLY,
 }
 
 
