@@ -203,11 +203,12 @@ def _replace(new: Path, target: Path) -> None:
 def cross_file(release: Release, tools: dict[str, str], lld: str, xen_headers: Path) -> Path:
     """Writes the meson cross file for user programs; unchanged text stays untouched."""
     root = sysroot_dir(release.major)
-    # Where FreeBSD's xen-tools package puts Xen's public headers.
+    # Where FreeBSD's xen-tools package puts Xen's headers.
     local = root / "usr/local/include"
     local.mkdir(parents=True, exist_ok=True)
-    (local / "xen").unlink(missing_ok=True)
-    (local / "xen").symlink_to(xen_headers / "xen")
+    for header in [xen_headers / "xen", *xen_headers.glob("xen*.h")]:
+        (local / header.name).unlink(missing_ok=True)
+        (local / header.name).symlink_to(header)
     common = (f"'--target={release.triple}', '--sysroot={root}', "
               f"'-D__FreeBSD_version={release.version}'")  # fmt: skip
     lines = ["[binaries]"]
