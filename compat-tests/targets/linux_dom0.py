@@ -19,8 +19,13 @@ ALARM = re.compile(
     r"soft lockup|hung task|rcu: INFO|page allocation failure|vmalloc error|grant.*(leak|fail)"
 )
 
-#: Of a PV Dom0.
-LATE_READ_ONLY = "a PV Dom0's own driver faults there and takes Linux along"
+#: Of a PV Dom0: what its own driver breaks on, or what PV has no meaning for.
+PV_LACKS = {
+    "pin": "a PV Dom0 has no page behind a user's mapping that a pipe could hold",
+    "discarded_stores": "on PV Xen refuses the change of the page table: not defined",
+    "mremap_move": "on PV Xen knows the place of the page-table entry: it breaks",
+    "late_read_only": "a PV Dom0's own driver faults there and takes Linux along",
+}
 
 
 class LinuxDom0Target(Dom0Target):
@@ -66,12 +71,7 @@ class LinuxDom0Target(Dom0Target):
             "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
         }
         if self.kind == "pv":
-            lacks["pin"] = "a PV Dom0 has no page behind a user's mapping that a pipe could hold"
-            lacks["discarded_stores"] = (
-                "on PV Xen refuses the change of the page table: not defined"
-            )
-            lacks["mremap_move"] = "on PV Xen knows the place of the page-table entry: it breaks"
-            lacks["late_read_only"] = LATE_READ_ONLY
+            lacks.update(PV_LACKS)
 
         def ask(worker: Worker) -> None:
             modules = worker.readfile("/proc/modules")

@@ -21,14 +21,13 @@ from .base import Setting, TargetMissing, probe_worker
 from .dom0 import Dom0Target
 from .freebsd import KINDS
 from .linux_dom0 import ALARM as LINUX_ALARM
-from .linux_dom0 import LATE_READ_ONLY
+from .linux_dom0 import PV_LACKS
 
 DEV = Path("/dev/xen")
 _LACKS_LINUX = {
     "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
     "unload": "this machine's own modules are left alone",
     "small_memory": "this machine's memory is not to be used up",
-    "late_read_only": LATE_READ_ONLY,
 }
 
 
@@ -114,7 +113,7 @@ class LocalTarget(Dom0Target):
         else:
             pv = self.facts.get("guest") == "PV"
             self.differences = frozenset({"K7"}) if pv else frozenset()
-            self._lacks = dict(_LACKS_LINUX)
+            self._lacks = {**_LACKS_LINUX, **PV_LACKS} if pv else dict(_LACKS_LINUX)
             self.module = f"xen-gntdev of {self.facts.get('release', '?')}"
         probe_worker(self._agent, self._ask)
 
