@@ -71,6 +71,7 @@ def transfer(session: Session, role: str, amount: int) -> dict[str, float | int 
         "from helper": near["received_sum"],
         "events": far["events"],
         "reminders": far["reminders"],
+        "overslept": near["overslept"],
     }
 
 
