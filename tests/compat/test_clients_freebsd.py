@@ -38,7 +38,7 @@ def _session(*lines: str) -> tuple[Session, _Script]:
 
 NEAR = (
     'vchan {"role": "client", "whole": true, "sent": 64, "received": 64, "sent_sum": "aa",'
-    ' "received_sum": "bb", "seconds": 0.5}'
+    ' "received_sum": "bb", "seconds": 0.5, "overslept": 2}'
 )
 FAR = (
     'end {"role": "server", "whole": true, "sent": 64, "received": 64, "sent_sum": "bb",'
@@ -52,6 +52,7 @@ def test_a_transfer_with_equal_sums() -> None:
     session, script = _session(*BEGIN, NEAR, FAR, *END)
     figures = freebsd_vchan.transfer(session, "client", 64)
     assert figures["to helper"] == "aa" and figures["reminders"] == 0
+    assert figures["overslept"] == 2
     start = [line.split() for line in script.sent if line.startswith("start")]
     # The helper domain is the other end; the library's end is told its number.
     assert start[0][3] == "server" and start[1][3:5] == ["client", "7"]
