@@ -85,6 +85,9 @@ _BY_ROW: dict[str, str] = {
         dealloc.while-mapped dealloc.while-mapped-again share.peer-sees-stores share.child-holds
         share.partial-munmap-holds share.mapping-outlives-descriptor
     """,
+    "B13": """
+        exit.index-order
+    """,
     "B14": """
         peer-maps.ends-in-the-end
     """,
@@ -119,6 +122,9 @@ def defects(case: str, detail: str, wrong: bool, crashed: bool) -> tuple[str, ..
         rows = [row for pattern, row in SAID if re.search(pattern, part)]
         if crashed and not rows and re.search(r"no progress for", part):
             rows = [row for row in DEFECTS.get(case, ()) if row == "B4"]
+        # What it wrote over belonged to the agent's own process.
+        if not rows and re.search(r"the worker died", part):
+            rows = [row for row in DEFECTS.get(case, ()) if row == "B13"]
         if not rows and not crashed:
             return ()
         said += rows

@@ -345,7 +345,7 @@ def _judged(
     monkeypatch: pytest.MonkeyPatch, name: str, case: str, cell: Cell
 ) -> tuple[Status, tuple[str, ...], bool]:
     """What a FreeBSD column makes of a cell."""
-    monkeypatch.setattr(base_driver, "DEFECTS", {"unit.known": ("B1",)})
+    monkeypatch.setattr(base_driver, "DEFECTS", {"unit.known": ("B1",), "unit.hit": ("B13",)})
     monkeypatch.setattr(base_driver, "WORDS", {"unit.known": ("index",)})
     monkeypatch.setattr(Dom0Target, "run", lambda self, case: cell)
     target = object.__new__(FreeBSDTarget)
@@ -361,6 +361,7 @@ LOCKS = Cell(Status.FAIL, detail="log: x with the following non-sleepable locks 
 CRASH = Cell(Status.CRASH, detail="panic: it in main", log="panic")
 CLEANUP = Cell(Status.CRASH, detail="panic: it in free < cleanup_function < fork_exit", log="p")
 HUNG = Cell(Status.CRASH, detail="no progress for 60 s")
+DIED = Cell(Status.FAIL, detail="the worker died (exit 0) during 'bind_unbound 6 0'")
 
 
 @pytest.mark.parametrize(
@@ -380,6 +381,9 @@ HUNG = Cell(Status.CRASH, detail="no progress for 60 s")
         ("freebsd-base", "unit.other", CLEANUP, (Status.CRASH, ("B6",), False)),
         ("freebsd-base", "unit.known", HUNG, (Status.CRASH, (), True)),
         ("freebsd", "unit.known", CLEANUP, (Status.CRASH, (), True)),
+        ("freebsd-base", "unit.hit", DIED, (Status.DIFF, ("B13",), False)),
+        ("freebsd-base", "unit.known", DIED, (Status.FAIL, (), True)),
+        ("freebsd", "unit.hit", DIED, (Status.FAIL, (), True)),
     ],
 )
 def test_only_what_is_known_of_the_base_driver_is_not_red(
