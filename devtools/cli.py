@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from devtools import environment, suite
+from devtools import environment, packages, suite
 from devtools.console import Console, DevError
 from devtools.paths import ASAN, BUILD, NATIVE, ROOT, cache_dir, freebsd_build
 
@@ -160,6 +160,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
         environment.set_up(console, cross=everything)
     match args.command:
         case "parity":
+            _freebsd_packages(console, rest)
             environment.compile_(console, NATIVE)
             environment.install_package(console)
             return suite.run(rest)
@@ -181,6 +182,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
             from devtools import bench
 
             if args.freebsd is not None:
+                packages.ensure(console, packages.FREEBSD_NEEDS)
                 environment.compile_(console, NATIVE)
                 more = ["--json", args.json] if args.json else []
                 return suite.bench(["--freebsd", args.freebsd, *more, *rest])
@@ -198,6 +200,15 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
                 for where in (ASAN, *(freebsd_build(m) for m in freebsd.RELEASES)):
                     environment.compile_(console, where)
             return 0
+
+
+def _freebsd_packages(console: Console, rest: Sequence[str]) -> None:
+    """Installs what a FreeBSD machine needs when the options name one."""
+    named = any(word.partition("=")[0] == "--freebsd" for word in rest)
+    if not named and not os.environ.get("FREEBSD_DIST"):
+        return
+    more = packages.CLIENTS_NEEDS if "--clients" in rest else ()
+    packages.ensure(console, (*packages.FREEBSD_NEEDS, *more))
 
 
 def _parity_help(rest: list[str]) -> int:

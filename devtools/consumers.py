@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Programs of others, built for FreeBSD against our library by their own build systems.
+"""Xen's tool libraries for FreeBSD, built against our library, and what ELF files ask of it.
 
-Xen's tool libraries come from Debian's source package.  Their make files do the work; told are a
-compiler for FreeBSD, which system that is, and that libxengnttab is there already: ours.
+They come from Debian's source package and are built by Xen's own make files.  We pass a FreeBSD
+compiler, the directories of FreeBSD's xen-tools package, and our libxengnttab in place of Xen's.
+`devtools/xentools.py` builds the programs in the same tree.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from elftools.elf.dynamic import DynamicSection
@@ -29,12 +32,72 @@ XEN_LIBRARIES = (
     "toolcore", "toollog", "evtchn", "call", "foreignmemory", "devicemodel", "ctrl", "store",
     "vchan",
 )  # fmt: skip
-UNUSED = shutil.ignore_patterns("debian", "docs", "automation", "arch", "test")
+UNUSED = shutil.ignore_patterns("debian", "docs", "automation", "test")
 HEADERS = (
     (ROOT / "libxengnttab-freebsd/include/xengnttab.h", "xengnttab.h"),
     # Where libxenvchan looks for the constants of notifications.
     (ROOT / "kernel/include/xen/gntalloc.h", "xen/sys/gntalloc.h"),
 )
+
+#: Trees that stay in the cache for each release.
+_KEPT = 4
+_PREFIX = "/usr/local"
+#: The directories of FreeBSD's package xen-tools.
+SETTINGS = {
+    "prefix": _PREFIX,
+    "bindir": f"{_PREFIX}/bin",
+    "sbindir": f"{_PREFIX}/sbin",
+    "libdir": f"{_PREFIX}/lib",
+    "libexecdir": f"{_PREFIX}/libexec",
+    "includedir": f"{_PREFIX}/include",
+    "datarootdir": f"{_PREFIX}/share",
+    "mandir": f"{_PREFIX}/share/man",
+    "sysconfdir": f"{_PREFIX}/etc",
+    "localstatedir": "/var",
+    "SHAREDIR": f"{_PREFIX}/share",
+    "LIBEXEC": f"{_PREFIX}/lib/xen",
+    "LIBEXEC_BIN": f"{_PREFIX}/lib/xen/bin",
+    "LIBEXEC_LIB": f"{_PREFIX}/lib/xen/lib",
+    "LIBEXEC_INC": f"{_PREFIX}/lib/xen/include",
+    "XENFIRMWAREDIR": f"{_PREFIX}/lib/xen/boot",
+    "CONFIG_DIR": f"{_PREFIX}/etc",
+    "XEN_CONFIG_DIR": f"{_PREFIX}/etc/xen",
+    "XEN_SCRIPT_DIR": f"{_PREFIX}/etc/xen/scripts",
+    "INITD_DIR": f"{_PREFIX}/etc/rc.d",
+    "CONFIG_LEAF_DIR": "default",
+    "XEN_RUN_DIR": "/var/run/xen",
+    "XEN_RUN_STORED": "/var/run/xenstored",
+    "XEN_LOG_DIR": "/var/log/xen",
+    "XEN_LIB_DIR": "/var/lib/xen",
+    "XEN_DUMP_DIR": "/var/lib/xen/dump",
+    "XEN_PAGING_DIR": "/var/lib/xen/xenpaging",
+    "XEN_LOCK_DIR": "/var/lib",
+    "PYTHON": "python3",
+    "PERL": "perl",
+    "AWK": "awk",
+    "IASL": "iasl",
+    "FLEX": "flex",
+    "BISON": "bison",
+    "PTHREAD_CFLAGS": "-pthread",
+    "PTHREAD_LDFLAGS": "-pthread",
+    **dict.fromkeys(
+        ("monitors", "ocamltools", "xsmpolicy", "ovmf", "rombios", "seabios", "ipxe", "libnl",
+         "qemu_traditional", "qemu_xen", "golang", "systemd", "ninepfs", "pvshim"),
+        "n",
+    ),
+}  # fmt: skip
+QEMU = f"{SETTINGS['LIBEXEC_BIN']}/qemu-system-i386"
+CONFIG_H = {
+    **{name: f'"{SETTINGS[name]}"' for name in (
+        "LIBEXEC_BIN", "XENFIRMWAREDIR", "XEN_CONFIG_DIR", "XEN_DUMP_DIR", "XEN_LIB_DIR",
+        "XEN_LOCK_DIR", "XEN_LOG_DIR", "XEN_PAGING_DIR", "XEN_RUN_DIR", "XEN_SCRIPT_DIR",
+    )},
+    "QEMU_XEN_PATH": f'"{QEMU}"',
+    "STUBDOM_QMP_PROXY_PATH": f'"{SETTINGS["LIBEXEC_BIN"]}/vchan-socket-proxy"',
+    "INCLUDE_ENDIAN_H": "<sys/endian.h>",
+    "HAVE_YAJL_YAJL_VERSION_H": "1",
+    "HAVE_PIPE2": "1",
+}  # fmt: skip
 
 
 def compiler(release: freebsd.Release) -> str:
@@ -52,16 +115,31 @@ def compiler(release: freebsd.Release) -> str:
 def xen_libraries(release: freebsd.Release, ours: Path) -> list[Path]:
     """Xen's libraries as FreeBSD's, linked with `ours`; from the cache when nothing changed."""
     source = sources.obtain("xen")
-    where = cache_dir() / "consumers" / f"{source.name}-freebsd{release.major}"
     made = [*(path for path, _ in HEADERS), Path(__file__)]
     face = str(sorted(exported(ours)))
     key = stamp.digest(compiler(release), face, *(path.read_bytes() for path in made))
-    if not stamp.fresh(where / ".stamp", key):
-        shutil.rmtree(where, ignore_errors=True)
-        shutil.copytree(source, where, symlinks=True, ignore=UNUSED)
-        _build_xen(where, release, ours)
-        stamp.write(where / ".stamp", key)
+    root = cache_dir() / "consumers"
+    stem = f"{source.name}-freebsd{release.major}"
+    # Other checkouts of this project have trees of their own in the same cache.
+    where = root / f"{stem}-{key[:12]}"
+    with locked(root / f".{stem}.lock"):
+        if not stamp.fresh(where / ".stamp", key):
+            shutil.rmtree(where, ignore_errors=True)
+            shutil.copytree(source, where, symlinks=True, ignore=UNUSED)
+            _build_xen(where, release, ours)
+            stamp.write(where / ".stamp", key)
+        for old in sorted(root.glob(f"{stem}*/.stamp"), key=lambda p: p.stat().st_mtime)[:-_KEPT]:
+            shutil.rmtree(old.parent, ignore_errors=True)
     return [_built(where, name) for name in XEN_LIBRARIES]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time builds what the file stands for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _built(where: Path, name: str) -> Path:
@@ -72,31 +150,45 @@ def _built(where: Path, name: str) -> Path:
     return found[0]
 
 
-def _build_xen(where: Path, release: freebsd.Release, ours: Path) -> None:
-    # What its configure script would have found out, as far as these libraries ask.
-    known = {"prefix": "/usr/local", "PYTHON": "python3", "AWK": "awk"}
+def configure(where: Path) -> None:
+    """What Xen's configure script would write, with FreeBSD's directories (hier(7))."""
     for name in ("Tools", "Paths"):
         text = (where / f"config/{name}.mk.in").read_text()
-        text = re.sub(r"@(\w+)@", lambda m: known.get(m[1], ""), text)
+        text = re.sub(r"@(\w+)@", lambda m: SETTINGS.get(m[1], ""), text)
         (where / f"config/{name}.mk").write_text(text)
-    (where / "tools/config.h").write_text("")
+    lines = [f"#define {name} {value}\n" for name, value in CONFIG_H.items()]
+    (where / "tools/config.h").write_text("".join(lines))
+
+
+def run_make(where: Path, release: freebsd.Release, directory: str, *targets: str) -> None:
+    """One of Xen's make files, told that the system is FreeBSD."""
     clang = environment.require_clang()
     told = [
         "XEN_OS=FreeBSD", "XEN_TARGET_ARCH=x86_64", "XEN_COMPILE_ARCH=x86_64", "HOSTCC=gcc",
-        "CONFIG_WERROR=n", "XEN_RUN_STORED=/var/run/xenstored", "XEN_LIB_STORED=/var/lib/xenstored",
-        f"CC={compiler(release)}", f"AR={clang.tool('llvm-ar')}",
+        "CONFIG_WERROR=n", f"CC={compiler(release)}", f"AR={clang.tool('llvm-ar')}",
+        # Not this machine's own /usr/local, which config/FreeBSD.mk adds.
+        f"APPEND_INCLUDES={where}/root/include", f"APPEND_LIB={where}/root/lib",
     ]  # fmt: skip
+    # None of an outer make's flags.
+    outer = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    done = subprocess.run(
+        ["make", "-C", str(where / directory), f"-j{os.cpu_count() or 1}", *told, *targets],
+        capture_output=True, text=True, env=outer, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        (where / "failed.log").write_text(done.stdout + done.stderr)
+        lines = [line for line in done.stderr.splitlines() if "rror" in line]
+        raise DevError(
+            f"Xen's {directory} for FreeBSD {release.major}: {(lines or ['?'])[0]}"
+            f" (whole output: {where / 'failed.log'})"
+        )
+
+
+def _build_xen(where: Path, release: freebsd.Release, ours: Path) -> None:
+    configure(where)
 
     def make(directory: str, *targets: str) -> None:
-        # None of an outer make's flags.
-        outer = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
-        done = subprocess.run(
-            ["make", "-C", str(where / directory), f"-j{os.cpu_count() or 1}", *told, *targets],
-            capture_output=True, text=True, env=outer, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            lines = [line for line in done.stderr.splitlines() if "rror" in line]
-            raise DevError(f"Xen's {directory} for FreeBSD {release.major}: {(lines or ['?'])[0]}")
+        run_make(where, release, directory, *targets)
 
     make("tools/include")
     for path, name in HEADERS:

@@ -112,6 +112,12 @@ def require_clang() -> packages.Clang:
     return clang
 
 
+def cross_library(console: Console, major: int) -> None:
+    """The library for a FreeBSD release, from nothing if need be."""
+    set_up(console, cross=True)
+    compile_(console, freebsd_build(major))
+
+
 def environment() -> Mapping[str, str]:
     """The environment's programs first, for whatever a step starts."""
     return {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}

@@ -150,6 +150,29 @@ NEEDS = (
     Need("xz-utils", "unpacking Debian packages", program("xz")),
 )  # fmt: skip
 
+#: For --freebsd: a FreeBSD Dom0, its modules, and what runs on it.
+FREEBSD_NEEDS = (
+    Need("ovmf", "firmware that starts Xen for a FreeBSD Dom0",
+         lambda: any(file(f"/usr/share/OVMF/OVMF_CODE{size}.fd")() for size in ("_4M", ""))),
+    Need("xorriso", "root file systems of FreeBSD machines", program("xorriso")),
+    Need("mtools", "the boot disk of a FreeBSD Dom0", program("mformat", "mmd", "mcopy")),
+    Need("original-awk", "FreeBSD's kernel scripts, which mawk does not end", lambda: _awk()),
+)  # fmt: skip
+#: For --clients --freebsd: Xen's tool stack and QEMU, built for FreeBSD.
+CLIENTS_NEEDS = (
+    Need("acpica-tools", "ACPI tables of libxl", program("iasl")),
+    Need("cmake", "yajl, which libxl needs", program("cmake")),
+    Need("perl", "Xen's make files", program("perl")),
+    Need("flex", "Xen's make files", program("flex")),
+    Need("bison", "Xen's make files", program("bison")),
+)
+
+
+def _awk() -> bool:
+    """An awk that is not mawk."""
+    found = (shutil.which(name) for name in ("nawk", "original-awk", "gawk", "awk"))
+    return any(path is not None and Path(path).resolve().name != "mawk" for path in found)
+
 
 def _python_headers() -> bool:
     import sysconfig
@@ -205,7 +228,7 @@ def _lists() -> bool:
 
 def main() -> None:
     """Prints the table and what is there."""
-    for need in NEEDS:
+    for need in (*NEEDS, *FREEBSD_NEEDS, *CLIENTS_NEEDS):
         print(f"{need.package:<18} {'yes' if need.present() else 'MISSING':<8} {need.reason}")
     complete = "MISSING" if missing_clang() else "yes"
     print(f"{'clang, lld, llvm':<18} {complete:<8} FreeBSD objects, fuzzers")

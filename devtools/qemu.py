@@ -3,19 +3,17 @@
 
 The packages' own configure scripts do the work, told of a compiler for FreeBSD.  zlib, pcre2 and
 glib become static libraries, so that the program needs Xen's libraries, ours and FreeBSD's base
-only.  A part is made again when what it is made from changed; one that was interrupted goes on.
+only.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import consumers, environment, freebsd, packages, sources, stamp
+from devtools import consumers, environment, freebsd, parts, sources, stamp
 from devtools.console import Console, DevError
 from devtools.paths import cache_dir
 
@@ -45,25 +43,7 @@ GLIB_OFF = (
     "selinux", "libmount", "man-pages", "dtrace", "systemtap", "sysprof", "nls", "libelf",
     "introspection",
 )  # fmt: skip
-# What a person may have set for programs of this machine.
-FOREIGN = (
-    "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "LIBS", "MAKEFLAGS", "MAKELEVEL", "PKG_CONFIG",
-    "PKG_CONFIG_PATH", "PYTHON",
-)  # fmt: skip
 GLIB_TARGETS = ("glib/libglib-2.0.a", "gmodule/libgmodule-2.0.a")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A package and the commands that make it, in a directory of its own."""
-
-    name: str
-    configure: list[str]
-    make: list[str]
-    made: str = ""  # what the next part looks for, below the directory of all parts
-
-    def key(self, before: str) -> str:
-        return stamp.digest(before, *self.configure, *self.make)
 
 
 def place(release: freebsd.Release) -> Path:
@@ -79,7 +59,7 @@ def build(console: Console, release: freebsd.Release, ours: Path) -> Path:
     where = place(release)
     _furnish(where / "root", release, ours, xen)
     for part, key in _chain(release, ours, xen, found):
-        make(console, where, part, key)
+        parts.make(console, where, part, key)
     return where / "qemu" / PROGRAM
 
 
@@ -97,6 +77,11 @@ def built(release: freebsd.Release, ours: Path) -> Path:
     return where / "qemu" / PROGRAM
 
 
+def version() -> str:
+    """Of the source package."""
+    return sources.obtain("qemu", newer=True).name.partition("_")[2]
+
+
 def libraries(release: freebsd.Release) -> Path:
     """The directory with Xen's libraries and ours that the program was linked with."""
     return place(release) / "root/lib"
@@ -104,22 +89,22 @@ def libraries(release: freebsd.Release) -> Path:
 
 def _chain(
     release: freebsd.Release, ours: Path, xen: list[Path], found: Mapping[str, Path]
-) -> list[tuple[Part, str]]:
+) -> list[tuple[parts.Part, str]]:
     """The parts in their order; each key covers what came before."""
     linked: list[str | bytes] = [
-        *(f"{path.parents[3].name} {path.name}" for path in xen),
+        *(f"{path.name} {sorted(consumers.exported(path))}" for path in xen),
         str(sorted(consumers.exported(ours))),
         *(path.read_bytes() for path, _ in consumers.HEADERS),
     ]
     key = stamp.digest(consumers.compiler(release), gettext_header())
     keyed = []
-    for part in parts(place(release), release, found):
+    for part in chain(place(release), release, found):
         key = part.key(stamp.digest(key, *linked) if part.name == "qemu" else key)
         keyed.append((part, key))
     return keyed
 
 
-def parts(where: Path, release: freebsd.Release, found: Mapping[str, Path]) -> list[Part]:
+def chain(where: Path, release: freebsd.Release, found: Mapping[str, Path]) -> list[parts.Part]:
     root = where / "root"
     clang = environment.require_clang()
     target = f"CC={consumers.compiler(release)}"
@@ -132,14 +117,8 @@ def parts(where: Path, release: freebsd.Release, found: Mapping[str, Path]) -> l
         *(f"-D{name}=disabled" for name in GLIB_OFF),
     ]  # fmt: skip
     return [
-        Part(
-            "zlib",
-            ["env", target, *tools, "CFLAGS=-O2 -fPIC", f"CHOST={release.triple}",
-             str(found["zlib"] / "configure"), "--static", f"--prefix={root}"],
-            ["make", "libz.a", "install"],
-            "root/lib/libz.a",
-        ),
-        Part(
+        parts.zlib(root, release, found["zlib"]),
+        parts.Part(
             "pcre2",
             ["env", target, *tools, str(found["pcre2"] / "configure"), f"--host={release.triple}",
              "--build=x86_64-pc-linux-gnu", "--disable-shared", "--with-pic", f"--prefix={root}"],
@@ -147,18 +126,18 @@ def parts(where: Path, release: freebsd.Release, found: Mapping[str, Path]) -> l
                                                      "nodist_includeHEADERS", "pkgconfigDATA"))],
             "root/lib/libpcre2-8.a",
         ),
-        Part(
+        parts.Part(
             "glib",
             ["env", *asked, "meson", "setup", f"--cross-file={root}/freebsd.ini",
              "--wrap-mode=nodownload", *options, ".", str(found["glib2.0"])],
             ["ninja", *GLIB_TARGETS],
             f"glib/{GLIB_TARGETS[-1]}",
         ),
-        Part(
+        parts.Part(
             "qemu",
             ["env", *asked, *tools, f"OBJCOPY={clang.tool('llvm-objcopy')}",
              str(found["qemu"] / "configure"), "--cross-prefix=", "--cc=" + target[3:],
-             "--host-cc=gcc", f"--extra-ldflags=-L{root}/lib {builtins(clang)}",
+             "--host-cc=gcc", f"--extra-ldflags=-L{root}/lib {parts.builtins(clang)}",
              f"--extra-cflags={' '.join(gmodule)}",
              "--target-list=i386-softmmu", "--without-default-features", "--enable-xen",
              "--disable-tcg",
@@ -168,34 +147,6 @@ def parts(where: Path, release: freebsd.Release, found: Mapping[str, Path]) -> l
             f"qemu/{PROGRAM}",
         ),
     ]  # fmt: skip
-
-
-def builtins(clang: packages.Clang) -> Path:
-    """The compiler's functions for 128-bit numbers; they ask nothing of an operating system."""
-    told = [clang.tool("clang"), "--rtlib=compiler-rt", "-print-libgcc-file-name"]
-    said = subprocess.run(told, capture_output=True, text=True, check=False).stdout.strip()
-    if not Path(said).is_file():
-        raise DevError(f"{said or 'compiler-rt'} is missing: install libclang-rt-{clang.major}-dev")
-    return Path(said)
-
-
-def make(console: Console, where: Path, part: Part, key: str) -> None:
-    """Runs what has not been run yet; where a build was stopped, it goes on."""
-    directory = where / part.name
-    told = {"cwd": directory, "env": environment.environment()}
-    clean = ["env", *(f"--unset={name}" for name in FOREIGN)]
-    configured, made = directory / ".configured", directory / ".made"
-    if stamp.fresh(made, key) and (where / part.made).exists():
-        return
-    if not stamp.fresh(configured, key):
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-        console.check(f"configure {part.name} for FreeBSD", [*clean, *part.configure], **told)
-        stamp.write(configured, key)
-    console.check(f"build {part.name} for FreeBSD", [*clean, *part.make], **told)
-    if not (where / part.made).exists():
-        raise DevError(f"{part.name} for FreeBSD was built without {part.made}")
-    stamp.write(made, key)
 
 
 # What no package's build makes
@@ -210,7 +161,9 @@ def _furnish(root: Path, release: freebsd.Release, ours: Path, xen: list[Path]) 
     for path in (*xen, ours):
         _install(path, root / "lib")
     version = files["ctrl"].name.partition(".so.")[2]
-    include = files["ctrl"].parents[2] / "include"
+    # In a place of its own: where Xen's libraries were built is no reason to build QEMU again.
+    include = root / "xen"
+    shutil.copytree(files["ctrl"].parents[2] / "include", include, dirs_exist_ok=True)
     for module, name in XEN_MODULES.items():
         text = pc_file(module, version, f"-I{include}", f"-L{root}/lib -lxen{name}")
         (described / f"{module}.pc").write_text(text)

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from devtools import packages, qemu, sources
+from devtools import packages, parts, qemu, sources
 from devtools.console import Console, DevError
 
 
 class Maker(Console):
     """Runs nothing; what it is told to make is there or not."""
 
-    def __init__(self, part: qemu.Part, where: Path) -> None:
+    def __init__(self, part: parts.Part, where: Path) -> None:
         super().__init__()
         self.ran: list[str] = []
         self.part, self.where = part, where
@@ -40,18 +40,18 @@ class Maker(Console):
 
 
 @pytest.fixture
-def part() -> qemu.Part:
-    return qemu.Part("zlib", ["configure", "--static"], ["make"], "zlib/libz.a")
+def part() -> parts.Part:
+    return parts.Part("zlib", ["configure", "--static"], ["make"], "zlib/libz.a")
 
 
 @pytest.fixture
-def maker(part: qemu.Part, tmp_path: Path) -> Maker:
+def maker(part: parts.Part, tmp_path: Path) -> Maker:
     return Maker(part, tmp_path)
 
 
 def make(maker: Maker, key: str) -> list[str]:
     maker.ran.clear()
-    qemu.make(maker, maker.where, maker.part, key)
+    parts.make(maker, maker.where, maker.part, key)
     return maker.ran
 
 
@@ -83,18 +83,18 @@ def test_a_lost_product_is_made_again(maker: Maker) -> None:
 
 
 def test_a_part_without_its_product_is_an_error(maker: Maker) -> None:
-    maker.part = qemu.Part("zlib", ["configure"], ["make"], "zlib/libz.a")
+    maker.part = parts.Part("zlib", ["configure"], ["make"], "zlib/libz.a")
     maker.makes = None
     with pytest.raises(DevError, match=r"zlib for FreeBSD was built without zlib/libz\.a"):
         make(maker, "a")
 
 
-def test_a_key_covers_the_commands_and_what_came_before(part: qemu.Part) -> None:
+def test_a_key_covers_the_commands_and_what_came_before(part: parts.Part) -> None:
     keys = {
         part.key("a"),
         part.key("b"),
-        qemu.Part(part.name, [*part.configure, "-x"], part.make).key("a"),
-        qemu.Part(part.name, part.configure, [*part.make, "-x"]).key("a"),
+        parts.Part(part.name, [*part.configure, "-x"], part.make).key("a"),
+        parts.Part(part.name, part.configure, [*part.make, "-x"]).key("a"),
     }
     assert len(keys) == 4
     assert part.key("a") == part.key("a")
@@ -114,7 +114,7 @@ def test_missing_compiler_runtime_is_named(tmp_path: Path, monkeypatch: pytest.M
     clang.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DevError, match=r"/nowhere/.* is missing: install libclang-rt-19-dev"):
-        qemu.builtins(packages.Clang(19, "-19"))
+        parts.builtins(packages.Clang(19, "-19"))
 
 
 def test_messages_stay_as_they_are(tmp_path: Path) -> None:

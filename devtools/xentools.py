@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Xen's tool stack for FreeBSD: xenstored, xenconsoled, xen-init-dom0, xl, libxl, libxenguest.
+
+Built from Debian's source package by Xen's own make files, in the tree of `consumers`, and linked
+with our libxengnttab.  zlib and yajl become static libraries, so that the programs need Xen's
+libraries, ours and FreeBSD's base only.  Xen's own libxengnttab is built as well: it is what a
+FreeBSD without this project runs on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtools import consumers, freebsd, parts, sources, stamp
+from devtools.console import Console
+from devtools.consumers import SETTINGS
+
+#: In an order in which each finds those it needs; `consumers` has built the others.
+LIBRARIES = {"hypfs": "libxenhypfs", "guest": "libxenguest", "light": "libxenlight",
+             "util": "libxlutil"}  # fmt: skip
+#: Directory, make target, and where FreeBSD's package puts the program.
+PROGRAMS = {
+    "xenstored": ("tools/xenstore", "sbindir"),
+    "xenstore": ("tools/xenstore", "bindir"),
+    "xenconsoled": ("tools/console/daemon", "sbindir"),
+    "xen-init-dom0": ("tools/helpers", "LIBEXEC_BIN"),
+    "xl": ("tools/xl", "sbindir"),
+}
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What was built; places are those of FreeBSD's package xen-tools."""
+
+    programs: dict[str, Path]  # by the place where each belongs
+    libraries: dict[str, Path]  # by the name that programs look for
+    theirs: Path  # Xen's own libxengnttab.so.1
+    version: str
+
+
+def build(console: Console, release: freebsd.Release, ours: Path) -> Tools:
+    """Everything, from the cache when nothing changed."""
+    found = {name: sources.obtain(name) for name in ("xen", "yajl")}
+    # The same zlib as QEMU's.
+    found["zlib"] = sources.obtain("zlib", newer=True)
+    libraries = consumers.xen_libraries(release, ours)
+    where = libraries[0].parents[3]
+    with consumers.locked(where.parent / f".{where.name}.tools.lock"):
+        return _build(console, release, where, found, libraries)
+
+
+def _build(
+    console: Console,
+    release: freebsd.Release,
+    where: Path,
+    found: Mapping[str, Path],
+    libraries: list[Path],
+) -> Tools:
+    root = where / "root"
+    key = stamp.digest(consumers.compiler(release), (where / ".stamp").read_text())
+    for part in (
+        parts.zlib(root, release, found["zlib"]),
+        parts.yajl(root, release, found["yajl"]),
+    ):
+        key = part.key(key)
+        parts.make(console, where, part, key)
+    key = stamp.digest(key, Path(__file__).read_bytes())
+    theirs = where / "theirs" / consumers.SONAME
+    if not stamp.fresh(where / ".tools", key):
+        begin = time.monotonic()
+        for name in LIBRARIES:
+            console.say(f"  Xen's lib{name} for FreeBSD {release.major} …")
+            target = f"{LIBRARIES[name]}.so"
+            consumers.run_make(where, release, f"tools/libs/{name}", target)
+        for name, (directory, _) in PROGRAMS.items():
+            console.say(f"  Xen's {name} for FreeBSD {release.major} …")
+            consumers.run_make(where, release, directory, name)
+        _build_theirs(where, release, theirs)
+        stamp.write(where / ".tools", key)
+        console.say(f"  Xen's tools for FreeBSD {release.major}: {time.monotonic() - begin:.0f} s")
+    more = [_library(where, name) for name in LIBRARIES]
+    return Tools(
+        {f"{SETTINGS[place]}/{name}": where / directory / name
+         for name, (directory, place) in PROGRAMS.items()},
+        {consumers.soname(path): path for path in (*libraries, *more)},
+        theirs,
+        found["xen"].name.partition("_")[2],
+    )  # fmt: skip
+
+
+def _library(where: Path, name: str) -> Path:
+    directory = where / "tools/libs" / name
+    (path,) = (p for p in directory.glob(f"{LIBRARIES[name]}.so.*") if not p.is_symlink())
+    return path
+
+
+def _build_theirs(where: Path, release: freebsd.Release, target: Path) -> None:
+    """Xen's own libxengnttab, beside the tree: the tree's is ours."""
+    place = where / "tools/libs/gnttab"
+    scratch = where / "tools/libs/.gnttab-ours"
+    if scratch.exists():  # an interrupted build
+        shutil.rmtree(place, ignore_errors=True)
+        scratch.rename(place)
+    place.rename(scratch)
+    try:
+        shutil.copytree(sources.obtain("xen") / "tools/libs/gnttab", place)
+        consumers.run_make(where, release, "tools/libs/gnttab", "libxengnttab.so")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (built,) = (p for p in place.glob("libxengnttab.so.*.*") if not p.is_symlink())
+        shutil.copyfile(built, target)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        scratch.rename(place)
