@@ -17,7 +17,7 @@ from typing import Protocol, cast
 
 from agent.client import Agent, Errno, Worker
 from cases.framework import Case, Context
-from clients.shell import Dom0, Failed
+from clients.shell import Failed, LinuxDom0
 from testbed import domu, vm
 from testbed.errors import TestbedError
 from testbed.freebsd import WHERE, FreeBSD, missing
@@ -187,7 +187,7 @@ class PairTarget(Target):
         line = Line(host.machine.control)
         shell = End(line, "s")
         shell.sendline("echo '! ready'")
-        host.take_over(Dom0(cast(vm.LinuxDom0, _Shelled(host.machine, shell)), self.progress))
+        host.take_over(LinuxDom0(cast(vm.LinuxDom0, _Shelled(host.machine, shell)), self.progress))
         letters, domids = ("gh", (domain.domid, 0)) if self._freebsd else ("hg", (0, domain.domid))
         subject, peer = (
             PairedAgent(End(line, letters[0]), timeout=CALL_SECONDS),

@@ -29,12 +29,12 @@ from types import TracebackType
 from typing import Self
 
 from clients import programs as clients
-from clients.shell import Dom0, Failed
+from clients.shell import Dom0, Failed, LinuxDom0
 
 from . import freebsd_boot, image, packages, vm
 from .errors import TestbedError
 from .freebsd import FreeBSD
-from .freebsd_vm import CPU
+from .freebsd_vm import CPU, GUEST_ENVIRONMENT
 from .image import File
 
 _GRANT = "/bin/xengnt-grant"
@@ -89,18 +89,6 @@ _LINUX_OPTIONS = (
     "lsm=capability ipv6.disable=1 pci=off nohpet rodata=off rcupdate.rcu_cpu_stall_suppress=1"
 )
 
-_FREEBSD_ENVIRONMENT = {
-    "vfs.root.mountfrom": "cd9660:/dev/md0",
-    "init_path": "/sbin/init",
-    "kern.hz": "100",
-    **{
-        f"hint.{name}.0.disabled": "1"
-        for name in ("ahci", "ppc", "psm", "atkbdc", "fdc", "vga", "sc", "vt")
-    },
-    "debug.debugger_on_panic": "0",
-    "debug.trace_on_panic": "1",
-    "kern.panic_reboot_wait_time": "0",
-}
 #: KENV_MVALLEN: what init reads of a variable.
 _KENV_BYTES = 128
 
@@ -293,7 +281,7 @@ class Host:
     def __enter__(self) -> Self:
         self.machine.__enter__()
         try:
-            self._dom0 = Dom0(self.machine, self._progress)
+            self._dom0 = LinuxDom0(self.machine, self._progress)
             self._daemons()
         except BaseException:
             self.machine.__exit__(None, None, None)
@@ -368,7 +356,7 @@ class Host:
         else:
             modules = " ".join(f"/boot/{module}" for module in guest.modules)
             whole = {
-                **_FREEBSD_ENVIRONMENT,
+                **GUEST_ENVIRONMENT,
                 "xengnt.modules": modules,
                 "xengnt.run": command,
                 **(environment or {}),

@@ -18,13 +18,17 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+
 from .errors import TestbedError
+from .image import File
 
 Progress = Callable[[str], None]
 
@@ -39,10 +43,19 @@ _ROOT = Path(__file__).resolve().parents[2]
 _AGENT = _ROOT / "compat-tests/agent"
 _LIBRARY = _ROOT / "libxengnttab-freebsd"
 _XEN_HEADERS = Path("/usr/include")
-_RECIPE = "3"
+_RECIPE = "5"
 
 #: Modules of the release that a Linux program needs, in load order; some kernels have them inside.
 LINUX_MODULES = ("mqueuefs.ko", "linux_common.ko", "linux64.ko")
+
+#: Programs of the base system that a Dom0 or a guest of the clients' runs has.
+BASE_PROGRAMS = (
+    "awk cat chmod cmp cp cut date dd dmesg dumpfs env expr find fsck_ffs grep head kldload kldstat"
+    " kldunload ldconfig ln ls mdconfig mkdir mount mv newfs pgrep procstat ps reboot rm sed sh"
+    " sha256 sleep sort stat stty sync sysctl tail tee test touch tr true truncate umount uname wc"
+).split()
+_PROGRAM_PLACES = ("bin", "sbin", "usr/bin", "usr/sbin")
+_LIBRARY_PLACES = ("lib", "usr/lib")
 
 _CFLAGS = ["-std=gnu17", "-O2", "-Wall", "-Wextra"]
 
@@ -66,8 +79,11 @@ class Programs:
 def _wanted_base(name: str) -> bool:
     # Static linking takes archives, start files and headers; the linker scripts come along, and for
     # programs on a shared library what loads them.
-    return name.startswith("usr/include/") or (
-        re.fullmatch(
+    place, _, last = name.rpartition("/")
+    return (
+        name.startswith("usr/include/")
+        or (place in _PROGRAM_PLACES and last in BASE_PROGRAMS)
+        or re.fullmatch(
             r"usr/lib/[^/]+\.(a|o|so(\.\d+)?)|lib/[^/]+\.so\.\d+|libexec/ld-elf\.so\.1", name
         )
         is not None
@@ -95,6 +111,44 @@ _WANTED: dict[str, Callable[[str], bool]] = {
     "kernel.txz": _wanted_kernel,
     "src.txz": _wanted_src,
 }
+
+
+def _extract(
+    path: Path,
+    where: Path,
+    wanted: Callable[[str], bool],
+    names: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, list[str]]:
+    """Puts the wanted members of a set below `where`, under other names where `names` has some;
+    the hard links whose target was not among them, by that target."""
+    missing: dict[str, list[str]] = {}
+    # Without lzma's own look at the end a set that was cut short would pass for whole.
+    with lzma.open(path) as data, tarfile.open(fileobj=data, mode="r|") as archive:
+        for member in archive:
+            name = os.path.normpath(member.name)
+            if name.startswith(("/", "..")) or not wanted(name):
+                continue
+            first, *others = names[name] if names else [name]
+            place = where / first
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if member.isreg():
+                source = archive.extractfile(member)
+                assert source is not None
+                with place.open("wb") as out:
+                    shutil.copyfileobj(source, out, 1 << 20)
+                for other in others:
+                    os.link(place, where / other)
+            elif member.issym() and not place.exists():
+                place.symlink_to(member.linkname)
+            elif member.islnk():
+                target = os.path.normpath(member.linkname)
+                if (where / target).exists():
+                    os.link(where / target, place)
+                else:
+                    missing.setdefault(target, []).append(name)
+        while data.read(1 << 20):
+            pass
+    return missing
 
 
 def _digest(*parts: bytes | str) -> str:
@@ -169,25 +223,11 @@ class FreeBSD:
         scratch.mkdir(parents=True)
         wanted = _WANTED[path.name]
         try:
-            # Without lzma's own look at the end a set that was cut short would pass for whole.
-            with lzma.open(path) as data, tarfile.open(fileobj=data, mode="r|") as archive:
-                for member in archive:
-                    name = os.path.normpath(member.name)
-                    if name.startswith(("/", "..")) or not wanted(name):
-                        continue
-                    place = scratch / name
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    if member.isreg():
-                        source = archive.extractfile(member)
-                        assert source is not None
-                        with place.open("wb") as out:
-                            shutil.copyfileobj(source, out, 1 << 20)
-                    elif member.issym() and not place.exists():
-                        place.symlink_to(member.linkname)
-                    elif member.islnk() and (scratch / os.path.normpath(member.linkname)).exists():
-                        os.link(scratch / os.path.normpath(member.linkname), place)
-                while data.read(1 << 20):
-                    pass
+            # A hard link's contents may lie under a name that nobody wants, before it: these are
+            # fetched in a second reading.
+            links = _extract(path, scratch, wanted)
+            if links:
+                _extract(path, scratch, links.__contains__, links)
         except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
             shutil.rmtree(scratch, ignore_errors=True)
             raise TestbedError(f"{path}: cannot unpack it: {error}") from None
@@ -224,6 +264,26 @@ class FreeBSD:
             raise TestbedError(f"{self.sets / 'src.txz'} names no version in sys/param.h")
         number = int(found[1])
         return f"{number // 100000}.{number // 1000 % 100}"
+
+    def base_files(self, names: Sequence[str], *programs: Path) -> list[File]:
+        """Programs of the base system with the libraries that they, and `programs`, need."""
+        files, todo = {}, list(programs)
+        for name in names:
+            path = next((p for d in _PROGRAM_PLACES if (p := self.base / d / name).is_file()), None)
+            if path is None:
+                raise TestbedError(f"{self.sets / 'base.txz'} has no program {name}")
+            files[f"/{path.relative_to(self.base)}"] = path
+            todo.append(path)
+        files["/libexec/ld-elf.so.1"] = self.base / "libexec/ld-elf.so.1"
+        while todo:
+            for name in _needed(todo.pop()):
+                path = next((p for d in _LIBRARY_PLACES if (p := self.base / d / name).is_file()),
+                            None)  # fmt: skip
+                # Others' libraries bring themselves.
+                if path is not None and (place := f"/{path.relative_to(self.base)}") not in files:
+                    files[place] = path
+                    todo.append(path)
+        return [File(path, place, 0o555) for place, path in sorted(files.items())]
 
     def linux_modules(self) -> list[Path]:
         """The release's modules for Linux programs, in load order."""
@@ -336,6 +396,16 @@ def _agent_sources() -> list[Path]:
     if found is None:
         raise TestbedError(f"{_AGENT / 'meson.build'} does not list the agent's sources")
     return [_AGENT / name for name in [*re.findall(r"'([^']+)'", found[1]), "os_freebsd.c"]]
+
+
+def _needed(path: Path) -> list[str]:
+    """The shared libraries that a program or library names."""
+    with path.open("rb") as stream:
+        dynamic = ELFFile(stream).get_section_by_name(".dynamic")
+        if not isinstance(dynamic, DynamicSection):
+            return []
+        # elftools gives such a tag an attribute of that name.
+        return [str(vars(tag)["needed"]) for tag in dynamic.iter_tags("DT_NEEDED")]
 
 
 def _run(argv: Sequence[str]) -> None:

@@ -177,8 +177,8 @@ def _run(argv: Sequence[str], package: str) -> None:
         raise TestbedError(f"{argv[0]}: {lines[-1]}")
 
 
-#: The kernel mounts devfs there, and looks for these.
-_DIRECTORIES = ("dev", "etc", "tmp", "boot/kernel")
+#: The kernel mounts devfs on one and looks for these; memory is mounted on others.
+_DIRECTORIES = ("dev", "etc", "tmp", "var", "boot/kernel")
 
 
 def iso_image(files: Sequence[File]) -> bytes:

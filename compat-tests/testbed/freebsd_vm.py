@@ -81,7 +81,7 @@ _COMMAND = (
     "qemu-system-x86_64 -nodefaults -no-user-config -accel tcg,thread=multi -machine q35 "
     # OVMF's memory for S3 would overlap the kernel.
     f"-global ICH9-LPC.disable_s3=1 -cpu {CPU} "
-    "-smp 1 -display none -vga none -parallel none -no-reboot"
+    "-display none -vga none -parallel none -no-reboot"
 ).split()
 
 _XEN = (
@@ -119,6 +119,13 @@ _ENVIRONMENT = {
     "debug.debugger_on_panic": "0",
     "debug.trace_on_panic": "1",
     "kern.panic_reboot_wait_time": "0",
+}
+
+#: The environment of a FreeBSD DomU.
+GUEST_ENVIRONMENT = {
+    key: value
+    for key, value in _ENVIRONMENT.items()
+    if key not in ("debug.acpi.disabled", "console", "boot_serial", "hw.bus.devctl_queue")
 }
 
 _RELAY, _AGENT, _PEER = "/bin/xengnt-relay", "/bin/xengnt-agent", "/bin/xengnt-peer"
@@ -165,8 +172,16 @@ class FreeBSDDom0(vm.Machine):
         linux_agent: Path | None = None,
         environment: Mapping[str, str] | None = None,
         files: Sequence[File] = (),
+        memory: int = DOM0_MEMORY,
+        guests: int = 0,
+        cpus: int = 1,
     ) -> None:
+        """`memory` is Dom0's MiB and `guests` what domains beside it need; `cpus` are the machine's
+        and Dom0's processors."""
         super().__init__(f"freebsd-{mode}", workdir, progress)
+        self._memory = memory
+        self._beside = _BESIDE + guests
+        self._cpus = cpus
         self._mode: Mode = mode
         self._release = release
         self._cache = cache
@@ -231,7 +246,7 @@ class FreeBSDDom0(vm.Machine):
         }
         module = freebsd_boot.metadata(environment, freebsd_boot.iso_image(files))
         kernel = freebsd_boot.trampolined(self._release.kernel.read_bytes())
-        memory = f"dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M"
+        memory = f"dom0_mem={self._memory}M,max:{self._memory}M dom0_max_vcpus={self._cpus}"
         disk, variables = self._workdir / "disk.img", self._workdir / "variables.fd"
         freebsd_boot.efi_image(disk, xen, f"{_XEN} {memory}", kernel, module)
         shutil.copyfile(firmware[1], variables)
@@ -252,7 +267,8 @@ class FreeBSDDom0(vm.Machine):
         """QEMU's command line."""
         return [
             *_COMMAND,
-            *self.common(DOM0_MEMORY + _BESIDE, channel),
+            "-smp", str(self._cpus),
+            *self.common(self._memory + self._beside, channel),
             "-drive", f"if=pflash,format=raw,readonly=on,file={vm.quoted(code)}",
             "-drive", f"if=pflash,format=raw,file={vm.quoted(variables)}",
             "-drive", f"format=raw,file={vm.quoted(disk)},if=none,id=disk",
