@@ -1,38 +1,47 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What runs on a FreeBSD Dom0: our library, Xen's libraries, and the programs that use them."""
+"""What runs on a FreeBSD Dom0: our library, Xen's tool stack, QEMU, and the guests' images."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
+from testbed import freebsd_boot, packages
 from testbed.errors import TestbedError
-from testbed.freebsd import FreeBSD
+from testbed.freebsd import BASE_PROGRAMS, FreeBSD
+from testbed.freebsd_vm import GUEST_ENVIRONMENT
 from testbed.image import File
+
+from . import images, programs
+from .helper import END, END_CODE, GNTTAB, STORE_LIBRARY, VCHAN
+from .places import FREEBSD_KERNEL, FREEBSD_RAMDISK, INITRD, KERNEL
+from .shell import DEBUG_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from devtools import consumers, environment, freebsd  # noqa: E402
-from devtools.console import DevError  # noqa: E402
+from devtools import consumers, environment, fio, freebsd, qemu, xentools  # noqa: E402
+from devtools.console import Console, DevError  # noqa: E402
 from devtools.paths import freebsd_build  # noqa: E402
 
 _SRC = Path(__file__).resolve().parent / "src"
 LIBRARIES = "/usr/local/lib"
-SESSION = "/bin/xengnt-session"
-GNTTAB = "/bin/xengnt-gnttab"
-VCHAN = "/bin/xengnt-vchan"
-END = "/bin/xengnt-end"
-END_CODE = "/bin/xengnt-end.code"
-PEER = "/bin/xengnt-peer"
-
-#: Of FreeBSD's base system; libsys is there since 15.
-_RUNTIME = ("libexec/ld-elf.so.1", "lib/libc.so.7", "lib/libthr.so.3")
-_RUNTIME_15 = ("lib/libsys.so.7",)
-#: Of Xen's; libxenstore is a stand-in, for no xenstored runs there.
-_XEN = ("toolcore", "toollog", "evtchn", "call", "vchan")
+SHELL = "/bin/xengnt-shell"
+#: Where our library is in mode base, in which the tool stack runs on Xen's own.
+APART = "/usr/local/xengnt/lib"
+#: libxl passes "-vnc none" to every QEMU, which one built without VNC refuses.
+DEVICE_MODEL = "/usr/local/lib/xen/bin/xengnt-qemu"
+_SCRIPTS = Path(__file__).resolve().parent
+#: Programs of ours need these of Xen's libraries.
+_XEN = ("toolcore", "toollog", "evtchn", "call", "foreignmemory", "devicemodel", "ctrl", "store",
+        "vchan", "gnttab")  # fmt: skip
+_GUEST_PROGRAMS = (
+    "cat cmp cp cut date dd env fsck_ffs grep head ls mkdir mount newfs reboot rm sed sh sha256"
+    " sleep stat stty sync sysctl tail test touch truncate umount uname wc"
+).split()
 
 
 class Programs:
@@ -47,35 +56,43 @@ class Programs:
             )
         self._base = release
         self._release = freebsd.RELEASES[major]
+        self._cache = cache
         self._scratch = cache / "freebsd/clients"
         self._scratch.mkdir(parents=True, exist_ok=True)
         build = freebsd_build(major)
+        console = Console()
         try:
+            environment.cross_library(console, major)
             self._compiler = consumers.compiler(self._release).split()
-            self._lld = environment.require_clang().tool("ld.lld")
-            _run(["ninja", "-C", str(build), "libxengnttab-freebsd/libxengnttab.so.1.2"])
+            self._clang = environment.require_clang()
+            self._lld = self._clang.tool("ld.lld")
             self._ours = build / "libxengnttab-freebsd/libxengnttab.so.1.2"
-            self._xen = {
-                path.name.split(".")[0]: path
-                for path in consumers.xen_libraries(self._release, self._ours)
-            }
+            self._tools = xentools.build(console, self._release, self._ours)
+            self._qemu = qemu.build(console, qemu.RELEASE, self._ours)
         except DevError as error:
             raise TestbedError(str(error)) from error
         self._shown = library or self._ours
-        self._where = self._xen["libxenvchan"].parents[2]
+        self._where = self._tools.libraries["libxenvchan.so.4.17"].parents[2]
 
-    def packages(self) -> dict[str, str]:
+    def versions(self) -> dict[str, str]:
         """What of others is in the image."""
-        return {"xen": self._where.parent.name.rsplit("-", 1)[0].partition("_")[2]}
+        return {"xen": self._tools.version, "qemu": qemu.version()}
 
-    def library_digest(self) -> str:
-        return hashlib.sha256(self._shown.read_bytes()).hexdigest()
+    def places(self) -> dict[str, str]:
+        """Where the tools are, by their names."""
+        found = {place.rsplit("/", 1)[-1]: place for place in self._tools.programs}
+        return {**found, "qemu": consumers.QEMU}
+
+    def library_digest(self, base: bool) -> str:
+        """Of the library that the tool stack runs on."""
+        path = self._tools.theirs if base else self._shown
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
     def _built(self, name: str, sources: list[str], *options: str) -> Path:
         """A dynamic program, or library; quick enough to be made each time."""
         tools = self._where
         search: list[str] = []
-        for part in (*_XEN, "store", "gnttab"):
+        for part in _XEN:
             place = tools / "libs" / part
             search += ["-L", str(place), f"-Wl,-rpath-link,{place}"]
         target = self._scratch / name
@@ -108,29 +125,35 @@ class Programs:
         ])  # fmt: skip
         return target
 
-    def files(self) -> list[File]:
-        """All of it, as files of the root image."""
-        base = self._base.base
-        runtime = [*_RUNTIME, *(_RUNTIME_15 if self._release.major >= 15 else ())]
-        absent = [name for name in runtime if not (base / name).is_file()]
-        if absent:
-            raise TestbedError(f"{self._base.sets / 'base.txz'} has no {absent[0]}")
+    def _stripped(self, path: Path) -> Path:
+        """Without symbols: the root is read slowly."""
+        target = self._scratch / f"stripped.{path.name}"
+        if not target.exists() or target.stat().st_mtime <= path.stat().st_mtime:
+            _run([self._clang.tool("llvm-objcopy"), "--strip-all", str(path), str(target)])
+        return target
+
+    def files(self, base: bool, selection: packages.Selection, own: images.Ours) -> list[File]:
+        """All of it, as files of the root image; `base`: for Xen's own library."""
+        stack = {**self._tools.programs, consumers.QEMU: self._qemu}
+        libraries = dict(self._tools.libraries)
         peer = ROOT / "compat-tests/agent/peer"
-        files = [File(base / name, f"/{name}", 0o555) for name in runtime]
-        libraries = {consumers.SONAME: self._shown}
-        for part in _XEN:
-            path = self._xen[f"libxen{part}"]
-            libraries[consumers.soname(path)] = path
-        store = consumers.soname(self._xen["libxenstore"])
+        store = "libxenstore.so.4"
         versions = self._scratch / "xenstore.map"
         versions.write_text("VERS_4.0 { global: xs_*; local: *; };\n")
-        libraries[store] = self._built(
+        stand_in = self._built(
             store, ["xenstore.c"], "-shared", "-fPIC", f"-Wl,-soname,{store}",
             f"-Wl,--version-script,{versions}",
         )  # fmt: skip
-        files += [File(path, f"{LIBRARIES}/{name}", 0o444) for name, path in libraries.items()]
-        files += [
-            File(self._built("session", ["session.c"]), SESSION),
+        channel = self._built("vchan", ["vchan.c"], "-lxenvchan")
+        files = [
+            *self._base.base_files(BASE_PROGRAMS, *stack.values(), *libraries.values()),
+            *(File(self._stripped(path), place) for place, path in stack.items()),
+            *(File(path, f"{LIBRARIES}/{name}", 0o444) for name, path in libraries.items()),
+            File(self._shown, f"{APART if base else LIBRARIES}/{consumers.SONAME}", 0o444),
+            File(_SCRIPTS / "dom0-freebsd.sh", SHELL),
+            File(_SCRIPTS / "qemu-without-vnc.sh", DEVICE_MODEL),
+            File(b"", f"{consumers.SETTINGS['XEN_CONFIG_DIR']}/xl.conf", 0o444),
+            File(stand_in, f"{STORE_LIBRARY}/{store}", 0o444),
             File(
                 self._built(
                     "gnttab", ["gnttab.c"],
@@ -138,7 +161,8 @@ class Programs:
                 ),
                 GNTTAB,
             ),
-            File(self._built("vchan", ["vchan.c"], "-lxenvchan"), VCHAN),
+            File(channel, VCHAN),
+            File(self._built("debugkey", ["debugkey.c"], "-lxenctrl"), DEBUG_KEY),
             File(
                 self._base.program(
                     "xengnt-end",
@@ -148,8 +172,51 @@ class Programs:
                 END,
             ),
             File(self._end_code(), END_CODE),
+            *images.empty_images(),
+            *self._guests(selection, own),
         ]  # fmt: skip
+        if base:
+            files.append(File(self._tools.theirs, f"{LIBRARIES}/{consumers.SONAME}", 0o444))
         return files
+
+    def _guests(self, selection: packages.Selection, own: images.Ours) -> list[File]:
+        """Kernels and file systems of the guests; libxenguest unpacks them."""
+        found = programs.collect(self._cache, selection, lambda _: None)
+        initrd = images.guest_initrd(selection, found, own, fio_program(self._cache))
+        root = freebsd_boot.iso_image([
+            File(self._base.programs().init, "/sbin/init"),
+            *self._base.base_files(_GUEST_PROGRAMS),
+            File(_SCRIPTS / "guest/freebsd-init.sh", "/etc/guest"),
+            File(_SCRIPTS / "guest/freebsd-disk.sh", "/bin/disk"),
+        ])  # fmt: skip
+        environment = {
+            **GUEST_ENVIRONMENT,
+            "xengnt.modules": "",
+            "xengnt.run": "/bin/sh /etc/guest",
+        }
+        kernel = freebsd_boot.trampolined(self._base.kernel.read_bytes())
+        contents = {
+            KERNEL: selection.kernel.read_bytes(),
+            INITRD: initrd,
+            FREEBSD_KERNEL: kernel,
+            FREEBSD_RAMDISK: freebsd_boot.metadata(environment, root),
+        }
+        return [
+            File(gzip.compress(data, 6, mtime=0), place, 0o444) for place, data in contents.items()
+        ]
+
+
+def fio_program(cache: Path) -> bytes:
+    """fio for the Linux guest, without symbols."""
+    scratch = cache / "freebsd/clients"
+    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        built = fio.build(Console())
+    except DevError as error:
+        raise TestbedError(str(error)) from error
+    target = scratch / "stripped.fio"
+    _run(["strip", "-o", str(target), str(built)])  # a program of this machine's compiler
+    return target.read_bytes()
 
 
 def _run(argv: list[str]) -> None:

@@ -11,127 +11,25 @@ from testbed import image, packages
 from testbed.errors import TestbedError
 from testbed.image import File
 
-from . import qcow2
-from .programs import LIBDIR, LIBRARY, VCHAN, Programs, library_files
+from . import disks, qcow2
+from .places import CHANNEL, INITRD, KERNEL, MEMORY, UFS
+from .programs import GUEST_TOOLS, LIBDIR, LIBRARY, VCHAN, Programs, library_files
+from .shell import DEBUG_KEY
 
-MIB = 1 << 20
-DISK = 64 * MIB
-
-KERNEL = "/guest/kernel"
-INITRD = "/guest/initrd"
-DISK_IMAGE = "/guest/disk.qcow2"
-CHANNEL = "/bin/xengnt-vchan"
-DEBUG_KEY = "/bin/xengnt-debugkey"
+_SCRIPTS = Path(__file__).resolve().parent / "guest"
 
 # The control channel's program is a shell; busybox has all the small tools.
-_SHELL = b"""#!/bin/sh
+_SHELL = f"""#!/bin/sh
 exec 2>&1
 /bin/busybox mkdir -p /usr/bin
 /bin/busybox --install -s /usr/bin
 export PATH=$PATH:/usr/bin
 mkdir -p /var/run/xen /var/run/xenstored /var/lib/xenstored /var/lib/xen /var/log/xen/console \
-	/var/lock /etc/xen
+	/var/lock /etc/xen {UFS} {MEMORY}
 cd /tmp
 echo '! ready'
 exec /bin/sh
-"""
-
-_GUEST_INIT = b"""#!/bin/busybox sh
-# SPDX-License-Identifier: BSD-2-Clause
-/bin/busybox mkdir -p /usr/bin /proc /sys /dev /tmp /mnt
-/bin/busybox --install -s /usr/bin
-export PATH=/bin:/sbin:/usr/bin HOME=/
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-for module in $(cat /lib/xengnt/modules); do
-	insmod /lib/xengnt/$module || echo "guest: cannot load $module"
-done
-dmesg -n 4
-# Slow as we are, an event often finds its work done; the kernel then waits longer and longer.
-for limit in /sys/bus/xen/devices/*/xenbus/spurious_threshold; do
-	echo 65535 >$limit
-done
-# Something that wakes now and then, without a process each time.
-mkfifo /tmp/never
-(exec 9<>/tmp/never; while :; do read -t 0.2 nothing <&9; done) &
-exec </dev/hvc0 >/dev/hvc0 2>&1
-stty -echo -onlcr
-echo "guest: up $(uname -r) $(cat /sys/hypervisor/guest_type) $(cut -d' ' -f1 /proc/uptime)"
-while :; do
-	# Through a pipe: a shell on a terminal would show prompts.
-	cat | sh
-	echo "guest: shell ended"
-	sleep 1
-done
-"""
-
-# Files of many sizes through the guest's page cache and back from the disk.
-_GUEST_DISK = b"""#!/bin/sh
-# SPDX-License-Identifier: BSD-2-Clause
-# disk DEVICE SIZE...: makes a file system, fills and reads it, and has it checked.
-dev=$1
-shift
-fail() { echo "disk: failed: $*"; exit 1; }
-clock() { cut -d' ' -f1 /proc/uptime; }
-i=0
-while [ ! -b $dev ]; do
-	i=$((i + 1))
-	[ $i -lt 100 ] || fail "no $dev"
-	sleep 0.2
-done
-begin=$(clock)
-# By their paths: the shell prefers what it has itself.
-/sbin/mke2fs -q -F -t ext4 $dev || fail mke2fs
-mount -t ext4 $dev /mnt || fail mount
-: >/tmp/sums
-for size; do
-	head -c $size /dev/urandom >/mnt/file.$size || fail "write $size"
-	# From what was written, not from what is read back.
-	sha256sum /mnt/file.$size >>/tmp/sums
-done
-sync
-umount /mnt || fail umount
-written=$(clock)
-# Nothing of it may come out of a cache.
-echo 3 >/proc/sys/vm/drop_caches
-mount -t ext4 $dev /mnt || fail "mount again"
-n=0
-for size; do
-	[ $(stat -c %s /mnt/file.$size) = $size ] || fail "size of $size"
-	n=$((n + 1))
-done
-sha256sum -c /tmp/sums >/tmp/checked 2>&1 || fail "contents: $(grep -v OK /tmp/checked | head -1)"
-read=$(clock)
-# Holes, a file that is overwritten in the middle, one that goes, one that grows.
-dd if=/dev/urandom of=/mnt/file.$size bs=4096 seek=3 count=5 conv=notrunc 2>/dev/null
-rm /mnt/file.4096
-dd if=/dev/urandom of=/mnt/sparse bs=1000 seek=3000 count=2 2>/dev/null
-cat /mnt/file.4097 >>/mnt/file.511
-sha256sum /mnt/* >/tmp/sums 2>/dev/null
-umount /mnt || fail "umount again"
-echo 3 >/proc/sys/vm/drop_caches
-mount -t ext4 $dev /mnt || fail "third mount"
-sha256sum -c /tmp/sums >/tmp/checked 2>&1 || fail "changes: $(grep -v OK /tmp/checked | head -1)"
-umount /mnt || fail "last umount"
-/sbin/e2fsck -f -n $dev >/tmp/fsck 2>&1
-status=$?
-tail -1 /tmp/fsck
-echo "disk: files=$n begin=$begin written=$written read=$read end=$(clock) fsck=$status"
-exit $status
-"""
-
-_GUEST_SPEED = b"""#!/bin/sh
-# SPDX-License-Identifier: BSD-2-Clause
-# speed DEVICE MIB: writes and reads the raw device past the cache.
-clock() { cut -d' ' -f1 /proc/uptime; }
-a=$(clock)
-dd if=/dev/zero of=$1 bs=1M count=$2 conv=fsync 2>/dev/null || exit 1
-b=$(clock)
-echo 3 >/proc/sys/vm/drop_caches
-dd if=$1 of=/dev/null bs=1M count=$2 2>/dev/null || exit 1
-echo "speed: begin=$a written=$b read=$(clock)"
-"""
+""".encode()
 
 
 @dataclass(frozen=True)
@@ -165,20 +63,24 @@ def ours(build: Path, library: Path | None = None) -> Ours:
     )
 
 
-def guest_initrd(selection: packages.Selection, programs: Programs, own: Ours) -> bytes:
+def guest_initrd(
+    selection: packages.Selection, programs: Programs, own: Ours, fio: bytes | None
+) -> bytes:
     """The guest's file system: tools, modules, and its end of a channel."""
     archive = image.Archive()
     for place in ("dev", "proc", "sys", "tmp", "mnt", "usr/bin"):
         archive.directory(place)
     archive.character_device("dev/console", 5, 1, 0o600)
     archive.character_device("dev/null", 1, 3, 0o666)
-    archive.file("init", _GUEST_INIT, 0o755)
+    archive.file("init", (_SCRIPTS / "linux-init.sh").read_bytes(), 0o755)
     archive.file("bin/busybox", selection.busybox.read_bytes(), 0o755)
     archive.symlink("bin/sh", "busybox")
-    archive.file("bin/disk", _GUEST_DISK, 0o755)
-    archive.file("bin/speed", _GUEST_SPEED, 0o755)
-    for name in ("mke2fs", "e2fsck"):
-        archive.file(f"sbin/{name}", programs.programs[name].read_bytes(), 0o755)
+    for name in ("disk", "media", "speed"):
+        archive.file(f"bin/{name}", (_SCRIPTS / f"linux-{name}.sh").read_bytes(), 0o755)
+    for name, place in GUEST_TOOLS.items():
+        archive.file(f"{place}/{name}", programs.programs[name].read_bytes(), 0o755)
+    if fio is not None:
+        archive.file("bin/fio", fio, 0o755)
     archive.file(CHANNEL, own.channel.read_bytes(), 0o755)
     libraries = {**programs.guest_libraries, LIBRARY: own.library}
     for file in library_files(libraries):
@@ -191,9 +93,19 @@ def guest_initrd(selection: packages.Selection, programs: Programs, own: Ours) -
     return archive.bytes()
 
 
-def dom0_files(selection: packages.Selection, programs: Programs, own: Ours) -> list[File]:
+def empty_images() -> list[File]:
+    """The empty qcow2 images that the steps copy."""
+    return [
+        File(qcow2.empty(size), f"/guest/{size // disks.MIB}.qcow2", 0o644)
+        for size in disks.QCOW2_SIZES
+    ]
+
+
+def dom0_files(
+    selection: packages.Selection, programs: Programs, own: Ours, fio: bytes | None
+) -> list[File]:
     """What Dom0 has beside the testbed's own: Debian's programs, and one library of ours."""
-    tools = [name for name in programs.programs if name not in ("mke2fs", "e2fsck")]
+    tools = [name for name in programs.programs if name not in GUEST_TOOLS]
     files = []
     for name in tools:
         place = programs.qemu_place() if "qemu" in name else programs.tool_place(name)
@@ -212,8 +124,8 @@ def dom0_files(selection: packages.Selection, programs: Programs, own: Ours) -> 
         File(_SHELL, image.AGENT),
         File(b"", "/etc/xen/xl.conf", 0o644),
         File(selection.kernel, KERNEL, 0o644),
-        File(guest_initrd(selection, programs, own), INITRD, 0o644),
-        File(qcow2.empty(DISK), DISK_IMAGE, 0o644),
+        File(guest_initrd(selection, programs, own, fio), INITRD, 0o644),
+        *empty_images(),
     ]
     return files
 

@@ -148,7 +148,8 @@ def library_files(libraries: Mapping[str, Path]) -> list[File]:
 
 
 TOOLS = ("xl", "xenstored", "xenconsoled", "xen-init-dom0", "vchan-socket-proxy")
-FILE_SYSTEM_TOOLS = ("mke2fs", "e2fsck")
+#: Of the guest, and where it has them.
+GUEST_TOOLS = {"mke2fs": "sbin", "e2fsck": "sbin", "fallocate": "bin"}
 QEMU = "xen-qemu-system-i386"
 
 # What the guest's kernel needs for its disk and for its half of a channel.
@@ -179,6 +180,8 @@ class Programs:
 
     def tool_place(self, name: str) -> str:
         """Where Debian has a tool of Xen's."""
+        if name == "xenstore":
+            return "/usr/bin/xenstore"
         return f"/usr/lib/xen-{self.release}/bin/{name}"
 
 
@@ -215,7 +218,9 @@ def _collect(cache: Path, selection: packages.Selection, store: Store) -> Progra
     for into, prefix, names, package in (
         (dom0, f"usr/lib/xen-{release}/bin", TOOLS, f"xen-utils-{release}"),
         (dom0, "usr/libexec", (QEMU,), "qemu-system-xen"),
-        (guest, "(usr/)?sbin", FILE_SYSTEM_TOOLS, "e2fsprogs"),
+        (dom0, "(usr/)?s?bin", ("xenstore",), "xenstore-utils"),
+        (guest, "(usr/)?sbin", ("mke2fs", "e2fsck"), "e2fsprogs"),
+        (guest, "(usr/)?bin", ("fallocate",), "util-linux"),
     ):
         place = re.compile(rf"{prefix}/({'|'.join(map(re.escape, names))})")
         tree = store.tree("clients", package, _matching(place))
@@ -251,7 +256,7 @@ def _collect(cache: Path, selection: packages.Selection, store: Store) -> Progra
     )
 
 
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 def _remember(memo: Path, key: Sequence[object], found: Programs) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs programs that nobody here wrote on our library in a real Dom0 (./dev parity --clients)."""
+"""Runs Xen's programs and QEMU on our library in a real Dom0 (./dev parity --clients)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from testbed import packages, vm
 from testbed.errors import TestbedError
+from testbed.freebsd_vm import Mode
 
-from . import freebsd, images, programs, results
+from . import disks, freebsd, freebsd_programs, images, programs, results
+from .guests import Run
+from .places import MEMORY, UFS
 from .results import Report, Result
-from .shell import Dom0, Failed
-from .steps import SIZES_LONG, SIZES_SHORT, STEPS, Run, Step
+from .shell import Failed, LinuxDom0
+from .steps import ALONE, FIRST, STEPS, Step
 
 ROOT = Path(__file__).resolve().parents[2]
 
 DOM0_MEMORY = 768
+DOM0_MEMORY_LONG = 1664
 GUESTS_MEMORY = 320
-SHORT_AMOUNT = 1 * images.MIB
-LONG_AMOUNT = 64 * images.MIB
+SHORT_AMOUNT = 1 * disks.MIB
+LONG_AMOUNT = 16 * disks.MIB
 # Guest and Dom0 share one processor: the control channel must not eat it, and what is slow under
 # emulation is no event storm.
 _KERNEL_OPTIONS = "XENGNT_RELAY_LOOKS=64 xen.event_eoi_delay=0 xen.event_loop_timeout=250"
@@ -44,24 +49,27 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="./dev parity --clients",
         description="Runs xenstored, xenconsoled, xl, libxenvchan and QEMU's disk on our"
-        " libxengnttab.so.1 in a real Linux Dom0, and kills them; or, with --freebsd, libxenvchan"
-        " and each function of the library on a FreeBSD Dom0.",
-        epilog="Exit status: 0 when every step was well, 1 when one was not, 2 for wrong usage.",
+        " libxengnttab.so.1 in a real Dom0, and kills them: Linux, or with --freebsd a FreeBSD"
+        " on our driver.  The same steps everywhere, one column a system.",
+        epilog="Exit status: 0 when every step passed or has no meaning on its system, 1 when one"
+        " failed, 2 for wrong usage.  What FreeBSD's own driver lacks (mode base) is no failure.",
     )
     p.add_argument("--clients", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--quick", action="store_true",
                    help="small amounts, and only the steps that ./dev test runs")  # fmt: skip
-    p.add_argument("--kind", choices=("pv", "pvh", "both"), default="pv",
-                   help="kind of Dom0 (default: pv)")  # fmt: skip
+    p.add_argument("--kind", choices=("pv", "pvh", "both"),
+                   help="Linux Dom0 (default: pv, or none with --freebsd)")  # fmt: skip
     p.add_argument("--steps", metavar="NAME,…", default="",
                    help="only these, and what they need; --list names them")  # fmt: skip
     p.add_argument("--library", metavar="FILE", type=Path,
                    help="a libxengnttab.so.1 in place of the built one")  # fmt: skip
     p.add_argument("--freebsd", metavar="DIR", type=Path,
-                   help="instead: the library and libxenvchan on a FreeBSD Dom0, from a release's"
-                   " base.txz, kernel.txz and src.txz")  # fmt: skip
+                   help="a FreeBSD Dom0, from a release's base.txz, kernel.txz and src.txz; beside"
+                   " Linux when --kind is given, too")  # fmt: skip
     p.add_argument("--modes", metavar="NAME,…", default=",".join(freebsd.MODES),
-                   help="with --freebsd: boots (default: %(default)s)")  # fmt: skip
+                   help="with --freebsd: one boot each (default: %(default)s)")  # fmt: skip
+    p.add_argument("--cpus", type=int, default=1, choices=(1, 2),
+                   help="with --freebsd: processors of the machine (default: 1)")  # fmt: skip
     p.add_argument("--list", action="store_true", help="list the steps, run nothing")
     p.add_argument("--json", metavar="FILE", type=Path, help="write the results there, too")
     p.add_argument("--report", metavar="DIR", type=Path, default=ROOT / "report",
@@ -73,105 +81,152 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def choose(kind: str, quick: bool, names: Sequence[str]) -> list[Step]:
-    """The steps to run, in order.  Those that start something are there whenever another is."""
+def choose(quick: bool, names: Sequence[str]) -> list[Step]:
+    """The steps to run, in order.  Those that start something are there whenever another is, and
+    a look at the log ends every run."""
     unknown = [name for name in names if name not in {step.name for step in STEPS}]
     if unknown:
         raise ValueError(f"no step {unknown[0]!r} (--list names all)")
-    base = ("xenstored", "xenconsoled", "guest", "log")
+    base = {*FIRST, "log"} if set(names) - ALONE else {"log"}
     return [
         step
         for step in STEPS
-        if (kind == "pv" or not step.pv_only)
-        and (not quick or not step.long_only or step.name in names)
+        if (not quick or not step.long_only or step.name in names)
         and (not names or step.name in names or step.name in base)
     ]
 
 
 def perform(steps: Sequence[Step], run: Run, say: Callable[[str], None]) -> list[Result]:
-    """Runs the steps; without the first ones the rest makes no sense."""
+    """Runs the steps; without the first ones most of the others make no sense."""
     done = [Result(step.name, step.title) for step in steps]
     for step, result in zip(steps, done, strict=True):
-        if any(r.status == "fail" and r.name in ("xenstored", "guest") for r in done):
-            result.detail = "what it needs has failed"
+        if (reason := step.without(run)) is not None:
+            result.status, result.detail = "n/a", reason
+            continue
+        failed = [r.name for r in done if r.status in ("fail", "lacks") and r.name in FIRST]
+        if failed and step.name not in (*ALONE, "log", "unload"):
+            result.detail = f"needs {failed[0]}"
             continue
         say(f"{step.name}: {step.title}")
         begin = time.monotonic()
+        gone = False
         try:
             result.figures = step.run(run)
             result.status = "pass"
-        except (Failed, ValueError) as error:
+        except (Failed, ValueError, IndexError) as error:
             result.status, result.detail = "fail", str(error)
-            say(f"{step.name}: FAILED: {error}")
         except (vm.Died, vm.Hung) as error:
             result.status, result.detail = "fail", str(error)
-            say(f"{step.name}: FAILED: {error}")
-            result.seconds = time.monotonic() - begin
-            break  # the machine is gone
+            gone = True
         result.seconds = time.monotonic() - begin
+        if result.status == "fail":
+            say(f"{step.name}: FAILED: {result.detail}")
+            if run.target == "freebsd-base":
+                # Not our code: the row says what a FreeBSD without this project lacks.
+                result.status = "lacks"
+        if gone:
+            break  # the machine is gone
     return done
 
 
-def run_kind(
+def run_linux(
     kind: vm.Kind, args: argparse.Namespace, work: Path, say: Callable[[str], None]
 ) -> Report:
-    """One machine from start to end."""
+    """One Linux machine from start to end."""
     begin = time.monotonic()
     selection = packages.select(args.cache, say)
     found = programs.collect(args.cache, selection, say)
     own = images.ours(args.build.resolve(), args.library)
-    steps = choose(kind, args.quick, [n for n in args.steps.split(",") if n])
-    report = Report(kind, {}, found.packages, own.digest())
+    steps = choose(args.quick, _names(args))
+    thorough = not args.quick
+    # The machine for small amounts has one small disk, and no need of fio.
+    verifier = freebsd_programs.fio_program(args.cache) if thorough else None
     machine = vm.LinuxDom0(
-        kind, images.dom0_files(selection, found, own), work / f"clients-{kind}", args.cache, say,
-        kernel_options=_KERNEL_OPTIONS, memory=DOM0_MEMORY, guests=GUESTS_MEMORY,
+        kind, images.dom0_files(selection, found, own, verifier), work / f"clients-linux-{kind}",
+        args.cache, say, kernel_options=_KERNEL_OPTIONS,
+        memory=DOM0_MEMORY_LONG if thorough else DOM0_MEMORY, guests=GUESTS_MEMORY,
     )  # fmt: skip
+    report = Report(f"linux-{kind}", {}, found.packages, own.digest())
     with machine:
+        tools = {name: found.tool_place(name) for name in found.programs}
+        library = images.library_path()
         run = Run(
-            Dom0(machine, say),
-            found,
+            report.target,
+            LinuxDom0(machine, say),
+            {**tools, "qemu": found.qemu_place()},
+            library,
             own.digest(),
-            SHORT_AMOUNT if args.quick else LONG_AMOUNT,
-            SIZES_SHORT if args.quick else SIZES_LONG,
-            not args.quick,
+            str(Path(library).parent),
+            LONG_AMOUNT if thorough else SHORT_AMOUNT,
+            thorough,
+            disks.ALL if thorough else disks.MAIN[:1],
+            places={UFS: "memory", MEMORY: "memory"},
             mark=machine.mark(),
         )
-        report.facts = machine.facts
         report.results = perform(steps, run, say)
+        report.facts = machine.facts
     report.seconds = time.monotonic() - begin
     return report
+
+
+def run_freebsd(
+    mode: Mode, args: argparse.Namespace, work: Path, say: Callable[[str], None]
+) -> Report:
+    """One FreeBSD machine from start to end."""
+    begin = time.monotonic()
+    own = images.ours(args.build.resolve(), None)
+    machine = freebsd.Machine(
+        mode, args.freebsd, args.cache, work, say, own, library=args.library, cpus=args.cpus
+    )
+    report = Report(machine.target, {}, machine.packages, machine.digest, cpus=args.cpus)
+    thorough = not args.quick
+    with machine.machine:
+        run = machine.run(amount=LONG_AMOUNT if thorough else SHORT_AMOUNT, thorough=thorough)
+        report.results = perform(choose(args.quick, _names(args)), run, say)
+        report.facts = machine.machine.facts
+    report.seconds = time.monotonic() - begin
+    return report
+
+
+def _names(args: argparse.Namespace) -> list[str]:
+    return [n for n in args.steps.split(",") if n]
 
 
 Machine = Callable[[Path, Callable[[str], None]], Report]
 
 
-def _linux(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Machine]:
-    """A machine a kind of Dom0, by what it is called."""
-    kinds: list[vm.Kind] = ["pv", "pvh"] if args.kind == "both" else [args.kind]
-    choose(kinds[0], args.quick, names)
-
-    def machine(kind: vm.Kind) -> Machine:
-        return lambda work, say: run_kind(kind, args, work, say)
-
-    return {f"linux-{kind}": machine(kind) for kind in kinds}
+def _machines(args: argparse.Namespace) -> dict[str, Machine]:
+    """What to boot, by target; ValueError for what does not exist."""
+    choose(args.quick, _names(args))
+    found: dict[str, Machine] = {}
+    if args.freebsd is None or args.kind is not None:
+        kinds: list[vm.Kind] = ["pv", "pvh"] if args.kind == "both" else [args.kind or "pv"]
+        for kind in kinds:
+            found[f"linux-{kind}"] = partial(run_linux, kind, args)
+    if args.freebsd is not None:
+        modes = [name for name in args.modes.split(",") if name]
+        for name in modes:
+            if name not in freebsd.MODES:
+                raise ValueError(f"no mode {name!r} (there are {', '.join(freebsd.MODES)})")
+        for mode in freebsd.MODES:
+            if mode in modes:
+                found[f"freebsd-{mode}"] = partial(run_freebsd, mode, args)
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line's work."""
     args = parser().parse_args(argv)
-    names = [n for n in args.steps.split(",") if n]
     args.cache = args.cache.expanduser().resolve()
     try:
-        machines = freebsd.machines(args, names) if args.freebsd else _linux(args, names)
+        machines = _machines(args)
     except ValueError as error:
         parser().error(str(error))
-    if args.list and args.freebsd:
-        freebsd.show_steps()
-        return 0
     if args.list:
         for step in STEPS:
-            note = " (PV Dom0)" * step.pv_only + " (not with --quick)" * step.long_only
-            print(f"  {step.name:18} {step.title}{note}")
+            print(f"  {step.name:18} {step.title}{' (not with --quick)' * step.long_only}")
+        for mode, title in freebsd.MODES.items():
+            print(f"  {mode:18} (mode, with --freebsd) {title}")
         return 0
     if shutil.which("qemu-system-x86_64") is None:
         print("./dev parity --clients: qemu-system-x86_64 is not installed", file=sys.stderr)
@@ -195,7 +250,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 shutil.copy(log, args.report / f"{log.parent.name}.log")
     for report in reports:
         print(results.table(report), flush=True)
+    if len(reports) > 1:
+        print(results.columns(reports), flush=True)
     for path in (args.report / "clients.json", args.json):
         if path is not None:
             results.write(reports, path)
+    (args.report / "clients.html").write_text(results.html(reports))
     return 1 if failed or not all(report.ok for report in reports) else 0

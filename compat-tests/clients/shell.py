@@ -1,38 +1,81 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A shell in Dom0 over the control channel, and one in the guest over its console."""
+"""A shell in Dom0 over the control channel, and one in the guest over its console.
+
+`LinuxDom0` and `FreeBSDDom0` answer the few questions whose commands differ between the systems.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import re
 import shlex
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from testbed import vm
 
 from . import grants
-from .images import DEBUG_KEY
 
+DEBUG_KEY = "/bin/xengnt-debugkey"
+LIBRARY = "libxengnttab.so"
 # Of the machine's own progress.
 PATIENCE = 240.0
 _POLL = 0.3
 _POLL_MOST = 3.0
 # A wait looks again this often at what makes progress by itself.
 _LOOKS = 1200
+_numbers = itertools.count(1)
 
 
 class Failed(Exception):
     """A client did not do what it should."""
 
 
-class Dom0:
+class Dom0(ABC):
     """A shell in Dom0."""
 
-    def __init__(self, machine: vm.LinuxDom0, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, machine: vm.Machine, progress: Callable[[str], None], boot: float = PATIENCE
+    ) -> None:
         self.machine = machine
         self.progress = progress
-        while machine.control.readline(PATIENCE) != "! ready":
+        # Firmware prints on this line, too, before the shell does.
+        while not machine.control.readline(boot).endswith("! ready"):
             pass
+
+    @abstractmethod
+    def loaded(self, pid: int) -> set[str]:
+        """The files that a process has mapped and that are called libxengnttab.so."""
+
+    @abstractmethod
+    def digest(self, path: str) -> str:
+        """SHA-256 of a file, in hexadecimal."""
+
+    @abstractmethod
+    def size(self, path: str) -> int:
+        """Bytes of a file."""
+
+    @abstractmethod
+    def pid_of(self, program: str) -> int | None:
+        """The process that runs a program, named by its path."""
+
+    @abstractmethod
+    def gone(self, pid: int) -> str:
+        """A shell condition: the process has ended, though its parent may not have noticed."""
+
+    @abstractmethod
+    def writing(self, path: str) -> str:
+        """A shell command whose output changes while a file is written."""
+
+    @abstractmethod
+    def working(self, pid: int) -> str:
+        """A shell command whose output changes while a process works."""
+
+    @abstractmethod
+    def counters(self) -> dict[str, int]:
+        """Our driver's counters; empty where it is not loaded."""
 
     def run(self, command: str) -> tuple[int, str]:
         """Exit status and output of a command."""
@@ -104,24 +147,89 @@ class Dom0:
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[Callable[[], float]]:
-        """Seconds by Dom0's clock."""
+        """Seconds that passed outside; a machine under emulation keeps the same time."""
+        begin = time.monotonic()
+        yield lambda: time.monotonic() - begin
 
-        def now() -> float:
-            return float(self.must("cut -d' ' -f1 /proc/uptime"))
 
-        begin = now()
-        yield lambda: now() - begin
+class LinuxDom0(Dom0):
+    """busybox and /proc."""
+
+    def loaded(self, pid: int) -> set[str]:
+        maps = self.must(f"cat /proc/{pid}/maps", f"process {pid}")
+        return {line.split(maxsplit=5)[-1] for line in maps.splitlines() if LIBRARY in line}
+
+    def digest(self, path: str) -> str:
+        return self.must(f"sha256sum {path}").split()[0]
+
+    def size(self, path: str) -> int:
+        return int(self.must(f"stat -c %s {path}"))
+
+    def pid_of(self, program: str) -> int | None:
+        # grep itself has the name among its arguments.
+        for line in self.run(f"grep -l {program} /proc/[0-9]*/cmdline")[1].split():
+            pid = int(line.split("/")[2])
+            if self.run(f"test $(readlink /proc/{pid}/exe) = {program}")[0] == 0:
+                return pid
+        return None
+
+    def gone(self, pid: int) -> str:
+        # The relay is a daemon's parent and does not look after it: it stays as a zombie.
+        return f"! grep -q '^State:.[^Z]' /proc/{pid}/status"
+
+    def writing(self, path: str) -> str:
+        return f"stat -c '%b %Y' {path}"
+
+    def working(self, pid: int) -> str:
+        return f"cut -d' ' -f14,15 </proc/{pid}/stat 2>/dev/null"
+
+    def counters(self) -> dict[str, int]:
+        return {}
+
+
+class FreeBSDDom0(Dom0):
+    """The base system's tools."""
+
+    def loaded(self, pid: int) -> set[str]:
+        shown = self.must(f"procstat -v {pid}", f"process {pid}")
+        return {line.split()[-1] for line in shown.splitlines() if LIBRARY in line}
+
+    def digest(self, path: str) -> str:
+        return self.must(f"sha256 -q {path}").strip()
+
+    def size(self, path: str) -> int:
+        return int(self.must(f"stat -f %z {path}"))
+
+    def pid_of(self, program: str) -> int | None:
+        found = self.run(f"pgrep -x {program.rsplit('/', 1)[-1]}")[1].split()
+        return int(found[0]) if found else None
+
+    def gone(self, pid: int) -> str:
+        return f"! ps -o state= -p {pid} | grep -q '^[^Z]'"
+
+    def writing(self, path: str) -> str:
+        return f"stat -f '%b %m' {path}"
+
+    def working(self, pid: int) -> str:
+        return f"ps -o time= -p {pid}"
+
+    def counters(self) -> dict[str, int]:
+        said = self.run("sysctl hw.xen.gntdev hw.xen.gntalloc 2>/dev/null")[1]
+        return {
+            name: int(value)
+            for name, value in re.findall(r"^hw\.xen\.(\S+): (\d+)$", said, re.MULTILINE)
+        }
 
 
 class Guest:
     """A guest whose shell reads its console: what is written to the daemon's terminal for it."""
 
-    def __init__(self, dom0: Dom0, domid: int, log: str, terminal: str) -> None:
+    def __init__(self, dom0: Dom0, name: str, domid: int, log: str, terminal: str) -> None:
         self.dom0 = dom0
+        self.name = name
         self.domid = domid
         self.log = log
         self.terminal = terminal
-        self._number = 0
 
     def run(self, command: str, *, show: str | None = None) -> tuple[int, str]:
         """Exit status and output of a command in the guest."""
@@ -146,8 +254,8 @@ class Guest:
 
     def send(self, command: str) -> int:
         """Start a command; its number."""
-        self._number += 1
-        number = self._number
+        # A guest that is created again goes on in the same log.
+        number = next(_numbers)
         text = f"echo '@ {number} begin'; {command}; s=$?; echo; echo \"@ {number} end $s\""
         self.dom0.must(f"echo {shlex.quote(text)} >{self.terminal}", "guest's terminal")
         return number

@@ -6,11 +6,14 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from clients import grants, programs, qcow2, results, run, steps
+from clients import channels, disks, grants, guests, programs, qcow2, results, run, steps
 from clients.grants import Grant
 from clients.shell import Failed
+from testbed import vm
 from testbed.errors import TestbedError
 
 # As Xen 4.17 prints it, console noise included.
@@ -84,7 +87,7 @@ def end(role: str, sent: str, received: str, amount: int = 8) -> dict[str, objec
 
 def test_both_ends_of_a_channel_must_agree() -> None:
     mib = 1 << 20
-    good = steps.compare_ends(
+    good = channels.compare_ends(
         end("server", "a", "b", 4 * mib), end("client", "b", "a", 4 * mib), 4 * mib
     )
     assert good["MiB each way"] == 4
@@ -97,41 +100,131 @@ def test_both_ends_of_a_channel_must_agree() -> None:
         ({**end("server", "a", "b"), "whole": False}, end("client", "b", "a")),
     ):
         with pytest.raises(Failed):
-            steps.compare_ends(one, other, 8)
+            channels.compare_ends(one, other, 8)
 
 
 def test_a_program_without_a_result_has_failed() -> None:
-    assert steps.last_json('open\n{"a": 1}\n') == {"a": 1}
+    assert channels.last_json('open\n{"a": 1}\n') == {"a": 1}
     with pytest.raises(Failed, match="went wrong"):
-        steps.last_json("open\nchannel: went wrong\n")
+        channels.last_json("open\nchannel: went wrong\n")
 
 
 def test_figures_of_the_guest() -> None:
     said = "noise\ndisk: files=3 begin=1.5 fsck=0\n"
-    assert steps.numbers(said, "disk") == {"files": 3.0, "begin": 1.5, "fsck": 0.0}
+    assert guests.numbers(said, "disk") == {"files": 3.0, "begin": 1.5, "fsck": 0.0}
     with pytest.raises(Failed, match="failed: mke2fs"):
-        steps.numbers("noise\ndisk: failed: mke2fs\n", "disk")
+        guests.numbers("noise\ndisk: failed: mke2fs\n", "disk")
 
 
-def test_steps_by_kind_and_length() -> None:
-    def names(kind: str, quick: bool, *only: str) -> list[str]:
-        return [step.name for step in run.choose(kind, quick, only)]
+def test_steps_by_length_and_name() -> None:
+    def names(quick: bool, *only: str) -> list[str]:
+        return [step.name for step in run.choose(quick, only)]
 
-    everything = names("pv", False)
-    assert everything[0] == "xenstored"
-    # Whose end is looked at last is xenstored's: nothing works without it.
-    assert everything[-2:] == ["kill-xenstored", "log"]
-    assert "vchan" not in names("pvh", False)
-    assert "vchan-guest" in names("pvh", False)
-    assert "qdisk" in everything and "qdisk" not in names("pv", True)
-    assert names("pv", True, "qdisk") == ["xenstored", "xenconsoled", "guest", "qdisk", "log"]
+    everything = names(False)
+    # The helper domains come before xenstored, and xenstored's end after all that need it.
+    assert everything.index("library") < everything.index("xenstored")
+    assert everything[-3:] == ["kill-xenstored", "unload", "log"]
+    assert "qdisk" in everything and "qdisk" not in names(True)
+    assert names(True, "qdisk") == ["xenstored", "xenconsoled", "guest", "qdisk", "log"]
+    assert names(False, "library") == ["library", "log"]
     with pytest.raises(ValueError, match="nonsense"):
-        names("pv", True, "nonsense")
+        names(True, "nonsense")
+
+
+def a_run(target: str, **more: Any) -> guests.Run:
+    dom0: Any = SimpleNamespace()
+    return guests.Run(target, dom0, {}, "", "", "", 0, True, (), **more)
+
+
+def named(name: str) -> steps.Step:
+    return next(step for step in steps.STEPS if step.name == name)
+
+
+def test_a_step_without_a_meaning_says_why() -> None:
+    pvh, ours, base = map(a_run, ("linux-pvh", "freebsd-native", "freebsd-base"))
+    assert "own grants" in str(named("vchan").without(pvh))
+    assert named("vchan").without(a_run("linux-pv")) is None
+    assert "FreeBSD" in str(named("library").without(pvh))
+    assert named("unload").without(ours) is None
+    assert "not loaded" in str(named("unload").without(base))
+    assert "release sets" in str(named("guest-freebsd").without(pvh))
+    assert (
+        named("guest-freebsd").without(a_run("freebsd-alone", freebsd_disks=disks.FREEBSD)) is None
+    )
+
+
+def outcome(target: str, *errors: Exception | None) -> list[tuple[str, str]]:
+    """What becomes of steps of which some raise."""
+
+    def step(name: str, error: Exception | None) -> steps.Step:
+        def act(_: guests.Run) -> guests.Figures:
+            if error is not None:
+                raise error
+            return {"n": 1}
+
+        return steps.Step(name, "title", act)
+
+    rows = ("guest", "qdisk", "log")
+    chosen = [step(name, error) for name, error in zip(rows, errors, strict=True)]
+    done = run.perform(chosen, a_run(target), lambda _: None)
+    return [(result.status, result.detail) for result in done]
+
+
+def test_what_needs_a_failed_step_does_not_run() -> None:
+    assert outcome("linux-pv", Failed("no boot"), None, None) == [
+        ("fail", "no boot"), ("skip", "needs guest"), ("pass", ""),
+    ]  # fmt: skip
+    assert outcome("linux-pv", None, Failed("fsck"), None)[1:] == [("fail", "fsck"), ("pass", "")]
+
+
+def test_a_dead_machine_ends_the_run() -> None:
+    assert [s for s, _ in outcome("freebsd-native", None, vm.Died("panic"), None)] == [
+        "pass", "fail", "skip",
+    ]  # fmt: skip
+
+
+def test_what_the_base_driver_lacks_is_no_failure_of_ours() -> None:
+    done = outcome("freebsd-base", None, Failed("no grant copy"), None)
+    assert done[1] == ("lacks", "no grant copy")
+
+
+COUNTERS = {"gntdev.copy_ops": 10, "gntdev.copy_bytes": 1 << 20, "gntdev.maps": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "written", "message"),
+    [
+        ({}, 1 << 20, None),
+        ({"gntdev.copy_bytes": (1 << 20) - 1}, 1 << 20, "copied by"),
+        ({"gntdev.copy_ops": 0}, 0, "copied by"),
+        ({"gntdev.maps": 0}, 0, "no ring"),
+    ],
+)
+def test_the_driver_must_have_copied_what_was_written(
+    change: dict[str, int], written: int, message: str | None
+) -> None:
+    it = a_run("freebsd-native")
+    before = dict.fromkeys(COUNTERS, 0)
+    it.dom0.counters = lambda: {**COUNTERS, **change}  # type: ignore[method-assign]
+    if message is None:
+        assert disks._copied(it, before, written) == {"grant copies": 10, "MiB copied": 1.0}
+    else:
+        with pytest.raises(Failed, match=message):
+            disks._copied(it, before, written)
+
+
+def test_no_two_disks_share_a_device_or_a_file() -> None:
+    for together in ((*disks.ALL, *disks.MEDIA, disks.ATTACHED), disks.FREEBSD):
+        assert len({disk.vdev for disk in together}) == len(together)
+    files = [d.path for d in (*disks.ALL, *disks.MEDIA, disks.ATTACHED, *disks.FREEBSD)]
+    assert len(set(files)) == len(files)
+    assert {disk.format for disk in disks.MEDIA} == {"raw", "qcow2"}
+    assert disks.ODD.size % 512 != 0
 
 
 def report(*status: str) -> results.Report:
     rows = [results.Result(f"step{n}", "title", s) for n, s in enumerate(status)]
-    return results.Report("pv", {"xen": "4.17"}, {"xl": "1"}, "0" * 64, rows, 12.0)
+    return results.Report("linux-pv", {"xen": "4.17"}, {"xl": "1"}, "0" * 64, rows, 12.0)
 
 
 def test_a_step_that_did_not_run_is_no_success() -> None:
@@ -148,11 +241,28 @@ def test_table_and_json() -> None:
     text = results.table(one)
     assert "MB/s 12.3, files 3" in text
     assert "FAILED" in text and "checksum differs" in text
-    assert "1 of 2" in text
+    assert "1 passed, 1 failed" in text
     data = json.loads(results.as_json([one]))
     assert data["schema"] == results.SCHEMA
     assert data["runs"][0]["ok"] is False
     assert [s["status"] for s in data["runs"][0]["steps"]] == ["pass", "fail"]
+
+
+def test_columns_and_page() -> None:
+    one, other = report("pass", "n/a"), report("fail", "lacks")
+    other.target = "freebsd-base"
+    other.results[1].detail = "<no> copy"
+    text = results.columns([one, other]).splitlines()
+    assert text[1].split() == ["linux-pv", "freebsd-base"]
+    assert text[2].split() == ["step0", "ok", "FAILED"]
+    assert text[3].split() == ["step1", "n/a", "lacks"]
+    page = results.html([one, other])
+    assert "&lt;no&gt; copy" in page and "<th>freebsd-base" in page
+    assert page.count('class="lacks"') == 1
+    # A step that no column has failed in, and one that the base driver lacks, are both well.
+    assert one.ok and not other.ok
+    other.results[0].status = "lacks"
+    assert other.ok
 
 
 def test_a_programs_needs_are_read(tmp_path: Path) -> None:

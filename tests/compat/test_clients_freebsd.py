@@ -3,115 +3,161 @@
 
 from __future__ import annotations
 
-import signal
-from collections import deque
+import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from clients import freebsd, freebsd_vchan, run
-from clients.freebsd_session import Session
-from clients.results import Report, table
-from clients.shell import Failed
-
-
-class _Script:
-    """A control channel that answers with given lines."""
-
-    def __init__(self, *lines: str) -> None:
-        self.lines = deque(lines)
-        self.sent: list[str] = []
-
-    def sendline(self, line: str) -> None:
-        self.sent.append(line)
-
-    def readline(self, _: float) -> str:
-        return self.lines.popleft()
-
-
-def _session(*lines: str) -> tuple[Session, _Script]:
-    script = _Script(*lines)
-    machine: Any = SimpleNamespace(control=script)
-    return Session(machine, lambda _: None), script
-
+from clients import freebsd_programs, helper, run
+from clients.guests import Run
+from clients.shell import Failed, FreeBSDDom0
 
 NEAR = (
-    'vchan {"role": "client", "whole": true, "sent": 64, "received": 64, "sent_sum": "aa",'
+    '{"role": "client", "whole": true, "sent": 64, "received": 64, "sent_sum": "aa",'
     ' "received_sum": "bb", "seconds": 0.5, "overslept": 2}'
 )
 FAR = (
-    'end {"role": "server", "whole": true, "sent": 64, "received": 64, "sent_sum": "bb",'
+    '{"role": "server", "whole": true, "sent": 64, "received": 64, "sent_sum": "bb",'
     ' "received_sum": "aa", "events": 3, "reminders": 0}'
 )
-BEGIN = ("end domid 7", "vchan open")
-END = ("vchan! exit 0", "end! exit 0")
 
 
-def test_a_transfer_with_equal_sums() -> None:
-    session, script = _session(*BEGIN, NEAR, FAR, *END)
-    figures = freebsd_vchan.transfer(session, "client", 64)
-    assert figures["to helper"] == "aa" and figures["reminders"] == 0
-    assert figures["overslept"] == 2
-    start = [line.split() for line in script.sent if line.startswith("start")]
+class Program:
+    """Stands for a program in Dom0: what it prints and how it ends."""
+
+    script: dict[str, tuple[list[str], int]] = {}
+    commands: list[str] = []
+
+    def __init__(self, _: Run, name: str, command: str) -> None:
+        self.pid = 4711
+        self._said, self._status = self.script[name]
+        self.commands.append(command)
+
+    def said(self) -> list[str]:
+        return self._said
+
+    def line(self, start: str) -> str:
+        for line in self._said:
+            if line.startswith(start):
+                return line
+        raise Failed(f"status {self._status}: {self._said}")
+
+    def status(self) -> int:
+        return self._status
+
+
+class Dom0:
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    def must(self, command: str, what: str | None = None) -> str:
+        self.commands.append(command)
+        return ""
+
+
+@pytest.fixture
+def it(monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr(helper, "Program", Program)
+    Program.script = {
+        "helper": (["domid 7", "flowing", FAR], 0), "vchan": (["open", NEAR], 0),
+    }  # fmt: skip
+    Program.commands = []
+    dom0: Any = Dom0()
+    return Run("freebsd-native", dom0, {}, "", "", "/ours", 64, True, ())
+
+
+def test_a_transfer_with_equal_sums(it: Run) -> None:
+    figures = helper.transfer(it, "client")
+    assert (figures["events"], figures["reminders"], figures["overslept"]) == (3, 0, 2)
+    end, near = Program.commands
     # The helper domain is the other end; the library's end is told its number.
-    assert start[0][3] == "server" and start[1][3:5] == ["client", "7"]
+    assert end.split()[1] == "server" and " client 7 " in near
+    assert f"LD_LIBRARY_PATH={helper.STORE_LIBRARY}:/ours " in near
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "message"),
     [
-        ('"received_sum": "aa"', '"received_sum": "ab"'),
-        ('"sent_sum": "bb"', '"sent_sum": "ab"'),
-        ('"whole": true', '"whole": false'),
+        ('"received_sum": "aa"', '"received_sum": "ab"', "checksums differ"),
+        ('"sent_sum": "bb"', '"sent_sum": "ab"', "checksums differ"),
+        ('"whole": true', '"whole": false', "not all arrived"),
     ],
 )
-def test_what_did_not_arrive_is_seen(old: str, new: str) -> None:
-    session, _ = _session(*BEGIN, NEAR, FAR.replace(old, new), *END)
-    with pytest.raises(Failed):
-        freebsd_vchan.transfer(session, "client", 64)
+def test_what_did_not_arrive_is_seen(it: Run, old: str, new: str, message: str) -> None:
+    Program.script["helper"] = (["domid 7", FAR.replace(old, new)], 0)
+    with pytest.raises(Failed, match=message):
+        helper.transfer(it, "client")
 
 
-def test_too_few_bytes_are_seen() -> None:
-    session, _ = _session(*BEGIN, NEAR.replace('"sent": 64', '"sent": 56'), FAR, *END)
+def test_too_few_bytes_are_seen(it: Run) -> None:
+    Program.script["vchan"] = (["open", NEAR.replace('"sent": 64', '"sent": 56')], 0)
     with pytest.raises(Failed, match="56 and 64 bytes"):
-        freebsd_vchan.transfer(session, "client", 64)
+        helper.transfer(it, "client")
 
 
-def test_a_program_that_cannot_start_is_not_waited_for() -> None:
-    session, _ = _session("end domid 7", "vchan ld-elf.so.1: not found", "vchan! exit 1")
-    with pytest.raises(Failed, match="exit 1; ld-elf"):
-        freebsd_vchan.transfer(session, "client", 64)
+def test_a_program_that_cannot_start_is_not_waited_for(it: Run) -> None:
+    Program.script["vchan"] = (["ld-elf.so.1: not found"], 1)
+    with pytest.raises(Failed, match="status 1"):
+        helper.transfer(it, "client")
 
 
-def test_a_killed_end() -> None:
+def test_a_killed_end(it: Run) -> None:
     gone = FAR.replace('"whole": true', '"whole": false')
-    session, script = _session(*BEGIN, "end flowing", "vchan! signal 9", gone, "end! exit 0")
-    freebsd_vchan.kill(session, "client")
-    assert f"signal vchan {signal.SIGKILL:d}" in script.sent
-    # The other end saw all of it arrive, or went on for ever: not what was asked.
-    session, _ = _session(*BEGIN, "end flowing", "vchan! signal 9", FAR, "end! exit 0")
+    Program.script = {"helper": (["domid 7", "flowing", gone], 0), "vchan": (["open"], 137)}
+    helper.kill(it, "client")
+    dom0: Any = it.dom0
+    assert dom0.commands == ["kill -9 4711"]
+    # The other end saw all of it arrive: nobody told it of a death.
+    Program.script["helper"] = (["domid 7", "flowing", FAR], 0)
     with pytest.raises(Failed):
-        freebsd_vchan.kill(session, "client")
+        helper.kill(it, "client")
+
+
+def test_counters_are_read_from_sysctl() -> None:
+    said = "hw.xen.gntdev.copy_bytes: 4096\nhw.xen.gntdev.slots.free: 512\nhw.xen.gntalloc.pages: 0"
+
+    class Shell(FreeBSDDom0):
+        def __init__(self) -> None:
+            pass
+
+        def run(self, command: str) -> tuple[int, str]:
+            return 0, said
+
+    assert Shell().counters() == {
+        "gntdev.copy_bytes": 4096, "gntdev.slots.free": 512, "gntalloc.pages": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        (["-a", "-vnc", "none", "b c"], ["-a", "b c"]),
+        (["-vnc", "none"], []),
+        (["-name", "", "-nographic"], ["-name", "", "-nographic"]),
+    ],
+)
+def test_qemu_is_started_without_vnc(tmp_path: Path, given: list[str], left: list[str]) -> None:
+    source = Path(freebsd_programs.__file__).parent / "qemu-without-vnc.sh"
+    wrapper = tmp_path / source.name
+    wrapper.write_bytes(source.read_bytes())
+    program = tmp_path / "qemu-system-i386"
+    program.write_text('#!/bin/sh\nfor a; do printf "%s\\0" "$a"; done\n')
+    program.chmod(0o755)
+    done = subprocess.run(["sh", wrapper, *given], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\0")[:-1] == left
 
 
 def test_what_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert [step.name for step in freebsd.choose(["library"])] == ["library", "log"]
     with pytest.raises(SystemExit):
         run.main(["--freebsd", "/nowhere", "--modes", "sideways"])
     with pytest.raises(SystemExit):
-        run.main(["--freebsd", "/nowhere", "--steps", "qdisk"])
-    assert "no step 'qdisk' on FreeBSD" in capsys.readouterr().err
+        run.main(["--freebsd", "/nowhere", "--steps", "nonsense"])
+    assert "no step 'nonsense'" in capsys.readouterr().err
     assert run.main(["--freebsd", "/nowhere", "--list"]) == 0
-    assert "vchan-server" in capsys.readouterr().out
+    assert "qdisk-media" in capsys.readouterr().out
 
 
 def test_the_missing_sets_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--report", str(tmp_path / "report"), "--cache", str(tmp_path / "cache")]
     assert run.main(["--freebsd", str(tmp_path), "--modes", "base", *where]) == 1
     assert "lacks base.txz, kernel.txz, src.txz" in capsys.readouterr().err
-
-
-def test_a_report_is_called_after_its_mode() -> None:
-    assert "on freebsd-base" in table(Report("freebsd-base", {}, {}, "0"))
-    assert "on linux-pv" in table(Report("pv", {}, {}, "0"))

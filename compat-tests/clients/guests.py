@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the steps share, and the guests: made, rebooted, destroyed by xl."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .grants import Grant
+from .places import FREEBSD_KERNEL, FREEBSD_RAMDISK, INITRD, KERNEL
+from .shell import Dom0, Failed, Guest
+
+if TYPE_CHECKING:
+    from .disks import Disk
+
+Figures = dict[str, float | int | str]
+
+# GNTTAB_RESERVED_CONSOLE and _XENSTORE: pages that the tool stack granted for the guest.
+REF_CONSOLE = 0
+REF_XENSTORE = 1
+
+GUEST = "client"
+OTHER = "beastie"
+GUEST_MEMORY = 192
+OTHER_MEMORY = 256
+CONSOLES = "/var/log/xen/console"
+
+# The guest has no PIT either (testbed/README.md, trap 2).  event_*: trap 3 of our README.md.
+# The rest is time.
+GUEST_OPTIONS = (
+    "console=hvc0 quiet panic=-1 nowatchdog clearcpuid=4 lpj=1000000 pmtmr=0 "
+    "cryptomgr.notests i8042.nopnp i8042.noaux i8042.nokbd mitigations=off init_on_alloc=0 "
+    "nokaslr audit=0 xen.event_eoi_delay=0 xen.event_loop_timeout=250 "
+    "lsm=capability ipv6.disable=1 pci=off nohpet rodata=off rcupdate.rcu_cpu_stall_suppress=1"
+)
+
+
+@dataclass
+class Run:
+    """What the steps share."""
+
+    target: str  # linux-pv, linux-pvh, freebsd-native, freebsd-alone, freebsd-base
+    dom0: Dom0
+    tools: Mapping[str, str]  # where each program is
+    library: str  # the only libxengnttab that the tool stack may load, and
+    digest: str  # its SHA-256
+    ours: str  # the directory of our library, which is another one in mode base
+    amount: int  # bytes through a channel
+    thorough: bool  # not the short run
+    disks: Sequence[Disk]  # of the Linux guest
+    device_model: str = ""  # a wrapper for QEMU, where it needs one
+    freebsd_disks: Sequence[Disk] = ()  # of the FreeBSD guest; none: there is no such guest
+    places: Mapping[str, str] = field(default_factory=dict)  # what a directory of images is
+    guest: Guest | None = None
+    other: Guest | None = None  # the FreeBSD guest
+    pids: dict[str, int] = field(default_factory=dict)
+    mark: int = 0
+
+    @property
+    def freebsd(self) -> bool:
+        return self.target.startswith("freebsd-")
+
+    @property
+    def pv(self) -> bool:
+        return self.target == "linux-pv"
+
+    def tool(self, name: str) -> str:
+        return self.tools[name]
+
+    def place(self, directory: str) -> str:
+        return self.places.get(directory, directory)
+
+    def foreign(self, guest: Guest | None = None) -> set[Grant]:
+        """Grants of a guest that Dom0 has mapped."""
+        guest = guest or self.running_guest()
+        return {g for g in self.dom0.mapped() if g.granter == guest.domid and g.user == 0}
+
+    def running_guest(self) -> Guest:
+        if self.guest is None:
+            raise Failed("there is no guest")
+        return self.guest
+
+
+def numbers(text: str, word: str) -> dict[str, float]:
+    """NAME=NUMBER of the line that begins with a word."""
+    line = next((ln for ln in text.splitlines() if ln.startswith(f"{word}: ")), "")
+    found = {name: float(value) for name, value in re.findall(r"(\w+)=([\d.]+)", line)}
+    if not found:
+        raise Failed(f"guest: {(text.strip().splitlines() or ['no output'])[-1]}")
+    return found
+
+
+def check_library(run: Run, what: str, pid: int) -> None:
+    """A process has loaded the libxengnttab under test and no other file of that name."""
+    paths = run.dom0.loaded(pid)
+    if paths != {run.library}:
+        raise Failed(f"{what} has loaded {', '.join(sorted(paths)) or 'no libxengnttab'}")
+    if run.dom0.digest(run.library) != run.digest:
+        raise Failed(f"{run.library} is not the library that was built")
+
+
+def _config(lines: Mapping[str, object]) -> str:
+    return "\n".join(f"{key}={json.dumps(value)}" for key, value in lines.items())
+
+
+def _log(name: str) -> str:
+    return f"{CONSOLES}/guest-{name}.log"
+
+
+def _booted(run: Run, name: str, before: int) -> Guest:
+    """Waits until the guest's shell answers, `before` lines of earlier boots passed over."""
+    dom0, log = run.dom0, _log(name)
+    dom0.until(
+        f"[ $(grep -c '^guest: up' {log}) -gt {before} ]",
+        f"{name} booting",
+        show=f"wc -c <{log}",
+    )
+    domid = int(dom0.must(f"{run.tool('xl')} domid {name}").split()[-1])
+    terminal = dom0.must(
+        f"{run.tool('xenstore')} read /local/domain/{domid}/console/tty", "the console's terminal"
+    ).strip()
+    # The daemon keeps a terminal's output for who reads it; somebody does.
+    dom0.must(f"cat {terminal} >/tmp/console.{domid} 2>/dev/null & true")
+    return Guest(dom0, name, domid, log, terminal)
+
+
+def _boots(run: Run, name: str) -> int:
+    return int(run.dom0.run(f"grep -c '^guest: up' {_log(name)} 2>/dev/null")[1].strip() or 0)
+
+
+def _create(run: Run, name: str, settings: Mapping[str, object], disks: Sequence[Disk]) -> Guest:
+    dom0 = run.dom0
+    config: dict[str, object] = {
+        "name": name,
+        "type": "pvh",
+        "vcpus": 1,
+        "on_crash": "destroy",
+        "disk": [disk.line for disk in disks],
+        **settings,
+    }
+    if run.device_model:
+        config["device_model_override"] = run.device_model
+    dom0.must(f"cat >/tmp/{name}.cfg <<'END'\n{_config(config)}\nEND")
+    before = _boots(run, name)
+    # Not to the control channel: a daemon of xl's would keep it open.
+    status, _ = dom0.run(f"{run.tool('xl')} create /tmp/{name}.cfg >/tmp/{name}.create 2>&1")
+    if status != 0:
+        said = dom0.run(f"tail -n 30 /var/log/xen/qemu* /tmp/{name}.create")[1]
+        for line in said.splitlines():
+            dom0.progress(f"  {line}")
+        errors = [line for line in said.splitlines() if "rror" in line or "ail" in line]
+        raise Failed(f"xl create: status {status}: {'; '.join(errors[:2])}")
+    return _booted(run, name, before)
+
+
+def create_guest(run: Run) -> Guest:
+    """The Linux guest, on the disks as they are."""
+    settings = {
+        "memory": GUEST_MEMORY,
+        "kernel": KERNEL,
+        "ramdisk": INITRD,
+        "extra": GUEST_OPTIONS + " nohz=off" * run.thorough,
+    }
+    run.guest = _create(run, GUEST, settings, run.disks)
+    return run.guest
+
+
+def create_freebsd_guest(run: Run) -> Guest:
+    """The FreeBSD guest; its environment is in the ramdisk."""
+    settings = {"memory": OTHER_MEMORY, "kernel": FREEBSD_KERNEL, "ramdisk": FREEBSD_RAMDISK}
+    run.other = _create(run, OTHER, settings, run.freebsd_disks)
+    return run.other
+
+
+def ensure_guest(run: Run) -> Guest:
+    return run.guest or create_guest(run)
+
+
+def reboot_guest(run: Run) -> Guest:
+    """The guest reboots itself; xl's daemon makes it anew, under another number."""
+    old = run.running_guest()
+    before = _boots(run, old.name)
+    old.send("sync; reboot -f")
+    run.dom0.until(
+        f'[ "$({run.tool("xl")} domid {old.name} 2>/dev/null)" != {old.domid} ]',
+        "the guest going down",
+    )
+    run.guest = _booted(run, old.name, before)
+    if run.guest.domid == old.domid:
+        raise Failed("the guest has the same number after its reboot")
+    return run.guest
+
+
+def destroy_guest(run: Run, guest: Guest) -> None:
+    """`xl destroy`, and all that Dom0 had mapped of it is gone."""
+    dom0 = run.dom0
+    dom0.must(f"{run.tool('xl')} destroy {guest.name} >/tmp/destroy.log 2>&1", "xl destroy")
+    if guest is run.guest:
+        run.guest = None
+
+    def free(found: set[Grant]) -> bool:
+        return all(g.granter != guest.domid for g in found)
+
+    found = dom0.settled(free)
+    if not free(found):
+        left = sorted(g.ref for g in found if g.granter == guest.domid)
+        raise Failed(f"refs {left} of the destroyed guest are mapped")

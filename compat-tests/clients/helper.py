@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""On a FreeBSD Dom0 without xenstored: the library and libxenvchan with helper domains as peers.
+
+src/gnttab.c calls each function of the library; src/end_dom0.c and end_guest.c are the other end of
+a channel, and src/xenstore.c stands in for libxenstore.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+
+from .channels import last_json
+from .guests import Figures, Run
+from .shell import Failed
+
+PEER = "/bin/xengnt-peer"
+GNTTAB = "/bin/xengnt-gnttab"
+VCHAN = "/bin/xengnt-vchan"
+END = "/bin/xengnt-end"
+END_CODE = "/bin/xengnt-end.code"
+#: The stand-in for libxenstore.
+STORE_LIBRARY = "/usr/local/xengnt/store"
+STORE = "/tmp"
+RING = 65536
+# Bytes that are not through when the end is killed.
+ENDLESS = 1 << 30
+
+#: Nodes, as devfs names them, that the library must choose for its two kinds of handle.
+NODES = {
+    "freebsd-native": ("xen/xengntdev", "xen/gntalloc"),
+    "freebsd-alone": ("xen/gntdev", "xen/gntalloc"),
+    "freebsd-base": ("xen/gntdev", "xen/gntdev", "base"),
+}
+_number = itertools.count()
+
+
+class Program:
+    """A program in the background: its output in a file, its status beside it."""
+
+    def __init__(self, run: Run, name: str, command: str) -> None:
+        self._dom0 = run.dom0
+        self._name = name
+        self._file = f"/tmp/{name}.{next(_number)}"
+        # The program's own number, so that a signal meets it and not a shell.
+        self.pid = int(run.dom0.must(
+            f"{{ {command} & echo $! >{self._file}.pid; wait $!; echo $? >{self._file}.status; }}"
+            f" >{self._file} 2>&1 & until [ -s {self._file}.pid ]; do sleep 0.1; done;"
+            f" cat {self._file}.pid"
+        ))  # fmt: skip
+
+    def said(self) -> list[str]:
+        return self._dom0.must(f"cat {self._file}").splitlines()
+
+    def line(self, start: str) -> str:
+        """The first line that begins so; a program that ends without one has failed."""
+        self._dom0.until(
+            f"grep -q '^{start}' {self._file} || test -e {self._file}.status",
+            f"{self._name}: {start}", show=f"wc -l <{self._file}",
+        )  # fmt: skip
+        for line in self.said():
+            if line.startswith(start):
+                return line
+        raise Failed(f"{self._name}: status {self.status()}: {'; '.join(self.said()[-3:])}")
+
+    def status(self) -> int:
+        """Its exit status once it has ended; 128 and a signal's number after a signal."""
+        self._dom0.until(
+            f"test -s {self._file}.status", f"{self._name} ending", show=f"wc -l <{self._file}"
+        )
+        return int(self._dom0.must(f"cat {self._file}.status"))
+
+
+def library(run: Run) -> Figures:
+    """The program prints a line a part; its failed checks come before the part's name."""
+    command = f"LD_LIBRARY_PATH={run.ours} {GNTTAB} {PEER} {' '.join(NODES[run.target])}"
+    program = Program(run, "library", command)
+    status = program.status()
+    lines = program.said()
+    failed = [line for line in lines if not line.startswith(("ok ", "gnttab: ", "gntshr: "))]
+    passed = sum(line.startswith("ok ") for line in lines)
+    if status != 0 or not passed:
+        raise Failed(f"status {status}: {'; '.join(failed)}")
+    return {"parts": passed}
+
+
+def _start(run: Run, role: str, amount: int) -> tuple[Program, Program]:
+    """`role` is Dom0's, which is the library's; the helper domain has the other one."""
+    other = "server" if role == "client" else "client"
+    path = f"/xengnt/{next(_number)}"
+    end = Program(run, "helper", f"{END} {other} {END_CODE} {STORE} {path} {amount}")
+    domid = end.line("domid ").split()[1]
+    near = Program(
+        run, "vchan",
+        f"env XENGNT_XENSTORE={STORE} LD_LIBRARY_PATH={STORE_LIBRARY}:{run.ours}"
+        f" {VCHAN} {role} {domid} {path} {amount} {RING}",
+    )  # fmt: skip
+    near.line("open")
+    return near, end
+
+
+def transfer(run: Run, role: str) -> Figures:
+    """Both directions at once; each end has made and checked every word."""
+    amount = run.amount
+    vchan, end = _start(run, role, amount)
+    statuses = vchan.status(), end.status()
+    near, far = (last_json("\n".join(program.said())) for program in (vchan, end))
+    if statuses != (0, 0):
+        raise Failed(f"vchan: status {statuses[0]}, helper domain: status {statuses[1]}")
+    if not (near["whole"] and far["whole"]):
+        raise Failed(f"not all arrived: {near}, {far}")
+    if near["sent"] != amount or near["received"] != amount:
+        raise Failed(f"{near['sent']} and {near['received']} bytes instead of {amount}")
+    if near["sent_sum"] != far["received_sum"] or near["received_sum"] != far["sent_sum"]:
+        raise Failed(f"checksums differ: {near}, {far}")
+    return {
+        "MiB each way": amount >> 20,
+        "s": float(str(near["seconds"])),
+        "events": int(str(far["events"])),
+        "reminders": int(str(far["reminders"])),
+        "overslept": int(str(near["overslept"])),
+    }
+
+
+def kill(run: Run, role: str) -> Figures:
+    """Ends Dom0's end outright: its driver must tell the helper domain."""
+    vchan, end = _start(run, role, ENDLESS)
+    end.line("flowing")
+    run.dom0.must(f"kill -{signal.SIGKILL:d} {vchan.pid}")
+    status = vchan.status()
+    other = end.status()
+    far = last_json("\n".join(end.said()))
+    if status != 128 + signal.SIGKILL or other != 0 or far["whole"]:
+        raise Failed(f"vchan: status {status}, helper domain: status {other}, {far}")
+    return {"MiB before": (int(str(far["sent"])) + int(str(far["received"]))) / 2**20}
