@@ -5,13 +5,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import os
+import platform
+import shlex
 import shutil
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -20,11 +25,17 @@ import cases
 from cases import rows
 from cases.framework import Case
 from report.console import Live, make_console, print_summary, print_table
-from report.results import Run, TargetRun, compare
+from report.results import Origin, Run, TargetRun, compare
 from report.writers import write_all, write_json
 from targets import DEFAULT, TARGETS, Setting, TargetMissing
 
+from report import documents
+
 ROOT = Path(__file__).resolve().parent.parent
+OUTPUTS = (
+    *("logs", "index.html", "parity.json", "junit.xml", "parity.tap"),
+    *documents.SOURCES,
+)
 
 
 def cache_dir() -> Path:
@@ -60,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         type=Path,
         default=ROOT / "report",
-        help="directory for index.html, parity.json and junit.xml (default: report)",
+        help="directory for index.html, parity.json, junit.xml and parity.tap (default: report)",
     )
     p.add_argument(
         "--clients",
@@ -167,6 +178,38 @@ def run_all(names: Sequence[str], chosen: list[Case], setting: Setting, live: Li
     return run
 
 
+def shown_arguments(argv: Sequence[str]) -> list[str]:
+    """What a user typed: without the directories that ./dev adds."""
+    words: list[str] = []
+    rest = iter(argv)
+    for word in rest:
+        if word in ("--build", "--cache"):
+            next(rest, None)
+        else:
+            words.append(word)
+    return words
+
+
+def commit() -> str:
+    """What the tree was made from, as git tells it; else the version."""
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--tags"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        return subprocess.check_output(words, stderr=subprocess.DEVNULL, text=True).strip()
+    return (ROOT / "VERSION").read_text("utf-8").strip()
+
+
+def origin(words: Sequence[str], seconds: float) -> Origin:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return Origin(
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        commit=commit(),
+        arguments=shlex.join(words),
+        machine=f"{platform.system()} {platform.release()} {platform.machine()}, "
+        f"{os.cpu_count()} processors, {memory:.0f} GiB",
+        seconds=round(seconds, 1),
+    )
+
+
 def print_list(chosen: Sequence[Case]) -> None:
     section = None
     for case in chosen:
@@ -215,7 +258,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     console = make_console()
     # What an earlier run left would be taken for this one's.
-    for old in ("logs", "index.html", "parity.json", "junit.xml"):
+    for old in OUTPUTS:
         path = args.report / old
         if path.is_dir():
             shutil.rmtree(path)
@@ -231,7 +274,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             freebsd=args.freebsd,
             progress=live.say,
         )
+        begun = time.monotonic()
         run = run_all(names, chosen, setting, live)
+    words = ["./dev", "parity", *shown_arguments(sys.argv[1:] if argv is None else argv)]
+    run.origin = origin(words, time.monotonic() - begun)
     print_table(console, run)
     print_summary(console, run)
     write_all(run, args.report)

@@ -310,18 +310,24 @@ def test_junit_counts(tmp_path: Path) -> None:
 
 def test_parity_cells_count() -> None:
     cells = {
-        "linux-pvh": {"status": "pass"}, "linux-pv": {"status": "diff K7"},
-        "host": {"status": "crash"}, "freebsd": {"status": "skip"},
-    }  # fmt: skip
-    tally = checks.count_parity({"schema": 1, "cases": [{"id": "map-one", "results": cells}]})
-    assert (tally.passed, tally.failed, tally.skipped) == (2, 1, 1)
+        "linux-pvh": {"status": "pass", "differences": []},
+        "linux-pv": {"status": "diff", "differences": ["K7"]},
+        "freebsd-base": {"status": "crash", "differences": ["B6"]},
+        "host": {"status": "crash", "differences": []},
+        "freebsd": {"status": "skip", "differences": []},
+    }
+    tally = checks.count_parity({"schema": 2, "cases": [{"id": "map-one", "results": cells}]})
+    assert (tally.passed, tally.failed, tally.skipped) == (3, 1, 1)
     assert tally.failures == ["map-one on host: crash"]
 
 
 def test_unknown_parity_status_is_a_failure() -> None:
-    cells = {"host": {"status": "splendid"}}
+    cells = {
+        "host": {"status": "splendid", "differences": ["K1"]},
+        "linux-pv": {"status": "diff", "differences": []},
+    }
     tally = checks.count_parity({"cases": [{"id": "x", "results": cells}]})
-    assert (tally.passed, tally.failed) == (0, 1)
+    assert (tally.passed, tally.failed) == (0, 2)
 
 
 def run_steps(

@@ -55,6 +55,8 @@ class Check:
     k: str | None = None
     # Either value is right; a target that differs from the reference needs this K row.
     free: str | None = None
+    # Linux's value, where a K row lets another one be expected.
+    linux: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -314,7 +316,8 @@ class Context:
                 expected, k = str(other), row
         if k is not None and expected == str(wanted):
             k = None
-        self.checks.append(Check(what, str(observed), expected, k))
+        linux = None if k is None else str(wanted)
+        self.checks.append(Check(what, str(observed), expected, k, linux=linux))
         return str(observed) == expected
 
     def expect_either(self, observed: object, wanted: Iterable[object], what: str, k: str) -> None:
