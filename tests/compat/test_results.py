@@ -72,8 +72,8 @@ def test_a_documented_difference_must_be_seen() -> None:
 
 
 def test_a_defect_of_the_whole_cell_shows_linux_too() -> None:
-    cell = Cell(Status.DIFF, (Check("a", "1", "1"), Check("mmap", "ENODEV", "EINVAL")), ("B2",))
-    assert cell.lines == ("mmap: Linux: EINVAL, here: ENODEV (B2)",)
+    cell = Cell(Status.DIFF, (Check("a", "1", "1"), Check("mmap", "ENODEV", "EINVAL")), ("E2",))
+    assert cell.lines == ("mmap: Linux: EINVAL, here: ENODEV (E2)",)
 
 
 def test_a_difference_of_another_target_is_no_excuse() -> None:
@@ -319,14 +319,14 @@ def run() -> Run:
 
 def test_a_crash_with_a_row_is_told_and_not_red(tmp_path: Path) -> None:
     item = _case()
-    cell = Cell(Status.CRASH, ks=("B6",), detail="panic: it", log="panic: it")
+    cell = Cell(Status.CRASH, ks=("E6",), detail="panic: it", log="panic: it")
     column = TargetRun("freebsd-base", cells={item.id: cell})
     told = Run([item], [column])
-    assert told.ok and told.differences() == {"B6": [(column, item)]}
+    assert told.ok and told.differences() == {"E6": [(column, item)]}
     write_all(told, tmp_path)
     data = json.loads((tmp_path / "parity.json").read_text())
     result = data["cases"][0]["results"]["freebsd-base"]
-    assert (result["status"], result["differences"], result["red"]) == ("crash", ["B6"], False)
+    assert (result["status"], result["differences"], result["red"]) == ("crash", ["E6"], False)
     assert "repro" not in result
     assert "panic: it" in (tmp_path / result["log"]).read_text()
     junit = ET.parse(tmp_path / "junit.xml").getroot()
