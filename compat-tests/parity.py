@@ -32,6 +32,7 @@ from targets import DEFAULT, TARGETS, Setting, TargetMissing
 from report import documents
 
 ROOT = Path(__file__).resolve().parent.parent
+ABI = ROOT / "docs/abi.md"
 OUTPUTS = (
     *("logs", "index.html", "parity.json", "junit.xml", "parity.tap"),
     *documents.SOURCES,
@@ -81,8 +82,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--list", action="store_true", help="list cases and targets, run nothing")
     p.add_argument(
-        "--rows", action="store_true", help="list what became of each row of the reference document"
+        "--rows",
+        action="store_true",
+        help="list each rule of docs/abi.md and the cases that test it; with --write, put the cases "
+        "into that page",
     )
+    p.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
     p.add_argument(
         "--build",
         metavar="DIR",
@@ -250,6 +255,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = select(cases.load(), args.cases)
     except ValueError as error:
         parser().error(str(error))
+    if args.rows and args.write:
+        ABI.write_text(rows.with_cases(ABI.read_text("utf-8"), cases.load()), "utf-8")
+        return 0
     if args.rows:
         return 0 if print_rows(cases.load()) else 1
     if args.list:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What became of every row of REFERENCE: cases, a documented difference, or a reason."""
+"""What became of every row of docs/abi.md: cases, a documented difference, or a reason."""
 
 from __future__ import annotations
 
@@ -45,3 +45,23 @@ def account(every: Sequence[Case]) -> list[Account]:
         cases = tuple(name for name, ks in spoken.items() if row in ks)
         accounts.append(Account(f"{row} ({words.rstrip('.')})", cases, K_SEEN.get(row, "")))
     return accounts
+
+
+# A row's line in docs/abi.md; its last column is made by with_cases().
+_LINE = re.compile(r'^(\| <a id="([A-Z0-9.]+)"></a>.*\|)[^|]*\|$', re.M)
+
+
+def documented(text: str) -> list[str]:
+    """The rows that docs/abi.md has, in its order."""
+    return [match[2] for match in _LINE.finditer(text)]
+
+
+def with_cases(text: str, every: Sequence[Case]) -> str:
+    """docs/abi.md with the cases of each row in its last column, or the reason for none."""
+
+    def line(match: re.Match[str]) -> str:
+        cases = ", ".join(f"`{case.id}`" for case in every if match[2] in case.rows)
+        reason = UNTESTABLE.get(match[2], "")
+        return f"{match[1]} {cases or (f'none: {reason}' if reason else 'none')} |"
+
+    return _LINE.sub(line, text)

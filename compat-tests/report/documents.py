@@ -40,7 +40,7 @@ def _back(places: dict[str, list[str]]) -> str:
 
 
 def _with_links(html: str, seen: Callable[[str], dict[str, list[str]]]) -> str:
-    """Adds to each table with anchors a column with the links back."""
+    """Adds to each table with rows that were seen a column with the links back."""
 
     def row(match: re.Match[str]) -> str:
         text = match[0]
@@ -49,15 +49,21 @@ def _with_links(html: str, seen: Callable[[str], dict[str, list[str]]]) -> str:
         return text.replace("</tr>", f"{cell}</tr>")
 
     def table(match: re.Match[str]) -> str:
-        if not _ANCHOR.search(match[0]):
+        if not any(map(seen, _ANCHOR.findall(match[0]))):
             return match[0]
         return re.sub(r"<tr>.*?</tr>", row, match[0], flags=re.S)
 
     return re.sub(r"<table>.*?</table>", table, html, flags=re.S)
 
 
-def _links(html: str) -> str:
-    """The documents as pages of the report; other files are not beside it."""
+def _links(html: str, cases: frozenset[str]) -> str:
+    """The documents and cases as places of the report; other files are not beside it."""
+
+    def case(match: re.Match[str]) -> str:
+        name = match[1]
+        return f'<a href="index.html#{name}">{match[0]}</a>' if name in cases else match[0]
+
+    html = re.sub(r"<code>([a-z0-9.-]+)</code>", case, html)
     for page, source in SOURCES.items():
         html = html.replace(f'href="{source}', f'href="{page}')
     return re.sub(r'<a href="[^":#]*\.md[^"]*">(.*?)</a>', r"\1", html, flags=re.S)
@@ -70,11 +76,9 @@ def pages(run: Run) -> list[Page]:
         places: dict[str, list[str]] = {}
         for target, case in differences.get(row, ()):
             places.setdefault(case.id, []).append(target.name)
-        for case in run.cases:
-            if row in case.rows:
-                places.setdefault(case.id, [])
         return places
 
+    cases = frozenset(case.id for case in run.cases)
     found = []
     for name, source in SOURCES.items():
         path = DOCS / source
@@ -84,5 +88,5 @@ def pages(run: Run) -> list[Page]:
         html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
         title = next(line[2:] for line in text.splitlines() if line.startswith("# "))
         rows = frozenset(_ANCHOR.findall(html))
-        found.append(Page(name, title, Markup(_with_links(_links(html), seen)), rows))
+        found.append(Page(name, title, Markup(_with_links(_links(html, cases), seen)), rows))
     return found

@@ -68,7 +68,7 @@ class HostTarget(Target):
         self._probe()
 
     def _probe(self) -> None:
-        """What this driver can do already (habit H9)."""
+        """What this driver can do already."""
         assert self._agent is not None
 
         def ask(worker: Worker) -> None:
