@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--rows",
         action="store_true",
-        help="list each rule of docs/abi.md and the cases that test it; with --write, put the cases "
+        help="list each rule of docs/abi.md and its cases; with --write, put the cases "
         "into that page",
     )
     p.add_argument("--write", action="store_true", help=argparse.SUPPRESS)

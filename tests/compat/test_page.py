@@ -171,6 +171,16 @@ def test_a_difference_shows_linux_and_leads_to_its_row(
     assert driver.current_url == (report / "index.html").as_uri() + "#mmap.offset-unaligned"
 
 
+def test_a_rule_and_its_cases_lead_to_each_other(driver: webdriver.Chrome, report: Path) -> None:
+    _open(driver, report / "index.html", "#mmap.offset-unaligned")
+    row = driver.find_element(By.ID, "mmap.offset-unaligned")
+    row.find_element(By.LINK_TEXT, "P2").click()
+    assert driver.current_url == (report / "abi.html").as_uri() + "#P2"
+    rule = driver.find_element(By.CSS_SELECTOR, "tr:has(#P2)")
+    rule.find_element(By.LINK_TEXT, "mmap.offset-unaligned").click()
+    assert driver.current_url == (report / "index.html").as_uri() + "#mmap.offset-unaligned"
+
+
 def test_filters_are_in_the_address(driver: webdriver.Chrome, report: Path) -> None:
     page = report / "index.html"
     _open(driver, page)
@@ -203,7 +213,7 @@ def test_filters_are_in_the_address(driver: webdriver.Chrome, report: Path) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index.html", "differences.html"])
+@pytest.mark.parametrize("name", ["index.html", "differences.html", "abi.html"])
 def test_contrast(driver: webdriver.Chrome, report: Path, name: str, scheme: str) -> None:
     _open(driver, report / name, scheme=scheme)
     back = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
@@ -212,7 +222,7 @@ def test_contrast(driver: webdriver.Chrome, report: Path, name: str, scheme: str
     assert ratio >= 4.5, whose
 
 
-@pytest.mark.parametrize("name", ["index.html", "differences.html"])
+@pytest.mark.parametrize("name", ["index.html", "differences.html", "abi.html"])
 def test_a_telephone_shows_eleven_columns(
     driver: webdriver.Chrome, report: Path, name: str
 ) -> None:
