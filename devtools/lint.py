@@ -16,7 +16,7 @@ from devtools.paths import LOGS, ROOT
 SPDX = "SPDX-License-Identifier: BSD-2-Clause"
 # Files that cannot carry a comment, or whose format has its own licence line.
 NO_SPDX = {"LICENSE", "VERSION", ".gitignore"}
-NO_SPDX_SUFFIXES = {".md", ".json", ".svg", ".pc", ".typed"}
+NO_SPDX_SUFFIXES = {".abi", ".md", ".json", ".svg", ".pc", ".typed"}
 # Inputs of the fuzz targets are bytes, not text.
 CORPUS = ROOT / "tests/fuzz/corpus"
 MAN_PAGE = re.compile(r"\.[1-9]$")
