@@ -27,7 +27,9 @@ from cases.framework import Case
 from report.console import Live, make_console, print_summary, print_table
 from report.results import Origin, Run, TargetRun, compare
 from report.writers import write_all, write_json
-from targets import DEFAULT, TARGETS, Setting, TargetMissing
+from targets import DEFAULT, REMOTE, TARGETS, Entry, Setting, TargetMissing, entry
+from testbed import packages
+from testbed.errors import TestbedError
 
 from report import documents
 
@@ -57,14 +59,14 @@ def parser() -> argparse.ArgumentParser:
         "--targets",
         metavar="NAME,…",
         default=",".join(DEFAULT),
-        help="columns of the table (default: %(default)s; --list names all)",
+        help=f"systems to run on (default: %(default)s), of: {', '.join((*TARGETS, REMOTE[0]))}",
     )
     p.add_argument(
         "--cases",
         metavar="PATTERN",
         action="append",
         default=[],
-        help="only cases of this name, row (P10), glob (mmap.*) or part of a name; repeatable",
+        help="only cases of this name, row (P10, K3), glob (mmap.*) or part of a name; repeatable",
     )
     p.add_argument("--json", metavar="FILE", type=Path, help="write the results there, too")
     p.add_argument(
@@ -102,6 +104,16 @@ def parser() -> argparse.ArgumentParser:
         default=cache_dir(),
         help="cache directory (%(default)s)",
     )
+    p.add_argument(
+        "--xen", metavar="FILE", type=Path, help="a hypervisor of your own instead of Debian's"
+    )
+    p.add_argument(
+        "--kernel",
+        metavar="FILE|DIR",
+        type=Path,
+        help="a Linux kernel of your own for the Linux targets: an image with Xen's drivers in it, "
+        "or a directory with boot/vmlinuz-* and lib/modules",
+    )
     freebsd = os.environ.get("FREEBSD_DIST")
     p.add_argument(
         "--freebsd",
@@ -123,6 +135,7 @@ def select(every: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
         named = (
             [case.id for case in every if case.id == word]
             or [case.id for case in every if word in case.rows]
+            or [case.id for case in every if word in rows.differences(case)]
             or [case.id for case in every if fnmatch.fnmatchcase(case.id, word)]
             or [case.id for case in every if word.lower() in case.id]
         )
@@ -138,7 +151,7 @@ def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) 
     begun = time.monotonic()
     live.say(name, "starting")
     try:
-        target = TARGETS[name].make(setting)
+        target = entry(name).make(setting)
         with target:
             column.facts = target.facts
             column.module = target.module
@@ -165,12 +178,12 @@ def run_all(names: Sequence[str], chosen: list[Case], setting: Setting, live: Li
         columns[name] = run_target(name, chosen, setting, live)
 
     for name in names:
-        if not TARGETS[name].slow:
+        if not entry(name).slow:
             run_one(name)
     threads = [
         threading.Thread(target=run_one, args=(name,), name=name, daemon=True)
         for name in names
-        if TARGETS[name].slow
+        if entry(name).slow
     ]
     for thread in threads:
         thread.start()
@@ -223,8 +236,9 @@ def print_list(chosen: Sequence[Case]) -> None:
             print(f"\n{section}")
         print(f"  {case.id:38} {' '.join(case.rows):10} {case.title}")
     print(f"\n{len(chosen)} cases\n\nTargets")
-    for name, entry in TARGETS.items():
-        print(f"  {name:14} {entry.title}{' *' if name in DEFAULT else ''}")
+    for name, item in TARGETS.items():
+        print(f"  {name:20} {item.title}{' *' if name in DEFAULT else ''}")
+    print(f"  {REMOTE[0]:20} {REMOTE[1]}")
     print("  (* by default)")
 
 
@@ -240,6 +254,22 @@ def print_rows(every: Sequence[Case]) -> bool:
     return not missing
 
 
+def _entry(name: str) -> Entry | None:
+    try:
+        return entry(name)
+    except (KeyError, ValueError):
+        return None
+
+
+def not_run(names: Sequence[str], freebsd: Path | None) -> list[str]:
+    """Every target that was not asked for, and what it would take."""
+    absent = [name for name in TARGETS if name not in names]
+    sets = [name for name in absent if "freebsd" in name]
+    rest = [name for name in absent if name not in sets] + [REMOTE[0]]
+    need = "" if freebsd else " (they need FreeBSD's release sets: --freebsd DIR)"
+    return [", ".join(sets) + need] * bool(sets) + [f"{', '.join(rest)} (--targets)"]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     if "--clients" in (sys.argv[1:] if argv is None else argv):
         from clients import run as clients
@@ -247,10 +277,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return clients.main(argv)
     args = parser().parse_args(argv)
     names = list(dict.fromkeys(name for name in args.targets.split(",") if name))
-    unknown = [name for name in names if name not in TARGETS]
+    unknown = [name for name in names if _entry(name) is None]
     if unknown or not names:
         wrong = ", ".join(unknown) or "none given"
-        parser().error(f"unknown target: {wrong} (known: {', '.join(TARGETS)})")
+        known = ", ".join((*TARGETS, REMOTE[0]))
+        parser().error(f"unknown target: {wrong} (known: {known})")
+    try:
+        packages.use(packages.Own(args.xen, args.kernel))
+    except TestbedError as error:
+        parser().error(str(error))
     try:
         chosen = select(cases.load(), args.cases)
     except ValueError as error:
@@ -291,12 +326,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_all(run, args.report)
     if args.json is not None:
         write_json(run, args.json)
-    absent = [name for name in TARGETS if name.startswith("freebsd") and name not in names]
-    if absent and args.freebsd is None:
-        console.print(
-            f"not run: {', '.join(absent)} (they need FreeBSD's release sets: --freebsd DIR)",
-            style="dim",
-        )
+    for line in not_run(names, args.freebsd):
+        console.print(f"not run: {line}", style="dim", soft_wrap=True)
     console.print(f"report: {args.report / 'index.html'}", soft_wrap=True, style="dim")
     return 0 if run.ok else 1
 
@@ -304,6 +335,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except BrokenPipeError:
+        # The reader has seen enough (| head).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except KeyboardInterrupt:
         print("./dev parity: interrupted", file=sys.stderr)
         sys.exit(130)

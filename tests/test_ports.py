@@ -98,7 +98,7 @@ def test_both_modules_are_built_and_installed() -> None:
 
 
 def test_the_library_installs_what_is_packed(build: Path) -> None:
-    command = [environment.tool("meson"), "introspect", "--installed", build]
+    command = [str(environment.tool("meson")), "introspect", "--installed", str(build)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     options = dict(
         argument.removeprefix("-D").split("=")

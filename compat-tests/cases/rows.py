@@ -7,7 +7,9 @@ import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import FunctionType
 
+from .base_driver import DEFECTS, WORDS
 from .framework import Case
 from .k_rows import K_ROWS
 from .untestable import CAUSES, COVERED, K_SEEN, SECTIONS, UNTESTABLE
@@ -28,8 +30,23 @@ class Account:
 
 
 def differences(case: Case) -> set[str]:
-    """The K rows that a case speaks of."""
-    return set(_K.findall(inspect.getsource(case.run)))
+    """The K rows that a case speaks of, and the E rows that it shows on the base driver."""
+    words = {"K26"} if case.id in WORDS else set()
+    return {*_K.findall(_text(case.run, set())), *DEFECTS.get(case.id, ()), *words}
+
+
+def _text(thing: object, seen: set[int]) -> str:
+    """Source of a function, of those of the cases that it calls, and of constants it names."""
+    if id(thing) in seen:
+        return ""
+    seen.add(id(thing))
+    if not isinstance(thing, FunctionType):
+        return repr(thing) if isinstance(thing, (str, dict, tuple, frozenset)) else ""
+    if not thing.__module__.startswith("cases."):
+        return ""
+    named = [thing.__globals__.get(name) for name in thing.__code__.co_names]
+    named += [cell.cell_contents for cell in thing.__closure__ or ()]
+    return "\n".join((inspect.getsource(thing), *(_text(item, seen) for item in named)))
 
 
 def account(every: Sequence[Case]) -> list[Account]:
