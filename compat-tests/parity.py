@@ -162,7 +162,7 @@ def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) 
                 live.cell(name, case.id, cell)
     except Exception as error:  # the other columns shall still be seen
         text = str(error) or type(error).__name__
-        if not isinstance(error, TargetMissing):
+        if not isinstance(error, (TargetMissing, TestbedError)):
             text = f"{type(error).__name__}: {text}"
         column.missing = text.splitlines()[0]
         live.say(name, column.missing)

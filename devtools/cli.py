@@ -29,14 +29,27 @@ exit status: 0 all well, 1 something failed or is missing, 2 wrong usage.
 PARITY_EPILOG = """\
 Options are handed on to compat-tests/parity.py, the important ones being
 
-  --targets NAME,…   columns: linux-pv, linux-pvh (the reference), host
-  --cases PATTERN    only the cases whose name matches
+  --targets NAME,…   systems to run on, see below
+  --cases PATTERN    only the cases of this name, row (P10, K3) or glob
+  --freebsd DIR      FreeBSD's release sets, for the FreeBSD targets
+  --xen FILE, --kernel FILE
+                     a hypervisor or a Linux kernel of your own
   --list             print the cases and end
   --json FILE        write the results there, too
   --clients          instead: Xen's own programs and QEMU on our library in a Linux Dom0
 
 Once set up, './dev parity --help' shows all of them.
 """
+
+
+def _targets() -> str:
+    """What there is to run on; the module needs nothing but Python's own library."""
+    sys.path.insert(0, str(ROOT / "compat-tests"))
+    from targets import DEFAULT, REMOTE, TARGETS
+
+    known = {name: item.title + " *" * (name in DEFAULT) for name, item in TARGETS.items()}
+    lines = (f"  {name:<20} {title}\n" for name, title in (*known.items(), REMOTE))
+    return f"\nTargets (* by default)\n{''.join(lines)}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -205,6 +218,7 @@ def _parity_help(rest: list[str]) -> int:
         return suite.run(rest)
     print("usage: ./dev parity [OPTIONS]\n\nRuns the parity suite and prints its table.\n")
     print(PARITY_EPILOG, end="")
+    print(_targets(), end="")
     return 0
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -183,7 +184,13 @@ def test_parity_help_without_environment(
 ) -> None:
     monkeypatch.setattr(environment, "VENV", tmp_path / "none")
     assert cli.main(["parity", "--help"]) == 0
-    assert "--targets" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "--targets" in told
+    from targets import TARGETS
+
+    for name, item in TARGETS.items():
+        assert re.search(rf"^  {name} +{re.escape(item.title)}", told, re.M)
+    assert "ssh:USER@HOST" in told
 
 
 def test_parity_help_needs_no_package_of_the_environment() -> None:
@@ -194,6 +201,14 @@ def test_parity_help_needs_no_package_of_the_environment() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "--targets" in done.stdout
+
+
+def test_a_list_that_is_not_read_to_its_end_is_no_error() -> None:
+    command = f"{sys.executable} compat-tests/parity.py --list | head -1"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_unknown_command_is_wrong_usage() -> None:

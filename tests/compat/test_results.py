@@ -523,3 +523,12 @@ def test_freebsd_columns_say_what_they_need(name: str, tmp_path: Path) -> None:
     with pytest.raises(TargetMissing, match=r"kernel\.txz"):
         (tmp_path / "base.txz").touch()
         TARGETS[name].make(Setting(tmp_path, tmp_path, tmp_path, tmp_path))
+
+
+def test_what_was_not_run_is_told() -> None:
+    told = " ".join(parity.not_run(["host", "freebsd"], None))
+    assert not {"host", "freebsd"} & set(re.findall(r"[\w:@-]+", told.replace("--freebsd", "")))
+    for name in TARGETS:
+        assert name in ("host", "freebsd") or re.search(rf"(?<![\w-]){name}(?![\w-])", told)
+    assert "ssh:USER@HOST" in told and "release sets" in told
+    assert "release sets" not in " ".join(parity.not_run(["host"], Path("sets")))
