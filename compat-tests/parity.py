@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cases
@@ -31,21 +32,15 @@ from targets import DEFAULT, REMOTE, TARGETS, Entry, Setting, TargetMissing, ent
 from testbed import packages
 from testbed.errors import TestbedError
 
+from devtools.paths import cache_dir
 from report import documents
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 ABI = ROOT / "docs/abi.md"
 OUTPUTS = (
     *("logs", "index.html", "parity.json", "junit.xml", "parity.tap"),
     *documents.SOURCES,
 )
-
-
-def cache_dir() -> Path:
-    if chosen := os.environ.get("XENGNT_CACHE"):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "xengnt"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -102,13 +102,13 @@ def parser() -> argparse.ArgumentParser:
 def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """What looks at the driver on the harness for a longer time."""
     fuzz = commands.add_parser(
-        "fuzz", help="fuzz the driver on the harness and the agent's protocol",
+        "fuzz", help="fuzz the driver on the harness",
         description="Runs the fuzz targets of tests/fuzz: first the committed corpus, then a search"
         " for so many seconds each.  What the search finds stays in build/fuzz/found; an input"
         " that breaks something in build/test/crashes, and the command to see it again is"
         " printed.",
     )  # fmt: skip
-    fuzz.add_argument("target", nargs="*", help="ioctl, copy, agent (default: all of them)")
+    fuzz.add_argument("target", nargs="*", help="ioctl, copy (default: both)")
     seconds = "of search for each target (default: 60; 0: only the corpus)"
     fuzz.add_argument("--seconds", type=int, default=60, metavar="N", help=seconds)
     fuzz.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",

@@ -15,7 +15,10 @@ from devtools.paths import LOGS, ROOT
 
 SPDX = "SPDX-License-Identifier: BSD-2-Clause"
 # Files that cannot carry a comment, or whose format has its own licence line.
-NO_SPDX = {"LICENSE", "VERSION", ".gitignore"}
+NO_SPDX = {
+    *("LICENSE", "VERSION", ".gitignore"),
+    *("pkg-descr", "pkg-message", "pkg-message.in", "pkg-plist"),
+}
 NO_SPDX_SUFFIXES = {".abi", ".md", ".json", ".svg", ".pc", ".typed"}
 # Inputs of the fuzz targets are bytes, not text.
 CORPUS = ROOT / "tests/fuzz/corpus"
