@@ -439,6 +439,21 @@ def test_licence_line(tmp_path: Path) -> None:
     assert lint.missing_spdx([good, shebang, bad]) == [bad]
 
 
+def test_commits_are_judged() -> None:
+    good = "1a\nkernel: count pages once\n\nThey were counted twice.\n\0\n"
+    assert lint.wrong_commits(good) == []
+    both = "2b\ncases, docs: say so\n\nWhy.\n\0\n"
+    assert lint.wrong_commits(good + both) == []
+    bad = [
+        ("3c\nkernel: " + "x" * 70 + "\nWhy.\n\0", "3c: subject of 78 characters"),
+        ("4d\nCount pages once\nWhy.\n\0", "4d: subject without an area"),
+        ("5e\nkernel: count pages once\n\n\0", "5e: no body"),
+    ]
+    for text, told in bad:
+        (line,) = lint.wrong_commits(good + text)
+        assert line.startswith(told)
+
+
 def judged(before: str, after: str) -> str:
     return keep_author(before, keep_defines(before, after))
 
