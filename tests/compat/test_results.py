@@ -532,3 +532,19 @@ def test_what_was_not_run_is_told() -> None:
         assert name in ("host", "freebsd") or re.search(rf"(?<![\w-]){name}(?![\w-])", told)
     assert "ssh:USER@HOST" in told and "release sets" in told
     assert "release sets" not in " ".join(parity.not_run(["host"], Path("sets")))
+
+
+def test_where_results_come_from() -> None:
+    words = ["--build", "build/native", "--targets", "host", "--cache", "/somewhere"]
+    assert parity.shown_arguments(words) == ["--targets", "host"]
+    origin = parity.origin(["./dev", "parity", "--cases", "mmap.*"], 1.26)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", origin.date)
+    assert origin.arguments == "./dev parity --cases 'mmap.*'"
+    assert origin.commit and origin.seconds == 1.3
+    # What the machine is, not what it is called.
+    assert re.fullmatch(r"\w+ \S+ \w+, \d+ processors, \d+ GiB", origin.machine)
+
+
+def test_without_git_the_version_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert parity.commit() == (parity.ROOT / "VERSION").read_text().strip()
