@@ -108,6 +108,8 @@ SAID: tuple[tuple[str, str], ...] = (
     (r"Memory modified after free", "E13"),
     (r"evtchn_signal on something other than a local port", "E16"),
     (r"\bcleanup_function\b", "E6"),
+    # A kernel without DDB does not name the function that trapped: the task itself.
+    (r"\bcalltrap < taskqueue_run\b", "E6"),
 )
 
 

@@ -335,9 +335,24 @@ Uptime: 6s
 """
 
 
+PANIC_WITHOUT_DDB = """\
+panic: general protection fault
+cpuid = 0
+KDB: stack backtrace:
+#0 0xffffffff805b07ed at kdb_backtrace+0x5d
+#1 0xffffffff805635f6 at vpanic+0x136
+#2 0xffffffff805634b3 at panic+0x43
+#3 0xffffffff808ab048 at trap+0xa88
+#4 0xffffffff8087db98 at calltrap+0x8
+#5 0xffffffff805c9042 at taskqueue_run+0x252
+Uptime: 2s
+"""
+
+
 def test_a_panic_tells_what_led_to_it() -> None:
     assert freebsd_vm.FATAL.search(PANIC)
     assert freebsd_vm.backtrace(PANIC) == ["uma_dbg_free", "cleanup_function", "fork_exit"]
+    assert freebsd_vm.backtrace(PANIC_WITHOUT_DDB) == ["trap", "calltrap", "taskqueue_run"]
     assert freebsd_vm.backtrace("nothing\n") == []
 
 

@@ -178,6 +178,14 @@ def test_an_explained_difference_stays_one() -> None:
     assert list(run.differences()) == ["K7"]
 
 
+def test_a_cell_explained_as_a_whole_stays_a_difference() -> None:
+    ours = Cell(Status.DIFF, (Check("index", "7", "0"), Check("mmap", "ok", "ok")), ("K26",))
+    run = _run(_cell(Check("index", "0", "0"), Check("mmap", "ok", "ok")), ours)
+    cell = run.targets[1].cells["unit.case"]
+    assert (cell.label, cell.lines) == ("diff K26", ("index: Linux: 0, here: 7 (K26)",))
+    assert run.ok
+
+
 def test_red_stays_red() -> None:
     run = _run(_cell(Check("e", "a", "a")), Cell(Status.CRASH, detail="gone"))
     assert run.targets[1].cells["unit.case"].status is Status.CRASH
