@@ -18,7 +18,7 @@ PORTS = ROOT / "ports"
 STAND_INS = ROOT / "tests/ports"
 NAMES = ("xengnt-kmod", "libxengnttab", "py-xengnttab")
 VERSION = (ROOT / "VERSION").read_text().strip()
-SOURCE = f"/work/xengnt-{VERSION}"
+SOURCE = f"/wrkdirs/xengnt-{VERSION}"
 # As portlint wants them: each block in this order, before USES.
 ORDER = (
     *("PORTNAME", "DISTVERSION", "CATEGORIES", "MASTER_SITES", "PKGNAMEPREFIX", "PKGNAMESUFFIX"),
