@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from clients.run import cache_dir
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+
 from clients.shell import Failed
 from rich.console import Console
 from speed import report
@@ -17,6 +18,8 @@ from speed.figures import Run
 from speed.machines import MACHINES, Setting
 from testbed.errors import TestbedError
 from testbed.freebsd import WHERE, FreeBSD, missing
+
+from devtools.paths import cache_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,33 +5,42 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import os
+import platform
+import shlex
 import shutil
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cases
 from cases import rows
 from cases.framework import Case
 from report.console import Live, make_console, print_summary, print_table
-from report.results import Run, TargetRun, compare
+from report.results import Origin, Run, TargetRun, compare
 from report.writers import write_all, write_json
-from targets import DEFAULT, TARGETS, Setting, TargetMissing
+from targets import DEFAULT, REMOTE, TARGETS, Entry, Setting, TargetMissing, entry
+from testbed import packages
+from testbed.errors import TestbedError
 
-ROOT = Path(__file__).resolve().parent.parent
+from devtools.paths import cache_dir
+from report import documents
 
-
-def cache_dir() -> Path:
-    if chosen := os.environ.get("XENGNT_CACHE"):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "xengnt"
+ROOT = Path(__file__).resolve().parents[1]
+ABI = ROOT / "docs/abi.md"
+OUTPUTS = (
+    *("logs", "index.html", "parity.json", "junit.xml", "parity.tap"),
+    *documents.SOURCES,
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,14 +54,14 @@ def parser() -> argparse.ArgumentParser:
         "--targets",
         metavar="NAME,…",
         default=",".join(DEFAULT),
-        help="columns of the table (default: %(default)s; --list names all)",
+        help=f"systems to run on (default: %(default)s), of: {', '.join((*TARGETS, REMOTE[0]))}",
     )
     p.add_argument(
         "--cases",
         metavar="PATTERN",
         action="append",
         default=[],
-        help="only cases of this name, row (P10), glob (mmap.*) or part of a name; repeatable",
+        help="only cases of this name, row (P10, K3), glob (mmap.*) or part of a name; repeatable",
     )
     p.add_argument("--json", metavar="FILE", type=Path, help="write the results there, too")
     p.add_argument(
@@ -60,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         type=Path,
         default=ROOT / "report",
-        help="directory for index.html, parity.json and junit.xml (default: report)",
+        help="directory for index.html, parity.json, junit.xml and parity.tap (default: report)",
     )
     p.add_argument(
         "--clients",
@@ -70,8 +79,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--list", action="store_true", help="list cases and targets, run nothing")
     p.add_argument(
-        "--rows", action="store_true", help="list what became of each row of the reference document"
+        "--rows",
+        action="store_true",
+        help="list each rule of docs/abi.md and its cases; with --write, put the cases "
+        "into that page",
     )
+    p.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
     p.add_argument(
         "--build",
         metavar="DIR",
@@ -85,6 +98,16 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=cache_dir(),
         help="cache directory (%(default)s)",
+    )
+    p.add_argument(
+        "--xen", metavar="FILE", type=Path, help="a hypervisor of your own instead of Debian's"
+    )
+    p.add_argument(
+        "--kernel",
+        metavar="FILE|DIR",
+        type=Path,
+        help="a Linux kernel of your own for the Linux targets: an image with Xen's drivers in it, "
+        "or a directory with boot/vmlinuz-* and lib/modules",
     )
     freebsd = os.environ.get("FREEBSD_DIST")
     p.add_argument(
@@ -107,6 +130,7 @@ def select(every: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
         named = (
             [case.id for case in every if case.id == word]
             or [case.id for case in every if word in case.rows]
+            or [case.id for case in every if word in rows.differences(case)]
             or [case.id for case in every if fnmatch.fnmatchcase(case.id, word)]
             or [case.id for case in every if word.lower() in case.id]
         )
@@ -122,7 +146,7 @@ def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) 
     begun = time.monotonic()
     live.say(name, "starting")
     try:
-        target = TARGETS[name].make(setting)
+        target = entry(name).make(setting)
         with target:
             column.facts = target.facts
             column.module = target.module
@@ -133,7 +157,7 @@ def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) 
                 live.cell(name, case.id, cell)
     except Exception as error:  # the other columns shall still be seen
         text = str(error) or type(error).__name__
-        if not isinstance(error, TargetMissing):
+        if not isinstance(error, (TargetMissing, TestbedError)):
             text = f"{type(error).__name__}: {text}"
         column.missing = text.splitlines()[0]
         live.say(name, column.missing)
@@ -149,12 +173,12 @@ def run_all(names: Sequence[str], chosen: list[Case], setting: Setting, live: Li
         columns[name] = run_target(name, chosen, setting, live)
 
     for name in names:
-        if not TARGETS[name].slow:
+        if not entry(name).slow:
             run_one(name)
     threads = [
         threading.Thread(target=run_one, args=(name,), name=name, daemon=True)
         for name in names
-        if TARGETS[name].slow
+        if entry(name).slow
     ]
     for thread in threads:
         thread.start()
@@ -167,6 +191,38 @@ def run_all(names: Sequence[str], chosen: list[Case], setting: Setting, live: Li
     return run
 
 
+def shown_arguments(argv: Sequence[str]) -> list[str]:
+    """What a user typed: without the directories that ./dev adds."""
+    words: list[str] = []
+    rest = iter(argv)
+    for word in rest:
+        if word in ("--build", "--cache"):
+            next(rest, None)
+        else:
+            words.append(word)
+    return words
+
+
+def commit() -> str:
+    """What the tree was made from, as git tells it; else the version."""
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--tags"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        return subprocess.check_output(words, stderr=subprocess.DEVNULL, text=True).strip()
+    return (ROOT / "VERSION").read_text("utf-8").strip()
+
+
+def origin(words: Sequence[str], seconds: float) -> Origin:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return Origin(
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        commit=commit(),
+        arguments=shlex.join(words),
+        machine=f"{platform.system()} {platform.release()} {platform.machine()}, "
+        f"{os.cpu_count()} processors, {memory:.0f} GiB",
+        seconds=round(seconds, 1),
+    )
+
+
 def print_list(chosen: Sequence[Case]) -> None:
     section = None
     for case in chosen:
@@ -175,8 +231,9 @@ def print_list(chosen: Sequence[Case]) -> None:
             print(f"\n{section}")
         print(f"  {case.id:38} {' '.join(case.rows):10} {case.title}")
     print(f"\n{len(chosen)} cases\n\nTargets")
-    for name, entry in TARGETS.items():
-        print(f"  {name:14} {entry.title}{' *' if name in DEFAULT else ''}")
+    for name, item in TARGETS.items():
+        print(f"  {name:20} {item.title}{' *' if name in DEFAULT else ''}")
+    print(f"  {REMOTE[0]:20} {REMOTE[1]}")
     print("  (* by default)")
 
 
@@ -192,6 +249,22 @@ def print_rows(every: Sequence[Case]) -> bool:
     return not missing
 
 
+def _entry(name: str) -> Entry | None:
+    try:
+        return entry(name)
+    except (KeyError, ValueError):
+        return None
+
+
+def not_run(names: Sequence[str], freebsd: Path | None) -> list[str]:
+    """Every target that was not asked for, and what it would take."""
+    absent = [name for name in TARGETS if name not in names]
+    sets = [name for name in absent if "freebsd" in name]
+    rest = [name for name in absent if name not in sets] + [REMOTE[0]]
+    need = "" if freebsd else " (they need FreeBSD's release sets: --freebsd DIR)"
+    return [", ".join(sets) + need] * bool(sets) + [f"{', '.join(rest)} (--targets)"]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     if "--clients" in (sys.argv[1:] if argv is None else argv):
         from clients import run as clients
@@ -199,14 +272,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return clients.main(argv)
     args = parser().parse_args(argv)
     names = list(dict.fromkeys(name for name in args.targets.split(",") if name))
-    unknown = [name for name in names if name not in TARGETS]
+    unknown = [name for name in names if _entry(name) is None]
     if unknown or not names:
         wrong = ", ".join(unknown) or "none given"
-        parser().error(f"unknown target: {wrong} (known: {', '.join(TARGETS)})")
+        known = ", ".join((*TARGETS, REMOTE[0]))
+        parser().error(f"unknown target: {wrong} (known: {known})")
+    try:
+        packages.use(packages.Own(args.xen, args.kernel))
+    except TestbedError as error:
+        parser().error(str(error))
     try:
         chosen = select(cases.load(), args.cases)
     except ValueError as error:
         parser().error(str(error))
+    if args.rows and args.write:
+        ABI.write_text(rows.with_cases(ABI.read_text("utf-8"), cases.load()), "utf-8")
+        return 0
     if args.rows:
         return 0 if print_rows(cases.load()) else 1
     if args.list:
@@ -215,7 +296,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     console = make_console()
     # What an earlier run left would be taken for this one's.
-    for old in ("logs", "index.html", "parity.json", "junit.xml"):
+    for old in OUTPUTS:
         path = args.report / old
         if path.is_dir():
             shutil.rmtree(path)
@@ -231,18 +312,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             freebsd=args.freebsd,
             progress=live.say,
         )
+        begun = time.monotonic()
         run = run_all(names, chosen, setting, live)
+    words = ["./dev", "parity", *shown_arguments(sys.argv[1:] if argv is None else argv)]
+    run.origin = origin(words, time.monotonic() - begun)
     print_table(console, run)
     print_summary(console, run)
     write_all(run, args.report)
     if args.json is not None:
         write_json(run, args.json)
-    absent = [name for name in TARGETS if name.startswith("freebsd") and name not in names]
-    if absent and args.freebsd is None:
-        console.print(
-            f"not run: {', '.join(absent)} (they need FreeBSD's release sets: --freebsd DIR)",
-            style="dim",
-        )
+    for line in not_run(names, args.freebsd):
+        console.print(f"not run: {line}", style="dim", soft_wrap=True)
     console.print(f"report: {args.report / 'index.html'}", soft_wrap=True, style="dim")
     return 0 if run.ok else 1
 
@@ -250,6 +330,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except BrokenPipeError:
+        # The reader has seen enough (| head).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except KeyboardInterrupt:
         print("./dev parity: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -29,14 +29,27 @@ exit status: 0 all well, 1 something failed or is missing, 2 wrong usage.
 PARITY_EPILOG = """\
 Options are handed on to compat-tests/parity.py, the important ones being
 
-  --targets NAME,…   columns: linux-pv, linux-pvh (the reference), host
-  --cases PATTERN    only the cases whose name matches
+  --targets NAME,…   systems to run on, see below
+  --cases PATTERN    only the cases of this name, row (P10, K3) or glob
+  --freebsd DIR      FreeBSD's release sets, for the FreeBSD targets
+  --xen FILE, --kernel FILE
+                     a hypervisor or a Linux kernel of your own
   --list             print the cases and end
   --json FILE        write the results there, too
   --clients          instead: Xen's own programs and QEMU on our library in a Linux Dom0
 
 Once set up, './dev parity --help' shows all of them.
 """
+
+
+def _targets() -> str:
+    """What there is to run on; the module needs nothing but Python's own library."""
+    sys.path.insert(0, str(ROOT / "compat-tests"))
+    from targets import DEFAULT, REMOTE, TARGETS
+
+    known = {name: item.title + " *" * (name in DEFAULT) for name, item in TARGETS.items()}
+    lines = (f"  {name:<20} {title}\n" for name, title in (*known.items(), REMOTE))
+    return f"\nTargets (* by default)\n{''.join(lines)}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -89,13 +102,13 @@ def parser() -> argparse.ArgumentParser:
 def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """What looks at the driver on the harness for a longer time."""
     fuzz = commands.add_parser(
-        "fuzz", help="fuzz the driver on the harness and the agent's protocol",
+        "fuzz", help="fuzz the driver on the harness",
         description="Runs the fuzz targets of tests/fuzz: first the committed corpus, then a search"
         " for so many seconds each.  What the search finds stays in build/fuzz/found; an input"
         " that breaks something in build/test/crashes, and the command to see it again is"
         " printed.",
     )  # fmt: skip
-    fuzz.add_argument("target", nargs="*", help="ioctl, copy, agent (default: all of them)")
+    fuzz.add_argument("target", nargs="*", help="ioctl, copy (default: both)")
     seconds = "of search for each target (default: 60; 0: only the corpus)"
     fuzz.add_argument("--seconds", type=int, default=60, metavar="N", help=seconds)
     fuzz.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
@@ -216,6 +229,7 @@ def _parity_help(rest: list[str]) -> int:
         return suite.run(rest)
     print("usage: ./dev parity [OPTIONS]\n\nRuns the parity suite and prints its table.\n")
     print(PARITY_EPILOG, end="")
+    print(_targets(), end="")
     return 0
 
 

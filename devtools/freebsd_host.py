@@ -17,7 +17,7 @@ from devtools.console import DevError
 from devtools.paths import NATIVE, ROOT, VENV
 
 # What the parity suite imports; no compiled package among them but jinja2's markupsafe.
-PACKAGES = ("rich>=13.9", "jinja2>=3.1", "junitparser>=3.2", "pexpect>=4.9")
+PACKAGES = ("rich>=13.9", "jinja2>=3.1", "junitparser>=3.2", "markdown-it-py>=3.0")
 # Where the package xen-tools puts Xen's public headers.
 XEN_HEADERS = Path("/usr/local/include")
 TOOLS = {"meson": "meson", "ninja": "ninja", "cc": "the base system"}

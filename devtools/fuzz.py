@@ -17,7 +17,7 @@ from devtools import environment, freebsd
 from devtools.console import Console, DevError, shown
 from devtools.paths import FUZZ, LOGS, RESULTS, ROOT
 
-TARGETS = ("ioctl", "copy", "agent")
+TARGETS = ("ioctl", "copy")
 CORPUS = ROOT / "tests/fuzz/corpus"
 # What runs have found that adds coverage; a later run goes on from there.
 FOUND = FUZZ / "found"

@@ -15,8 +15,11 @@ from devtools.paths import LOGS, ROOT
 
 SPDX = "SPDX-License-Identifier: BSD-2-Clause"
 # Files that cannot carry a comment, or whose format has its own licence line.
-NO_SPDX = {"LICENSE", "VERSION", ".gitignore"}
-NO_SPDX_SUFFIXES = {".md", ".json", ".svg", ".pc", ".typed"}
+NO_SPDX = {
+    *("LICENSE", "VERSION", ".gitignore"),
+    *("pkg-descr", "pkg-message", "pkg-message.in", "pkg-plist"),
+}
+NO_SPDX_SUFFIXES = {".abi", ".md", ".json", ".svg", ".pc", ".typed"}
 # Inputs of the fuzz targets are bytes, not text.
 CORPUS = ROOT / "tests/fuzz/corpus"
 MAN_PAGE = re.compile(r"\.[1-9]$")
@@ -65,6 +68,44 @@ def _spdx(console: Console, files: list[Path]) -> tuple[int, Path]:
     return (1 if bad else 0), log
 
 
+# Subjects were longer, and mostly without a body, up to this commit; after a release, its tag.
+RULES_SINCE = "cff71f8"
+SUBJECT = 72
+
+
+def wrong_commits(log: str) -> list[str]:
+    """What is wrong with commits; each is its hash, subject and body, ended by a zero byte."""
+    wrong = []
+    for entry in filter(None, (part.strip() for part in log.split("\0"))):
+        name, subject, *body = entry.split("\n", 2)
+        if len(subject) > SUBJECT:
+            wrong.append(f"{name}: subject of {len(subject)} characters: {subject}")
+        if not re.match(r"[a-z0-9./_-]+(, [a-z0-9./_-]+)*: \S", subject):
+            wrong.append(f"{name}: subject without an area: {subject}")
+        if not "".join(body).strip():
+            wrong.append(f"{name}: no body that says why: {subject}")
+    return wrong
+
+
+def _commits(console: Console, files: list[Path]) -> tuple[int, Path]:
+    git = ["git", "-C", str(ROOT)]
+    tag = subprocess.run(
+        [*git, "describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    since = tag.stdout.strip() or RULES_SINCE
+    said = subprocess.run(
+        [*git, "log", "--no-merges", "--format=%h%n%s%n%b%x00", f"{since}..HEAD"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / "lint-commits.log"
+    # A tarball and a shallow clone have no history to look at.
+    wrong = wrong_commits(said.stdout) if said.returncode == 0 else []
+    log.write_text("".join(f"{line}\n" for line in wrong) or said.stderr)
+    return (1 if wrong else 0), log
+
+
 def _command(name: str, *argv: str | Path) -> Check:
     return Check(name, lambda c, _: c.run(f"lint {name}", argv, env=environment()))
 
@@ -83,6 +124,7 @@ def _over(name: str, wanted: Callable[[Path], bool], *argv: str | Path) -> Check
 def checks() -> list[Check]:
     return [
         Check("spdx", _spdx),
+        Check("commits", _commits),
         _command("ruff", tool("ruff"), "check", "."),
         _command("ruff-format", tool("ruff"), "format", "--diff", "."),
         _command("mypy", tool("mypy")),

@@ -19,7 +19,7 @@ RESULTS = BUILD / "test"
 
 
 def cache_dir() -> Path:
-    """What is dear to make or download and does not depend on this tree."""
+    """For what is expensive to build or download and does not depend on this tree."""
     if own := os.environ.get("XENGNT_CACHE"):
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

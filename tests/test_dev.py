@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -183,7 +184,13 @@ def test_parity_help_without_environment(
 ) -> None:
     monkeypatch.setattr(environment, "VENV", tmp_path / "none")
     assert cli.main(["parity", "--help"]) == 0
-    assert "--targets" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "--targets" in told
+    from targets import TARGETS
+
+    for name, item in TARGETS.items():
+        assert re.search(rf"^  {name} +{re.escape(item.title)}", told, re.M)
+    assert "ssh:USER@HOST" in told
 
 
 def test_parity_help_needs_no_package_of_the_environment() -> None:
@@ -194,6 +201,14 @@ def test_parity_help_needs_no_package_of_the_environment() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "--targets" in done.stdout
+
+
+def test_a_list_that_is_not_read_to_its_end_is_no_error() -> None:
+    command = f"{sys.executable} compat-tests/parity.py --list | head -1"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_unknown_command_is_wrong_usage() -> None:
@@ -310,18 +325,24 @@ def test_junit_counts(tmp_path: Path) -> None:
 
 def test_parity_cells_count() -> None:
     cells = {
-        "linux-pvh": {"status": "pass"}, "linux-pv": {"status": "diff K7"},
-        "host": {"status": "crash"}, "freebsd": {"status": "skip"},
-    }  # fmt: skip
-    tally = checks.count_parity({"schema": 1, "cases": [{"id": "map-one", "results": cells}]})
-    assert (tally.passed, tally.failed, tally.skipped) == (2, 1, 1)
+        "linux-pvh": {"status": "pass", "differences": []},
+        "linux-pv": {"status": "diff", "differences": ["K7"]},
+        "freebsd-base": {"status": "crash", "differences": ["E6"]},
+        "host": {"status": "crash", "differences": []},
+        "freebsd": {"status": "skip", "differences": []},
+    }
+    tally = checks.count_parity({"schema": 2, "cases": [{"id": "map-one", "results": cells}]})
+    assert (tally.passed, tally.failed, tally.skipped) == (3, 1, 1)
     assert tally.failures == ["map-one on host: crash"]
 
 
 def test_unknown_parity_status_is_a_failure() -> None:
-    cells = {"host": {"status": "splendid"}}
+    cells = {
+        "host": {"status": "splendid", "differences": ["K1"]},
+        "linux-pv": {"status": "diff", "differences": []},
+    }
     tally = checks.count_parity({"cases": [{"id": "x", "results": cells}]})
-    assert (tally.passed, tally.failed) == (0, 1)
+    assert (tally.passed, tally.failed) == (0, 2)
 
 
 def run_steps(
@@ -416,6 +437,21 @@ def test_licence_line(tmp_path: Path) -> None:
     shebang.write_text(f"#!/bin/sh\n# {lint.SPDX}\n")
     bad.write_text(f"int x;\n/* {lint.SPDX} */\n")
     assert lint.missing_spdx([good, shebang, bad]) == [bad]
+
+
+def test_commits_are_judged() -> None:
+    good = "1a\nkernel: count pages once\n\nThey were counted twice.\n\0\n"
+    assert lint.wrong_commits(good) == []
+    both = "2b\ncases, docs: say so\n\nWhy.\n\0\n"
+    assert lint.wrong_commits(good + both) == []
+    bad = [
+        ("3c\nkernel: " + "x" * 70 + "\nWhy.\n\0", "3c: subject of 78 characters"),
+        ("4d\nCount pages once\nWhy.\n\0", "4d: subject without an area"),
+        ("5e\nkernel: count pages once\n\n\0", "5e: no body"),
+    ]
+    for text, told in bad:
+        (line,) = lint.wrong_commits(good + text)
+        assert line.startswith(told)
 
 
 def judged(before: str, after: str) -> str:

@@ -29,7 +29,7 @@
 #define	EVTCHN_NOTIFY		_IOW('E', 8, uint32_t)
 
 /*
- * The commands of the base system's gntdev (REFERENCE 3.1), which is both
+ * The commands of the base system's gntdev, which is both
  * devices in one.
  */
 struct base_notify {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cases of the parity suite, one module a section of REFERENCE."""
+"""The cases of the parity suite, one module a subject."""
 
 from __future__ import annotations
 

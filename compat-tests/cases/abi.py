@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Struct layouts of REFERENCE 1.3 as packing functions; tests compare them with the C headers."""
+"""Struct layouts of the ABI as packing functions; tests compare them with the C headers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALLOC_GREF = "IOCTL_GNTALLOC_ALLOC_GREF"
 DEALLOC_GREF = "IOCTL_GNTALLOC_DEALLOC_GREF"
 GNTALLOC_SET_UNMAP_NOTIFY = "IOCTL_GNTALLOC_SET_UNMAP_NOTIFY"
 
-# Linux's own words (REFERENCE 1.2), for cases that change one part of them.
+# Linux's own command words, for cases that change one part of them.
 LINUX_WORDS = {
     MAP_GRANT_REF: 0x00184700,
     UNMAP_GRANT_REF: 0x00104701,

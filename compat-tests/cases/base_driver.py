@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What FreeBSD's own gntdev, or its commands on our node, answer otherwise than Linux, by case.
 
-Column freebsd-base shows rows of `k_rows.B_ROWS` instead of red; a crash stays a crash.  Column
+Column freebsd-base shows rows of `k_rows.E_ROWS` instead of red; a crash stays a crash.  Column
 freebsd-words shows K26 where exactly the named expectations are not met.
 """
 
@@ -11,7 +11,7 @@ import re
 
 #: Row -> cases whose expectations are not met because of it.
 _BY_ROW: dict[str, str] = {
-    "B1": """
+    "E1": """
         ioctl.gntdev-rdonly ioctl.gntdev-wronly close.fresh-file-starts-over dup.shares-maps
         fork.shares-maps passed-descriptor.shares-maps exec.descriptor-survives
         map.argument-cut-short map.count-zero map.array-cut-short map.array-second-page
@@ -23,28 +23,28 @@ _BY_ROW: dict[str, str] = {
         offset.start offset.any-page offset.any-alignment offset.after-unmap-ioctl
         alloc.argument-cut-short advisory.later-index-mmappable
     """,
-    "B2": """
+    "E2": """
         file.gntdev-read file.gntdev-write file.gntalloc-read file.gntalloc-write
         ioctl.set-max-grants unmap.no-such-index unmap.inside-map unmap.other-file
         unmap.count-too-small unmap.count-too-large unmap.twice unmap.twice-while-mapped
         dealloc.while-mapped-no-mmap share.other-file
     """,
-    "B3": """
+    "E3": """
         ioctl.alloc-on-gntdev ioctl.map-on-gntalloc share.rdonly-read
     """,
-    "B4": """
+    "E4": """
         map.count-over-limit map.count-maximum map.count-before-array
     """,
-    "B7": """
+    "E7": """
         mmap.wronly-w mmap.wronly-none mmap.twice mmap.again-after-munmap mmap.again-after-failure
     """,
-    "B8": """
+    "E8": """
         mmap.partial-failure-until-unmap mmap.partial-failure-until-close
     """,
-    "B9": """
+    "E9": """
         close.munmapped-map-waits close.each-mapping-counts
     """,
-    "B10": """
+    "E10": """
         unmap.then-notify unmap.armed-notify-stays notify.port-closed notify.port-unknown-to-evtchn
         notify.port-of-another-file notify.port-of-another-process notify.port-not-yet-connected
         notify.port-never-connected notify.other-end-gone notify.refused-port-keeps-earlier
@@ -65,12 +65,12 @@ _BY_ROW: dict[str, str] = {
         exit.index-order exit.parent-holds vchan.client-killed vchan.client-closes vchan.both-ways
         advisory.event-channel-closed-under-maps advisory.port-reused advisory.storm
     """,
-    "B11": """
+    "E11": """
         unmap.low-bits-ignored unmap.count-too-large unmap.count-zero unmap.hits-reused-index
         offset.read-only-mapping offset.hole-below offset.after-partial-munmap
         offset.after-mprotect-split share.sub-range share.twice share.each-mapping-holds
     """,
-    "B12": """
+    "E12": """
         ioctl.map-on-gntalloc dup.last-close-releases fork.last-close-releases exec.cloexec-closes
         copy.argument-unreadable copy.count-zero copy.from-peer copy.to-peer copy.peer-to-peer
         copy.read-only-descriptor copy.layout copy.local-to-local copy.source-beyond-page
@@ -85,13 +85,13 @@ _BY_ROW: dict[str, str] = {
         dealloc.while-mapped dealloc.while-mapped-again share.peer-sees-stores share.child-holds
         share.partial-munmap-holds share.mapping-outlives-descriptor
     """,
-    "B13": """
+    "E13": """
         exit.index-order
     """,
-    "B14": """
+    "E14": """
         peer-maps.ends-in-the-end
     """,
-    "B15": """
+    "E15": """
         mmap.index-truncated unmap.index-truncated
     """,
 }
@@ -104,10 +104,12 @@ for _row, _cases in _BY_ROW.items():
 
 #: What the console says -> row.  A panic may come a case later: a task of the kernel cleans up.
 SAID: tuple[tuple[str, str], ...] = (
-    (r"with the following non-sleepable locks held", "B5"),
-    (r"Memory modified after free", "B13"),
-    (r"evtchn_signal on something other than a local port", "B16"),
-    (r"\bcleanup_function\b", "B6"),
+    (r"with the following non-sleepable locks held", "E5"),
+    (r"Memory modified after free", "E13"),
+    (r"evtchn_signal on something other than a local port", "E16"),
+    (r"\bcleanup_function\b", "E6"),
+    # A kernel without DDB does not name the function that trapped: the task itself.
+    (r"\bcalltrap < taskqueue_run\b", "E6"),
 )
 
 
@@ -121,14 +123,14 @@ def defects(case: str, detail: str, wrong: bool, crashed: bool) -> tuple[str, ..
     for part in filter(None, detail.split("; ")):
         rows = [row for pattern, row in SAID if re.search(pattern, part)]
         if crashed and not rows and re.search(r"no progress for", part):
-            rows = [row for row in DEFECTS.get(case, ()) if row == "B4"]
+            rows = [row for row in DEFECTS.get(case, ()) if row == "E4"]
         # What it wrote over belonged to the agent's own process.
         if not rows and re.search(r"the worker died", part):
-            rows = [row for row in DEFECTS.get(case, ()) if row == "B13"]
+            rows = [row for row in DEFECTS.get(case, ()) if row == "E13"]
         if not rows and not crashed:
             return ()
         said += rows
-    if crashed and not any(row != "B5" for row in said):
+    if crashed and not any(row != "E5" for row in said):
         return ()
     if wrong and not named:
         return ()

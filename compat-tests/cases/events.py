@@ -19,7 +19,7 @@ BYTE = 0x123
 
 
 class Channels:
-    """Loop-back event channels (REFERENCE 7.7): what is sent on one end is seen at the other.
+    """Loop-back event channels: what is sent on one end is seen at the other.
 
     The ends to arm and those to watch belong to two open files, perhaps of two processes.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Documented differences (REFERENCE 7.4) that a case can meet, in a reader's words."""
+"""Documented differences (docs/differences.md) that a case can meet, in a reader's words."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ K_ROWS = {
     "K20": "Words that no handler of the Linuxulator knows: EINVAL instead of ENOTTY.",
     "K21": "Bugs of Linux's gntalloc that were not copied.",
     "K22": "Unload while grants wait for their peer.",
-    "K23": "Linux versions differ (REFERENCE 2.16).",
+    "K23": "Linux versions differ.",
     "K24": "Event after the event channel's descriptor was closed early.",
     "K25": "mmap of no bytes by a Linux program: FreeBSD refuses it for its own programs only.",
     "K26": "The base driver's commands on our node: one node, other errors, other indices.",
     "K27": "ioctls of /dev/xen/evtchn by Linux programs: the Linuxulator's evdev code has them.",
 }
 
-#: What FreeBSD's own gntdev does otherwise than Linux and than our driver (REFERENCE 3.3, 3.4).
-B_ROWS = {
-    "B1": "The base driver's indices: downwards from 2^64.",
-    "B2": "The base driver's errno: ENODEV, ENOSYS or EINVAL where Linux has another.",
-    "B3": "The base driver has one node for both devices.",
-    "B4": "The base driver sets no limit to a request.",
-    "B5": "The base driver allocates memory, or tears a mapping down, under a mutex.",
-    "B6": "The base driver frees each part of what it allocated as one array, made or not.",
-    "B7": "The base driver maps a grant when it is mmapped, as often and as wide as asked for.",
-    "B8": "The base driver takes a failed mmap of some pages back altogether.",
-    "B9": "The base driver unmaps at close what has no mapping, and at munmap what has one.",
-    "B10": "The base driver's notifications: refused for a file's first map, or lost.",
-    "B11": "The base driver wants counts and lengths that fit exactly: no 0, no part, no overlap.",
-    "B12": "The base driver has no grant copy.",
-    "B13": "The base driver writes beyond what it allocated for a notification.",
-    "B14": "The base driver cleans up only at the next operation.",
-    "B15": "The base driver compares the lower halves of indices.",
-    "B16": "The base driver signals any port, and panics on the kernel's own.",
+#: What FreeBSD's own gntdev does otherwise than Linux and than our driver.
+E_ROWS = {
+    "E1": "The base driver's indices: downwards from 2^64.",
+    "E2": "The base driver's errno: ENODEV, ENOSYS or EINVAL where Linux has another.",
+    "E3": "The base driver has one node for both devices.",
+    "E4": "The base driver sets no limit to a request.",
+    "E5": "The base driver allocates memory, or tears a mapping down, under a mutex.",
+    "E6": "The base driver frees each part of what it allocated as one array, made or not.",
+    "E7": "The base driver maps a grant when it is mmapped, as often and as wide as asked for.",
+    "E8": "The base driver takes a failed mmap of some pages back altogether.",
+    "E9": "The base driver unmaps at close what has no mapping, and at munmap what has one.",
+    "E10": "The base driver's notifications: refused for a file's first map, or lost.",
+    "E11": "The base driver wants counts and lengths that fit exactly: no 0, no part, no overlap.",
+    "E12": "The base driver has no grant copy.",
+    "E13": "The base driver writes beyond what it allocated for a notification.",
+    "E14": "The base driver cleans up only at the next operation.",
+    "E15": "The base driver compares the lower halves of indices.",
+    "E16": "The base driver signals any port, and panics on the kernel's own.",
 }
 
-ROWS = K_ROWS | B_ROWS
+ROWS = K_ROWS | E_ROWS

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What became of every row of REFERENCE: cases, a documented difference, or a reason."""
+"""What became of every row of docs/abi.md: cases, a documented difference, or a reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import FunctionType
 
+from .base_driver import DEFECTS, WORDS
 from .framework import Case
 from .k_rows import K_ROWS
 from .untestable import CAUSES, COVERED, K_SEEN, SECTIONS, UNTESTABLE
@@ -28,8 +30,23 @@ class Account:
 
 
 def differences(case: Case) -> set[str]:
-    """The K rows that a case speaks of."""
-    return set(_K.findall(inspect.getsource(case.run)))
+    """The K rows that a case speaks of, and the E rows that it shows on the base driver."""
+    words = {"K26"} if case.id in WORDS else set()
+    return {*_K.findall(_text(case.run, set())), *DEFECTS.get(case.id, ()), *words}
+
+
+def _text(thing: object, seen: set[int]) -> str:
+    """Source of a function, of those of the cases that it calls, and of constants it names."""
+    if id(thing) in seen:
+        return ""
+    seen.add(id(thing))
+    if not isinstance(thing, FunctionType):
+        return repr(thing) if isinstance(thing, (str, dict, tuple, frozenset)) else ""
+    if not thing.__module__.startswith("cases."):
+        return ""
+    named = [thing.__globals__.get(name) for name in thing.__code__.co_names]
+    named += [cell.cell_contents for cell in thing.__closure__ or ()]
+    return "\n".join((inspect.getsource(thing), *(_text(item, seen) for item in named)))
 
 
 def account(every: Sequence[Case]) -> list[Account]:
@@ -45,3 +62,23 @@ def account(every: Sequence[Case]) -> list[Account]:
         cases = tuple(name for name, ks in spoken.items() if row in ks)
         accounts.append(Account(f"{row} ({words.rstrip('.')})", cases, K_SEEN.get(row, "")))
     return accounts
+
+
+# A row's line in docs/abi.md; its last column is made by with_cases().
+_LINE = re.compile(r'^(\| <a id="([A-Z0-9.]+)"></a>.*\|)[^|]*\|$', re.M)
+
+
+def documented(text: str) -> list[str]:
+    """The rows that docs/abi.md has, in its order."""
+    return [match[2] for match in _LINE.finditer(text)]
+
+
+def with_cases(text: str, every: Sequence[Case]) -> str:
+    """docs/abi.md with the cases of each row in its last column, or the reason for none."""
+
+    def line(match: re.Match[str]) -> str:
+        cases = ", ".join(f"`{case.id}`" for case in every if match[2] in case.rows)
+        reason = UNTESTABLE.get(match[2], "")
+        return f"{match[1]} {cases or (f'none: {reason}' if reason else 'none')} |"
+
+    return _LINE.sub(line, text)

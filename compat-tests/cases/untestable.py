@@ -14,13 +14,13 @@ UNTESTABLE = {
     "X5": "no kernel of the test bed is built with DMABUF (X2)",
     "X6": "no kernel of the test bed is built with DMABUF (X2)",
     "X7": "no kernel of the test bed is built with DMABUF (X2)",
-    "X8": "a Linux bug that corrupts a list; REFERENCE forbids it",
+    "X8": "a Linux bug that corrupts a list",
     "A4": "needs the page allocator to fail between two single pages",
-    "A5": "a full grant table starves Dom0's own drivers, and Linux miscounts afterwards (2.10)",
+    "A5": "a full grant table starves Dom0's own drivers, and Linux miscounts afterwards",
     "C2": "needs the allocation of a few hundred bytes to fail",
     "C16": "needs a page that its owner has paged out, as P15; test_eagain",
     "B3": "needs the allocation of a few bytes to fail",
-    "B13": "a Linux bug that corrupts counts; REFERENCE forbids it",
+    "B13": "a Linux bug that corrupts counts of pages in use",
 }
 
 # Causes of section 2.15 that no case brings about.

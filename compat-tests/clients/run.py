@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from pathlib import Path
 from testbed import packages, vm
 from testbed.errors import TestbedError
 from testbed.freebsd_vm import Mode
+
+from devtools.paths import cache_dir
 
 from . import disks, freebsd, freebsd_programs, images, programs, results
 from .guests import Run
@@ -34,14 +35,6 @@ LONG_AMOUNT = 16 * disks.MIB
 # Guest and Dom0 share one processor: the control channel must not eat it, and what is slow under
 # emulation is no event storm.
 _KERNEL_OPTIONS = "XENGNT_RELAY_LOOKS=64 xen.event_eoi_delay=0 xen.event_loop_timeout=250"
-
-
-def cache_dir() -> Path:
-    """As in parity.py."""
-    if chosen := os.environ.get("XENGNT_CACHE"):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "xengnt"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -105,7 +105,7 @@ class Live:
             now = time.monotonic()
             last = self._done[target] == self._total
             if cell.red:
-                self._plain(target, f"{case}: {cell.label} ({cell.detail or cell.observed})")
+                self._plain(target, f"{case}: {cell.label} ({cell.detail or '; '.join(cell.lines)})")
             elif last or now - self._said[target] >= PLAIN_SECONDS:
                 self._said[target] = now
                 self._plain(target, f"{self._done[target]} of {self._total} cases")
@@ -140,11 +140,19 @@ def print_summary(console: Console, run: Run) -> None:
         console.print("\n[bold]Documented differences[/]")
         for k, places in differences.items():
             console.print(f"  [yellow]{k}[/]  {escape(ROWS[k])}")
-            by_target: dict[str, list[str]] = {}
+            # What each case saw, once for all targets that saw the same.
+            seen: dict[tuple[str, str], list[str]] = {}
             for target, case in places:
-                by_target.setdefault(target.name, []).append(case.id)
-            for name, ids in by_target.items():
-                console.print(f"       {name}: {', '.join(ids)}", style="dim")
+                cell = target.cells[case.id]
+                answers = [told for told in cell.told if k in told.rows]
+                for text in map(str, answers) if answers else [cell.detail]:
+                    seen.setdefault((case.id, text), []).append(target.name)
+            for (name, text), targets in seen.items():
+                console.print(
+                    f"       {name} on {', '.join(targets)}: {escape(text)}",
+                    style="dim",
+                    soft_wrap=True,
+                )
     failures = run.failures()
     if failures:
         console.print("\n[bold red]Failures[/]")
@@ -155,12 +163,8 @@ def print_summary(console: Console, run: Run) -> None:
             )
             if cell.detail:
                 console.print(f"        {escape(cell.detail)}")
-            wrong = [check for check in cell.checks if not check.ok]
-            for check in wrong:
-                console.print(
-                    f"        {escape(check.what)}: observed {escape(check.observed)}, "
-                    f"expected {escape(check.expected)}"
-                )
+            for line in cell.lines:
+                console.print(f"        {escape(line)}")
             console.print(
                 f"        repeat: {run.repro(target.name, case.id)}", soft_wrap=True, style="cyan"
             )

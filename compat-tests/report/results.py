@@ -34,20 +34,51 @@ class Cell:
         """Wrong, and no row tells why."""
         return self.status.red and not self.ks
 
-    def _told(self, which: str) -> str:
-        wrong = [check for check in self.checks if not check.ok] or [
-            check for check in self.checks if check.k
-        ]
-        shown = wrong or list(self.checks)
-        return "; ".join(f"{check.what}: {getattr(check, which)}" for check in shown)
+    @property
+    def told(self) -> tuple[Told, ...]:
+        """The checks worth showing: in a red cell those not met, else all that a row explains."""
+        wrong = [check for check in self.checks if not check.ok]
+        if self.ks or not wrong:
+            wrong = [check for check in self.checks if check.k or not check.ok]
+        return tuple(
+            Told(
+                check.what,
+                check.observed,
+                check.expected,
+                check.expected if check.linux is None else check.linux,
+                (check.k,) if check.k else self.ks,
+                check.ok or bool(self.ks),
+            )
+            for check in wrong
+        )
 
     @property
-    def observed(self) -> str:
-        return self._told("observed")
+    def lines(self) -> tuple[str, ...]:
+        return tuple(str(told) for told in self.told)
+
+
+@dataclass(frozen=True)
+class Told:
+    """One check as a reader sees it: what Linux answers, what this target answered."""
+
+    what: str
+    here: str
+    expected: str
+    linux: str
+    rows: tuple[str, ...]
+    explained: bool
 
     @property
-    def expected(self) -> str:
-        return self._told("expected")
+    def answer(self) -> str:
+        if self.explained:
+            return f"Linux: {self.linux}, here: {self.here} ({' '.join(self.rows)})"
+        wanted = f"expected {self.expected}"
+        if self.rows:
+            wanted += f" ({' '.join(self.rows)}; Linux: {self.linux})"
+        return f"observed {self.here}, {wanted}"
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.answer}"
 
 
 def judge(checks: Sequence[Check]) -> tuple[Status, tuple[str, ...]]:
@@ -75,11 +106,23 @@ class TargetRun:
         return Counter(cell.status for cell in self.cells.values())
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a run's results come from."""
+
+    date: str = ""
+    commit: str = ""
+    arguments: str = ""
+    machine: str = ""
+    seconds: float = 0.0
+
+
 @dataclass
 class Run:
     cases: list[Case]
     targets: list[TargetRun]
     command: str = "./dev parity"
+    origin: Origin = Origin()
 
     @property
     def reference(self) -> TargetRun | None:
@@ -151,9 +194,11 @@ def _compared(ours: Cell, theirs: Cell) -> Cell:
         return ours
     wanted = {step: check.observed for step, check in _steps(theirs)}
     ks = set(ours.ks)
-    for step, check in _steps(ours):
-        # A step that the reference did not come to is judged by the case alone.
-        if check.k or wanted.get(step, check.observed) == check.observed:
+    checks = list(ours.checks)
+    for at, (step, check) in enumerate(_steps(ours)):
+        # A step that the reference did not come to is judged by the case alone, and one that is
+        # not met is explained by a row of the whole cell, or the cell would not be a difference.
+        if check.k or not check.ok or wanted.get(step, check.observed) == check.observed:
             continue
         if check.free is None:
             return replace(
@@ -163,6 +208,7 @@ def _compared(ours: Cell, theirs: Cell) -> Cell:
                 f"{check.observed} here, {wanted[step]} there",
             )
         ks.add(check.free)
+        checks[at] = replace(check, k=check.free, linux=wanted[step])
     if ks:
-        return replace(ours, status=Status.DIFF, ks=tuple(sorted(ks)))
+        return replace(ours, status=Status.DIFF, ks=tuple(sorted(ks)), checks=tuple(checks))
     return ours

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""parity.json, junit.xml, index.html and the logs of red cells."""
+"""parity.json, junit.xml, parity.tap, index.html, its documents and the logs of red cells."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import re
+from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ import junitparser
 from cases.framework import Case, Status
 from cases.k_rows import ROWS
 
+from . import documents, tap
 from .results import Cell, Run, TargetRun
 
-SCHEMA = 1
+# docs/report.md describes it.
+SCHEMA = 2
 
 
 def log_path(target: str, case: str) -> str:
@@ -25,10 +29,11 @@ def log_path(target: str, case: str) -> str:
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """Schema 1 of DESIGN section 3."""
+    """Everything that is known of a run (docs/report.md)."""
     return {
         "schema": SCHEMA,
         "ok": run.ok,
+        "run": asdict(run.origin),
         "targets": {target.name: _target_json(target) for target in run.targets},
         "cases": [
             {
@@ -64,9 +69,19 @@ def _target_json(target: TargetRun) -> dict[str, Any]:
 
 def _cell_json(run: Run, target: TargetRun, case: Case, cell: Cell) -> dict[str, Any]:
     data: dict[str, Any] = {
-        "status": cell.label,
-        "observed": cell.observed,
-        "expected": cell.expected,
+        "status": str(cell.status),
+        "differences": list(cell.ks),
+        "red": cell.red,
+        "checks": [
+            {
+                "what": told.what,
+                "observed": told.here,
+                "expected": told.expected,
+                "linux": told.linux,
+                "differences": list(told.rows),
+            }
+            for told in cell.told
+        ],
         "detail": cell.detail,
         "seconds": cell.seconds,
     }
@@ -92,7 +107,7 @@ def _xml(text: str) -> str:
 
 def _junit_case(run: Run, target: TargetRun, case: Case, cell: Cell) -> junitparser.TestCase:
     entry = junitparser.TestCase(case.id, classname=target.name, time=cell.seconds)
-    told = f"observed {cell.observed}\nexpected {cell.expected}"
+    told = "\n".join(cell.lines)
     if cell.status is Status.FAIL:
         entry.result = [junitparser.Failure(_xml(cell.detail or told), "fail")]
     elif cell.red:
@@ -103,7 +118,7 @@ def _junit_case(run: Run, target: TargetRun, case: Case, cell: Cell) -> junitpar
         text = f"{told}\nrepeat: {run.repro(target.name, case.id)}\n\n{cell.log}"
         entry.system_out = _xml(text)
     elif cell.ks:
-        entry.system_out = _xml(f"{cell.label}\n{told}\n{cell.detail}")
+        entry.system_out = _xml("\n".join(filter(None, (cell.label, told, cell.detail))))
     return entry
 
 
@@ -137,6 +152,47 @@ def _wrong_docstring(case: Case) -> str:
     return " ".join((case.run.__doc__ or "").split())
 
 
+def section_state(cases: Sequence[Case], target: TargetRun) -> tuple[str, str]:
+    """A square of the heat map: its worst state, and its text."""
+    cells = [target.cells[case.id] for case in cases if case.id in target.cells]
+    red = sum(cell.red for cell in cells)
+    explained = sum(bool(cell.ks) and not cell.red for cell in cells)
+    passed = sum(cell.status is Status.PASS for cell in cells)
+    if target.missing or not cells:
+        return "none", "–"
+    counts = ((passed, ""), (explained, " diff"), (red, " red"))
+    text = " + ".join(f"{count}{word}" for count, word in counts if count)
+    if not text:
+        return "na", "n/a"
+    return ("red" if red else "diff" if explained else "pass"), text
+
+
+def _folded(cases: Sequence[Case], run: Run) -> bool:
+    """Nothing but passes and what cannot be tested."""
+    quiet = {Status.PASS, Status.NA, Status.SKIP}
+    return all(
+        target.cells[case.id].status in quiet
+        for target, case in itertools.product(run.targets, cases)
+        if case.id in target.cells
+    )
+
+
+def _unequal(run: Run, case: Case) -> list[tuple[str, list[str]]]:
+    """Where a case differs, and where without a reason."""
+    cells = [(target.name, target.cells[case.id]) for target in run.targets if case.id in target.cells]
+    found = {
+        "red": [name for name, cell in cells if cell.red],
+        "diff": [name for name, cell in cells if cell.ks and not cell.red],
+    }
+    return [(word, names) for word, names in found.items() if names]
+
+
+def _console(target: TargetRun, directory: Path) -> str:
+    """Where the console of a system that was booted lies, relative to the report."""
+    path = Path("vm", target.name, "console.log")
+    return str(path) if (directory / path).is_file() else ""
+
+
 def write_html(run: Run, path: Path) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -145,17 +201,26 @@ def write_html(run: Run, path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("template.html")
-    text = template.render(
+    pages = documents.pages(run)
+    page_of = {row: page.name for page in pages for row in page.rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = environment.get_template("template.html").render(
         run=run,
+        page_of=page_of.get,
         sections=_sections(run.cases),
         statuses=[str(status) for status in Status],
         k_rows=ROWS,
         doc=_wrong_docstring,
         log_path=log_path,
+        state=section_state,
+        folded=_folded,
+        unequal=lambda case: _unequal(run, case),
+        console=lambda target: _console(target, path.parent),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
+    for page in pages:
+        text = environment.get_template("document.html").render(page=page)
+        (path.parent / page.name).write_text(text, "utf-8")
 
 
 def write_logs(run: Run, directory: Path) -> None:
@@ -166,8 +231,8 @@ def write_logs(run: Run, directory: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(
                 f"{case.id} on {target.name}: {cell.label}\n{cell.detail}\n"
-                f"observed: {cell.observed}\nexpected: {cell.expected}\n"
-                f"repeat: {run.repro(target.name, case.id)}\n\n{cell.log}\n",
+                + "".join(f"{line}\n" for line in cell.lines)
+                + f"repeat: {run.repro(target.name, case.id)}\n\n{cell.log}\n",
                 "utf-8",
             )
 
@@ -177,4 +242,5 @@ def write_all(run: Run, directory: Path) -> None:
     write_logs(run, directory)
     write_json(run, directory / "parity.json")
     write_junit(run, directory / "junit.xml")
+    tap.write(run, directory / "parity.tap")
     write_html(run, directory / "index.html")

@@ -9,12 +9,12 @@ from typing import Literal
 
 from .base import Setting, Target, TargetMissing
 
-__all__ = ["DEFAULT", "TARGETS", "Entry", "Setting", "Target", "TargetMissing"]
+__all__ = ["DEFAULT", "REMOTE", "TARGETS", "Entry", "Setting", "Target", "TargetMissing", "entry"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A column: how to make its target, or why there is none yet."""
+    """A target: what it is, and how to make it."""
 
     title: str
     make: Callable[[Setting], Target]
@@ -82,5 +82,19 @@ TARGETS: dict[str, Entry] = {
     ),
     "local": Entry("this machine itself: its own devices, nothing is booted", _local),
 }
+
+#: How any other machine is named, and what that is.
+REMOTE = ("ssh:USER@HOST", "another machine: its own devices, over ssh, nothing is installed")
+
+
+def entry(name: str) -> Entry:
+    """The target of this name; KeyError if there is none, ValueError for a wrong host."""
+    if not name.startswith("ssh:"):
+        return TARGETS[name]
+
+    from .remote import RemoteTarget, host_of
+
+    return Entry(host_of(name), lambda setting: RemoteTarget(name, setting))
+
 
 DEFAULT = ("linux-pvh", "linux-pv", "host")

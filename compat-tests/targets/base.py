@@ -53,7 +53,7 @@ class Target(ABC):
 
     name: str
     title: str
-    # K rows in force (REFERENCE 7.4).
+    # Rows of docs/differences.md in force.
     differences: frozenset[str] = frozenset()
     module: str = ""
     # The peer is a system of its own.

@@ -36,7 +36,7 @@ class _Control:
 class Dom0Target(Target):
     gone: tuple[type[Exception], ...] = (vm.Hung, vm.Died)
     boot_seconds = 120.0
-    # What the kernel says when a case has hurt it (habit H10).
+    # What the kernel says when a case has hurt it.
     alarm: re.Pattern[str]
 
     def __init__(self, setting: Setting) -> None:

@@ -205,7 +205,7 @@ class FreeBSDTarget(Dom0Target):
         return "; ".join(filter(None, (wrong, *(f"console: {line}" for line in bad[:5])))) or None
 
     def _probe(self) -> None:
-        """What this system can show (habit H9)."""
+        """What this system can show."""
         assert self._agent is not None
         lacks = self._lacks
 

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import IO
 
-from agent.client import LIBRARY_WORKER, Agent, ChildTransport, Errno, Worker
-from cases import abi
+from agent.client import LIBRARY_WORKER, Agent, ChildTransport
 from cases.framework import Case, Context, Status
 from report.results import Cell
 
-from .base import Setting, Target, TargetMissing, excerpt, probe_worker
+from .base import Setting, Target, TargetMissing, excerpt
 
 # Where FreeBSD's generic layers, which the harness imitates, or the driver differ by design.
 DIFFERENCES = frozenset({"K2", "K3", "K8", "K11", "K12", "K15", "K23", "K24"})
@@ -65,34 +64,6 @@ class HostTarget(Target):
             raise TargetMissing(f"host: {self.library} does not provide the harness's hooks")
         self.facts["guest"] = "harness"
         self.module = f"xengnt ({self.library.name})"
-        self._probe()
-
-    def _probe(self) -> None:
-        """What this driver can do already (habit H9)."""
-        assert self._agent is not None
-
-        def ask(worker: Worker) -> None:
-            fd = worker.open("gntdev")
-            try:
-                worker.ioctl(fd, abi.SET_UNMAP_NOTIFY, worker.alloc())
-            except Errno as error:
-                if error.word == "ENOTTY":
-                    self._lacks["notify"] = "the driver has no SET_UNMAP_NOTIFY yet"
-            try:
-                evtchn = worker.open("evtchn")
-            except Errno:
-                self._lacks["evtchn"] = "the harness has no event channel device yet"
-                return
-            try:
-                worker.bind_virq(evtchn, 3)
-            except Errno:
-                self._lacks["virq"] = "the harness binds no virtual interrupts"
-            try:
-                worker.agent.peer("evtchn_status 1")
-            except Errno:
-                self._lacks["evtchn_status"] = "the harness does not tell of its ports"
-
-        probe_worker(self._agent, ask)
         self._end()
 
     def _spawn(self) -> None:

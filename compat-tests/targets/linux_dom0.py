@@ -13,7 +13,7 @@ from . import library
 from .base import Setting, TargetMissing, probe_worker
 from .dom0 import Dom0Target
 
-# What the kernel says when a case has hurt it (habit H10).
+# What the kernel says when a case has hurt it.
 ALARM = re.compile(
     r"WARNING: |BUG[: ]|Oops|Call Trace|general protection|unable to handle|refcount_t: |Bad page|"
     r"soft lockup|hung task|rcu: INFO|page allocation failure|vmalloc error|grant.*(leak|fail)"
@@ -65,7 +65,7 @@ class LinuxDom0Target(Dom0Target):
         return vm.LinuxDom0(self.kind, self._files(), work, self.setting.cache, self.progress)
 
     def _probe(self) -> None:
-        """What this kernel can show (habit H9)."""
+        """What this kernel can show."""
         assert self._agent is not None
         lacks: dict[str, str] = {
             "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",

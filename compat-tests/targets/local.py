@@ -31,8 +31,8 @@ _LACKS_LINUX = {
 }
 
 
-class _Here:
-    """This machine, in the place of one in QEMU: the agent is a child, the log its kernel's."""
+class Here:
+    """A machine that runs already, in the place of one in QEMU: the agent is a child of ours."""
 
     facts: dict[str, str]
 
@@ -40,7 +40,7 @@ class _Here:
         self._command = command
         self.facts = {}
 
-    def __enter__(self) -> _Here:
+    def __enter__(self) -> Here:
         self.control = ChildTransport(self._command)
         return self
 
@@ -59,10 +59,35 @@ class _Here:
         return ""
 
 
-class LocalTarget(Dom0Target):
-    name = "local"
+class RunningTarget(Dom0Target):
+    """A machine that runs already and is left as it is; subclasses know how to reach it."""
+
     gone = (EOFError, TimeoutError, BrokenPipeError)
     boot_seconds = 20.0
+
+    def _settle(self, system: str) -> None:
+        """What is expected there, and what cannot be tested."""
+        assert self._agent is not None
+        if system == "FreeBSD":
+            kind = KINDS["freebsd"]
+            self.differences, self._lacks = kind.differences, dict(kind.lacks)
+            self.module = kind.module
+        else:
+            pv = self.facts.get("guest") == "PV"
+            self.differences = frozenset({"K7"}) if pv else frozenset()
+            self._lacks = {**_LACKS_LINUX, **PV_LACKS} if pv else dict(_LACKS_LINUX)
+            self.module = f"xen-gntdev of {self.facts.get('release', '?')}"
+        probe_worker(self._agent, self._ask)
+
+    def _ask(self, worker: Worker) -> None:
+        try:
+            worker.open("evtchn")
+        except Errno as error:
+            self._lacks["evtchn"] = f"no event channel device: {error.word}"
+
+
+class LocalTarget(RunningTarget):
+    name = "local"
 
     def __init__(self, setting: Setting, dev: Path = DEV) -> None:
         super().__init__(setting)
@@ -97,7 +122,7 @@ class LocalTarget(Dom0Target):
         peer = self._program("xengnt-peer")
         if peer is not None and (self._dev / "privcmd").exists():
             command += ["--peer", str(peer)]
-        return cast(vm.Machine, _Here(command))
+        return cast(vm.Machine, Here(command))
 
     def start(self) -> None:
         self._boot()
@@ -106,19 +131,4 @@ class LocalTarget(Dom0Target):
         library = self._program("xengnt-agent-lib")
         if library is not None:
             self.programs["library"] = (str(library),)
-        if self._system == "FreeBSD":
-            kind = KINDS["freebsd"]
-            self.differences, self._lacks = kind.differences, dict(kind.lacks)
-            self.module = kind.module
-        else:
-            pv = self.facts.get("guest") == "PV"
-            self.differences = frozenset({"K7"}) if pv else frozenset()
-            self._lacks = {**_LACKS_LINUX, **PV_LACKS} if pv else dict(_LACKS_LINUX)
-            self.module = f"xen-gntdev of {self.facts.get('release', '?')}"
-        probe_worker(self._agent, self._ask)
-
-    def _ask(self, worker: Worker) -> None:
-        try:
-            worker.open("evtchn")
-        except Errno as error:
-            self._lacks["evtchn"] = f"no event channel device: {error.word}"
+        self._settle(self._system)

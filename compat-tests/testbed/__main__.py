@@ -11,18 +11,14 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
+
+from devtools.paths import NATIVE, cache_dir
+
 from . import image, packages, vm
 from .errors import TestbedError
 
-_BUILD = Path(__file__).resolve().parents[2] / "build/native/compat-tests/agent"
-
-
-def _cache() -> Path:
-    if here := os.environ.get("XENGNT_CACHE"):
-        return Path(here)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "xengnt"
-    return Path.home() / ".cache/xengnt"
+_BUILD = NATIVE / "compat-tests/agent"
 
 
 def _say(text: str) -> None:
@@ -75,7 +71,7 @@ def _boot(args: argparse.Namespace) -> None:
         workdir = args.workdir or Path(scratch)
         begin = time.monotonic()
         with vm.LinuxDom0(
-            args.kind, files, workdir, _cache(), _say,
+            args.kind, files, workdir, cache_dir(), _say,
             kernel_options=options, xen_options=" ".join(args.xen),
         ) as machine:  # fmt: skip
             try:
@@ -115,7 +111,7 @@ def main() -> int:
         if args.command == "boot":
             _boot(args)
         else:
-            print(packages.select(_cache(), _say))
+            print(packages.select(cache_dir(), _say))
     except TestbedError as exc:
         _say(str(exc))
         return 1

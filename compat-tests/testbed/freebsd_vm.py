@@ -62,7 +62,10 @@ ALARM = re.compile(
     re.VERBOSE | re.MULTILINE,
 )
 
-_FRAME = re.compile(r"^(\w+)\(.*\) at \S+\+0x[0-9a-f]+/frame", re.MULTILINE)
+# Of a kernel with DDB, and of one without, which leaves out the function that trapped.
+_FRAME = re.compile(
+    r"^(?:(\w+)\(.*\) at \S+\+0x[0-9a-f]+/frame|#\d+ 0x[0-9a-f]+ at (\w+)\+0x)", re.MULTILINE
+)
 # What prints the trace, not what led to it.
 _TRACING = ("db_trace_self_wrapper", "kdb_backtrace", "vpanic", "panic", "db_trace_self")
 
@@ -70,8 +73,8 @@ _TRACING = ("db_trace_self_wrapper", "kdb_backtrace", "vpanic", "panic", "db_tra
 def backtrace(text: str) -> list[str]:
     """The functions of a panic's stack, innermost first, without those that print it."""
     begin = re.search(r"^panic:", text, re.MULTILINE)
-    names = _FRAME.findall(text[begin.start() :] if begin else text)
-    return [name for name in names if name not in _TRACING]
+    frames = _FRAME.findall(text[begin.start() :] if begin else text)
+    return [name for pair in frames if (name := "".join(pair)) not in _TRACING]
 
 
 # x86-64-v2 without XSAVE: QEMU's XRSTOR faults when such a Dom0 switches between two users of it.

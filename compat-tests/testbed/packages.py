@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import hashlib
 import json
 import lzma
 import os
@@ -25,7 +26,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import TestbedError
@@ -495,6 +496,70 @@ def _quiet(_: str) -> None:
     return None
 
 
+@dataclass(frozen=True)
+class Own:
+    """A user's hypervisor and Linux kernel, in the place of Debian's."""
+
+    xen: Path | None = None
+    # An image with all drivers built in, or a directory with boot/vmlinuz-* and lib/modules.
+    kernel: Path | None = None
+
+
+_own = Own()
+
+
+def use(own: Own) -> None:
+    """From now on select() gives these."""
+    global _own
+    for path, what in ((own.xen, "hypervisor"), (own.kernel, "Linux kernel")):
+        if path is not None and not path.exists():
+            raise TestbedError(f"no {what} at {path}")
+    _own = own
+
+
+def _place(cache: Path, data: bytes) -> Path:
+    """A directory of the cache for what is made of a user's file."""
+    where = cache / "own" / hashlib.sha256(data).hexdigest()[:16]
+    where.mkdir(parents=True, exist_ok=True)
+    return where
+
+
+def _with_own(found: Selection, cache: Path, progress: Progress) -> Selection:
+    if (xen := _own.xen) is not None:
+        image = decompress(xen.read_bytes(), xen.name)
+        if image[:4] != b"\x7fELF":
+            raise TestbedError(f"{xen}: not an ELF image of Xen (xen.gz and xen-syms are)")
+        path = _place(cache, image) / "xen.elf"
+        if not path.exists():
+            path.write_bytes(image)
+        found = replace(found, xen=path, xen_version=f"own: {xen.name}")
+    if (kernel := _own.kernel) is None:
+        return found
+    if kernel.is_dir():
+        packed = _single(kernel, "boot/vmlinuz-*", "kernel image")
+        where = _place(cache, packed.read_bytes())
+        facts = _derive_kernel(kernel, progress, where)
+        names = facts["modules"]
+        assert isinstance(names, list)
+        modules = tuple(where / str(name) for name in names)
+        release = str(facts["release"])
+    else:
+        image = kernel.read_bytes()
+        plain = unwrap_kernel(image) or image
+        if plain[:4] != b"\x7fELF" and image[0x202:0x206] != b"HdrS":
+            raise TestbedError(f"{kernel}: not a Linux kernel (vmlinux and bzImage are)")
+        where = _place(cache, image)
+        (where / "kernel").write_bytes(plain)
+        modules, release = (), kernel.name
+    return replace(
+        found,
+        kernel=where / "kernel",
+        kernel_release=release,
+        kernel_version=f"own: {kernel.name}",
+        modules=modules,
+    )
+
+
 def select(cache: Path, progress: Progress | None = None) -> Selection:
     """Everything a Dom0 boots from, downloading what the cache lacks."""
     report = progress or _quiet
@@ -531,7 +596,7 @@ def select(cache: Path, progress: Progress | None = None) -> Selection:
     derived = trees["kernel"] / "derived"
     modules = facts["modules"]
     assert isinstance(modules, list)
-    return Selection(
+    found = Selection(
         xen=trees["hypervisor"] / "derived" / "xen.elf",
         xen_version=versions["hypervisor"],
         kernel=derived / "kernel",
@@ -541,3 +606,4 @@ def select(cache: Path, progress: Progress | None = None) -> Selection:
         busybox=_single(trees["busybox"], "**/bin/busybox", "busybox"),
         notes=tuple(notes),
     )
+    return _with_own(found, cache, report)

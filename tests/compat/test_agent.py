@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import socket
 import struct
 import subprocess
@@ -517,3 +518,12 @@ def test_no_event_channels_without_a_helper(build: Path) -> None:
             worker.bind_unbound(worker.open("gntdev"), 5)
     finally:
         process.close()
+
+
+def test_the_protocol_is_described() -> None:
+    where = Path(__file__).resolve().parents[2] / "compat-tests/agent"
+    described = set(re.findall(r"`([a-z_0-9]+)", (where / "PROTOCOL.md").read_text()))
+    for source in (*where.glob("ops_*.c"), where / "peer/peer.c"):
+        tables = re.findall(r'^\t\{ "([a-z_0-9]+)",', source.read_text(), re.M)
+        assert tables, source
+        assert set(tables) <= described, source.name

@@ -10,9 +10,9 @@ from pathlib import Path
 import cases
 import pytest
 from cases.framework import Case, Context, case
-from cases.k_rows import K_ROWS
-from cases.rows import account
-from cases.untestable import COVERED, K_SEEN, UNTESTABLE
+from cases.k_rows import K_ROWS, ROWS
+from cases.rows import account, documented, with_cases
+from cases.untestable import COVERED, K_SEEN, SECTIONS, UNTESTABLE
 from parity import print_rows, select
 
 ALL = cases.load()
@@ -64,13 +64,62 @@ def test_rows_are_listed_with_cases_and_reasons(capsys: pytest.CaptureFixture[st
     assert any(line.startswith("K15 (") and "notify.port-of-a-virq" in line for line in lines)
 
 
+ABI = Path(__file__).resolve().parents[2] / "docs/abi.md"
+# "row M3", "rows O8, O9, B12", "Rows C4 to C13": what code and documents cite.
+CITED = re.compile(r"\b[Rr]ows? ((?:[A-Z]\d+\b(?:, | and | or | to |-)?)+)")
+
+
+def test_each_rule_of_the_abi_stands_there_once_and_is_tested() -> None:
+    text = ABI.read_text("utf-8")
+    found = documented(text)
+    assert len(found) == len(set(found))
+    wanted = {f"{letter}{n}" for letter, numbers in COVERED.items() for n in numbers}
+    # Rules about a system's memory management may wait for their cases.
+    waiting = {row for row in found if row[0] == "W" and "W" not in COVERED}
+    assert set(found) == wanted | set(SECTIONS) | waiting
+    # ./dev parity --rows --write
+    assert with_cases(text, ALL) == text, "docs/abi.md: its cases are not those there are"
+    assert "`map.count-zero`" in text
+
+
+def test_what_is_cited_is_in_the_abi() -> None:
+    root = ABI.parents[1]
+    known = {*documented(ABI.read_text("utf-8")), *ROWS}
+    wrong = []
+    for top in ("kernel", "libxengnttab-freebsd", "pybind", "compat-tests", "tests", "docs"):
+        for path in (root / top).rglob("*"):
+            if path.suffix not in (".c", ".h", ".py", ".md", ".4", ".7") or path == ABI:
+                continue
+            for match in CITED.finditer(path.read_text("utf-8")):
+                cited = re.findall(r"[A-Z]\d+", match[1])
+                wrong += [f"{path.relative_to(root)}: {row}" for row in cited if row not in known]
+    assert wrong == []
+
+
+def test_each_difference_has_its_place_in_the_document() -> None:
+    text = (ABI.parent / "differences.md").read_text("utf-8")
+    anchors = re.findall(r'<a id="([A-Z]\d+)"></a>\1\b', text)
+    assert sorted(anchors) == sorted(ROWS)
+    # A letter means one thing: differences are not called like rules of the ABI.
+    assert not {row[0] for row in ROWS} & {row[0] for row in documented(ABI.read_text("utf-8"))}
+
+
+def test_a_rule_that_is_not_there_is_noticed() -> None:
+    cited = CITED.findall("(rows " + "O8, O9 and B99)")
+    assert re.findall(r"[A-Z]\d+", cited[0]) == ["O8", "O9", "B99"]
+    line = '| <a id="M2"></a>M2 | count is 0 | EINVAL | `gone.case` |'
+    assert "`map.count-zero`" in with_cases(line, ALL)
+    assert "gone.case" not in with_cases(line, ALL)
+    assert documented(line) == ["M2"]
+
+
 def _sources() -> str:
     here = Path(__file__).resolve().parent.parent
     files = [path for ext in ("c", "h", "py") for path in here.rglob(f"*.{ext}")]
     return "\n".join(path.read_text("utf-8") for path in files)
 
 
-@pytest.mark.parametrize("page", ["regressions.md", "security.md"])
+@pytest.mark.parametrize("page", ["regressions.md", "security.md", "upstream/freebsd-gntdev.md"])
 def test_documents_name_tests_that_exist(page: str) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / page).read_text("utf-8")
     words = set(re.findall(r"`([a-z0-9_.*-]+)`", text))
@@ -137,6 +186,10 @@ def test_selection() -> None:
     assert _ids(select(ALL, ["U7"])) == [item.id for item in ALL if "U7" in item.rows]
     assert all(name.startswith("map.") for name in _ids(select(ALL, ["map.*"])))
     assert "unmap.twice" in _ids(select(ALL, ["twice"]))
+    # A documented difference names the cases that show it, through whatever they call.
+    assert _ids(select(ALL, ["K3"])) == ["mmap.offset-unaligned", "share.offset-unaligned"]
+    assert "map.count-over-limit" in _ids(select(ALL, ["E4"]))
+    assert "share.rdonly-read" in _ids(select(ALL, ["K26"]))
     both = _ids(select(ALL, ["mmap.twice,unmap.twice"]))
     assert both == ["mmap.twice", "unmap.twice"]
     with pytest.raises(ValueError, match="nothing-like-it"):

@@ -16,7 +16,7 @@ import cases
 import pytest
 from cases import base_driver
 from cases.framework import Case, Check, Status
-from cases.k_rows import B_ROWS
+from cases.k_rows import E_ROWS
 from report.results import Cell
 from targets import TARGETS, Setting, TargetMissing
 from targets.dom0 import Dom0Target
@@ -335,9 +335,24 @@ Uptime: 6s
 """
 
 
+PANIC_WITHOUT_DDB = """\
+panic: general protection fault
+cpuid = 0
+KDB: stack backtrace:
+#0 0xffffffff805b07ed at kdb_backtrace+0x5d
+#1 0xffffffff805635f6 at vpanic+0x136
+#2 0xffffffff805634b3 at panic+0x43
+#3 0xffffffff808ab048 at trap+0xa88
+#4 0xffffffff8087db98 at calltrap+0x8
+#5 0xffffffff805c9042 at taskqueue_run+0x252
+Uptime: 2s
+"""
+
+
 def test_a_panic_tells_what_led_to_it() -> None:
     assert freebsd_vm.FATAL.search(PANIC)
     assert freebsd_vm.backtrace(PANIC) == ["uma_dbg_free", "cleanup_function", "fork_exit"]
+    assert freebsd_vm.backtrace(PANIC_WITHOUT_DDB) == ["trap", "calltrap", "taskqueue_run"]
     assert freebsd_vm.backtrace("nothing\n") == []
 
 
@@ -345,7 +360,7 @@ def _judged(
     monkeypatch: pytest.MonkeyPatch, name: str, case: str, cell: Cell
 ) -> tuple[Status, tuple[str, ...], bool]:
     """What a FreeBSD column makes of a cell."""
-    monkeypatch.setattr(base_driver, "DEFECTS", {"unit.known": ("B1",), "unit.hit": ("B13",)})
+    monkeypatch.setattr(base_driver, "DEFECTS", {"unit.known": ("E1",), "unit.hit": ("E13",)})
     monkeypatch.setattr(base_driver, "WORDS", {"unit.known": ("index",)})
     monkeypatch.setattr(Dom0Target, "run", lambda self, case: cell)
     target = object.__new__(FreeBSDTarget)
@@ -373,15 +388,15 @@ DIED = Cell(Status.FAIL, detail="the worker died (exit 0) during 'bind_unbound 6
         ("freebsd-words", "unit.known", ERRNO, (Status.FAIL, (), True)),
         ("freebsd-words", "unit.known", ALARM, (Status.FAIL, (), True)),
         ("freebsd-words", "unit.known", CRASH, (Status.CRASH, (), True)),
-        ("freebsd-base", "unit.known", INDEX, (Status.DIFF, ("B1",), False)),
+        ("freebsd-base", "unit.known", INDEX, (Status.DIFF, ("E1",), False)),
         ("freebsd-base", "unit.other", INDEX, (Status.FAIL, (), True)),
         ("freebsd-base", "unit.known", ALARM, (Status.FAIL, (), True)),
-        ("freebsd-base", "unit.other", LOCKS, (Status.DIFF, ("B5",), False)),
+        ("freebsd-base", "unit.other", LOCKS, (Status.DIFF, ("E5",), False)),
         ("freebsd-base", "unit.known", CRASH, (Status.CRASH, (), True)),
-        ("freebsd-base", "unit.other", CLEANUP, (Status.CRASH, ("B6",), False)),
+        ("freebsd-base", "unit.other", CLEANUP, (Status.CRASH, ("E6",), False)),
         ("freebsd-base", "unit.known", HUNG, (Status.CRASH, (), True)),
         ("freebsd", "unit.known", CLEANUP, (Status.CRASH, (), True)),
-        ("freebsd-base", "unit.hit", DIED, (Status.DIFF, ("B13",), False)),
+        ("freebsd-base", "unit.hit", DIED, (Status.DIFF, ("E13",), False)),
         ("freebsd-base", "unit.known", DIED, (Status.FAIL, (), True)),
         ("freebsd", "unit.hit", DIED, (Status.FAIL, (), True)),
     ],
@@ -399,4 +414,4 @@ def test_only_what_is_known_of_the_base_driver_is_not_red(
 def test_what_is_known_of_the_base_driver_names_cases_and_rows() -> None:
     names = {case.id for case in cases.load()}
     assert base_driver.DEFECTS.keys() | base_driver.WORDS.keys() <= names
-    assert {row for rows in base_driver.DEFECTS.values() for row in rows} <= B_ROWS.keys()
+    assert {row for rows in base_driver.DEFECTS.values() for row in rows} <= E_ROWS.keys()

@@ -62,10 +62,18 @@ def test_a_documented_difference_must_be_seen() -> None:
     t = context("K7")
     assert t.expect("not mapped", "mapped rw", "entry", {"K7": "not mapped"})
     assert judge(t.checks) == (Status.DIFF, ("K7",))
+    assert _cell(*t.checks).lines == ("entry: Linux: mapped rw, here: not mapped (K7)",)
     # Linux's value where the difference is in force: the document is wrong.
     t = context("K7")
     assert not t.expect("mapped rw", "mapped rw", "entry", {"K7": "not mapped"})
     assert judge(t.checks) == (Status.FAIL, ())
+    wrong = "entry: observed mapped rw, expected not mapped (K7; Linux: mapped rw)"
+    assert _cell(*t.checks).lines == (wrong,)
+
+
+def test_a_defect_of_the_whole_cell_shows_linux_too() -> None:
+    cell = Cell(Status.DIFF, (Check("a", "1", "1"), Check("mmap", "ENODEV", "EINVAL")), ("E2",))
+    assert cell.lines == ("mmap: Linux: EINVAL, here: ENODEV (E2)",)
 
 
 def test_a_difference_of_another_target_is_no_excuse() -> None:
@@ -155,15 +163,27 @@ def test_both_pass_and_differ_with_a_row() -> None:
     run = _run(*cells)
     cell = run.targets[1].cells["unit.case"]
     assert (cell.status, cell.ks, cell.label) == (Status.DIFF, ("K23",), "diff K23")
+    assert cell.lines == ("index: Linux: 0, here: 1 (K23)",)
     assert run.targets[0].cells["unit.case"].status is Status.PASS
     assert run.ok
 
 
 def test_an_explained_difference_stays_one() -> None:
-    run = _run(_cell(Check("e", "rw", "rw")), _cell(Check("e", "none", "none", "K7")))
-    assert run.targets[1].cells["unit.case"].label == "diff K7"
+    explained = Check("e", "none", "none", "K7", linux="rw")
+    run = _run(_cell(Check("e", "rw", "rw")), _cell(explained))
+    cell = run.targets[1].cells["unit.case"]
+    assert cell.label == "diff K7"
+    assert cell.lines == ("e: Linux: rw, here: none (K7)",)
     assert run.ok
     assert list(run.differences()) == ["K7"]
+
+
+def test_a_cell_explained_as_a_whole_stays_a_difference() -> None:
+    ours = Cell(Status.DIFF, (Check("index", "7", "0"), Check("mmap", "ok", "ok")), ("K26",))
+    run = _run(_cell(Check("index", "0", "0"), Check("mmap", "ok", "ok")), ours)
+    cell = run.targets[1].cells["unit.case"]
+    assert (cell.label, cell.lines) == ("diff K26", ("index: Linux: 0, here: 7 (K26)",))
+    assert run.ok
 
 
 def test_red_stays_red() -> None:
@@ -273,7 +293,7 @@ def test_an_alarm_makes_a_pass_red() -> None:
 def test_a_failed_expectation_is_told() -> None:
     cell = FakeTarget().run(_case(run=lambda t: _ignore(t.expect(1, 2, "a number"))))
     assert cell.status is Status.FAIL
-    assert (cell.observed, cell.expected) == ("a number: 1", "a number: 2")
+    assert cell.lines == ("a number: observed 1, expected 2",)
 
 
 def _ignore(_: object) -> None:
@@ -289,7 +309,7 @@ def run() -> Run:
     check = Check("what <it> does", "EINVAL", "EINVAL")
     cells = [
         Cell(Status.PASS, (check,)),
-        Cell(Status.DIFF, (Check("entry", "none", "none", "K7"),), ("K7",)),
+        Cell(Status.DIFF, (Check("entry", "none", "none", "K7", linux="mapped rw"),), ("K7",)),
         Cell(Status.FAIL, (Check("index", "1", "0"),), log="console [bold]\x1b[31m\x00 text"),
         Cell(Status.CRASH, detail="the machine <hangs> [/]", log="panic"),
         Cell(Status.NA, detail="one process"),
@@ -307,14 +327,15 @@ def run() -> Run:
 
 def test_a_crash_with_a_row_is_told_and_not_red(tmp_path: Path) -> None:
     item = _case()
-    cell = Cell(Status.CRASH, ks=("B6",), detail="panic: it", log="panic: it")
+    cell = Cell(Status.CRASH, ks=("E6",), detail="panic: it", log="panic: it")
     column = TargetRun("freebsd-base", cells={item.id: cell})
     told = Run([item], [column])
-    assert told.ok and told.differences() == {"B6": [(column, item)]}
+    assert told.ok and told.differences() == {"E6": [(column, item)]}
     write_all(told, tmp_path)
     data = json.loads((tmp_path / "parity.json").read_text())
     result = data["cases"][0]["results"]["freebsd-base"]
-    assert (result["status"], "repro" in result) == ("crash B6", False)
+    assert (result["status"], result["differences"], result["red"]) == ("crash", ["E6"], False)
+    assert "repro" not in result
     assert "panic: it" in (tmp_path / result["log"]).read_text()
     junit = ET.parse(tmp_path / "junit.xml").getroot()
     assert junit.find(".//error") is None
@@ -326,20 +347,34 @@ def test_json_schema(run: Run, tmp_path: Path) -> None:
     write_all(run, tmp_path)
     data = json.loads((tmp_path / "parity.json").read_text())
     assert data == as_json(run)
-    assert data["schema"] == 1
+    assert data["schema"] == 2
+    assert set(data["run"]) == {"date", "commit", "arguments", "machine", "seconds"}
     target = data["targets"]["linux-pv"]
     assert (target["kernel"], target["xen"], target["module"]) == ("6.1.0", "4.17", "xen-gntdev")
     assert target["probed"]["guest"] == "PV"
     assert data["targets"]["freebsd"]["missing"] == "needs base.txz"
     results = {case["id"]: case["results"] for case in data["cases"]}
     statuses = [result["linux-pv"]["status"] for result in results.values()]
-    assert statuses == ["pass", "diff K7", "fail", "crash", "n/a"]
+    assert statuses == ["pass", "diff", "fail", "crash", "n/a"]
     bad = results["unit.bad"]["linux-pv"]
-    assert (bad["observed"], bad["expected"]) == ("index: 1", "index: 0")
+    assert bad["checks"] == [
+        {"what": "index", "observed": "1", "expected": "0", "linux": "0", "differences": []}
+    ]
+    diff = results["unit.diff"]["linux-pv"]
+    assert diff["differences"] == ["K7"]
+    assert diff["checks"] == [
+        {
+            "what": "entry",
+            "observed": "none",
+            "expected": "none",
+            "linux": "mapped rw",
+            "differences": ["K7"],
+        }
+    ]
     assert bad["repro"] == "./dev parity --targets linux-pv --cases unit.bad"
     assert "\x1b[31m" in (tmp_path / bad["log"]).read_text()
-    assert all({"status", "observed", "expected", "detail", "seconds"} <= set(r["linux-pv"])
-               for r in results.values())  # fmt: skip
+    told = {"status", "differences", "red", "checks", "detail", "seconds"}
+    assert all(told <= set(result["linux-pv"]) for result in results.values())
 
 
 def test_junit(run: Run, tmp_path: Path) -> None:
@@ -354,6 +389,27 @@ def test_junit(run: Run, tmp_path: Path) -> None:
     assert not {"failure", "error", "skipped"} & {*kinds["unit.good"], *kinds["unit.diff"]}
     assert "error" in kinds["start"]
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("6", "1", "2")
+    said = entries["unit.diff"].findtext("system-out") or ""
+    assert "entry: Linux: mapped rw, here: none (K7)" in said
+
+
+def test_tap(run: Run, tmp_path: Path) -> None:
+    run.targets[0].cells["unit.na"] = Cell(Status.NA, detail="one # process")
+    write_all(run, tmp_path)
+    lines = (tmp_path / "parity.tap").read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("TAP version 14", "1..6")
+    points = [line for line in lines if re.match(r"(not )?ok ", line)]
+    assert points == [
+        "ok 1 - linux-pv unit.good",
+        "ok 2 - linux-pv unit.diff (diff K7)",
+        "not ok 3 - linux-pv unit.bad (fail)",
+        "not ok 4 - linux-pv unit.crash (crash)",
+        r"ok 5 - linux-pv unit.na # SKIP one \# process",
+        "not ok 6 - freebsd start",
+    ]
+    assert '    - "entry: Linux: mapped rw, here: none (K7)"' in lines
+    assert '    - "index: observed 1, expected 0"' in lines
+    assert '  message: "needs base.txz"' in lines
 
 
 def test_html(run: Run, tmp_path: Path) -> None:
@@ -366,6 +422,10 @@ def test_html(run: Run, tmp_path: Path) -> None:
         assert f'id="{case.id}"' in text
     assert "needs base.txz" in text
     assert "./dev parity --targets linux-pv --cases unit.bad" in text
+    anchors = set(re.findall(r'id="([^"]+)"', (tmp_path / "differences.html").read_text()))
+    assert "K7" in anchors
+    assert 'href="differences.html#K7"' in text
+    assert 'href="index.html#unit.diff"' in (tmp_path / "differences.html").read_text()
 
 
 def test_console(run: Run) -> None:
@@ -375,6 +435,7 @@ def test_console(run: Run) -> None:
     print_summary(console, run)
     text = out.getvalue()
     assert "diff K7" in text
+    assert "unit.diff on linux-pv: entry: Linux: mapped rw, here: none (K7)" in text
     assert "index: observed 1, expected 0" in text
     assert "repeat: ./dev parity --targets linux-pv --cases unit.bad" in text
     assert "the machine <hangs> [/]" in text
@@ -470,3 +531,28 @@ def test_freebsd_columns_say_what_they_need(name: str, tmp_path: Path) -> None:
     with pytest.raises(TargetMissing, match=r"kernel\.txz"):
         (tmp_path / "base.txz").touch()
         TARGETS[name].make(Setting(tmp_path, tmp_path, tmp_path, tmp_path))
+
+
+def test_what_was_not_run_is_told() -> None:
+    told = " ".join(parity.not_run(["host", "freebsd"], None))
+    assert not {"host", "freebsd"} & set(re.findall(r"[\w:@-]+", told.replace("--freebsd", "")))
+    for name in TARGETS:
+        assert name in ("host", "freebsd") or re.search(rf"(?<![\w-]){name}(?![\w-])", told)
+    assert "ssh:USER@HOST" in told and "release sets" in told
+    assert "release sets" not in " ".join(parity.not_run(["host"], Path("sets")))
+
+
+def test_where_results_come_from() -> None:
+    words = ["--build", "build/native", "--targets", "host", "--cache", "/somewhere"]
+    assert parity.shown_arguments(words) == ["--targets", "host"]
+    origin = parity.origin(["./dev", "parity", "--cases", "mmap.*"], 1.26)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", origin.date)
+    assert origin.arguments == "./dev parity --cases 'mmap.*'"
+    assert origin.commit and origin.seconds == 1.3
+    # What the machine is, not what it is called.
+    assert re.fullmatch(r"\w+ \S+ \w+, \d+ processors, \d+ GiB", origin.machine)
+
+
+def test_without_git_the_version_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert parity.commit() == (parity.ROOT / "VERSION").read_text().strip()

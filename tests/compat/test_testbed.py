@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import os
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,71 @@ def test_modules_are_loaded_after_what_they_need(tmp_path: Path) -> None:
     (base / "xen-gntdev.ko.xz").unlink()
     with pytest.raises(TestbedError, match="no module xen_gntdev"):
         packages.load_order(tmp_path, out)
+
+
+SELECTED = packages.Selection(
+    Path("xen"), "4.17", Path("kernel"), "6.1", "6.1-2", (Path("a.ko"),), Path("busybox")
+)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., packages.Selection]:
+    monkeypatch.setattr(packages, "_own", packages.Own())
+
+    def chosen(xen: Path | None = None, kernel: Path | None = None) -> packages.Selection:
+        packages.use(packages.Own(xen, kernel))
+        return packages._with_own(SELECTED, tmp_path / "cache", lambda text: None)
+
+    return chosen
+
+
+def test_nothing_of_ones_own_changes_nothing(own: Callable[..., packages.Selection]) -> None:
+    assert own() == SELECTED
+
+
+def test_a_hypervisor_of_ones_own(own: Callable[..., packages.Selection], tmp_path: Path) -> None:
+    image = b"\x7fELF" + bytes(100)
+    (tmp_path / "mine.gz").write_bytes(gzip.compress(image))
+    found = own(tmp_path / "mine.gz")
+    assert found.xen.read_bytes() == image and found.xen_version == "own: mine.gz"
+    # What is made beside it later does not land beside the user's file.
+    assert found.xen.is_relative_to(tmp_path / "cache")
+    assert (found.kernel, found.modules) == (SELECTED.kernel, SELECTED.modules)
+    (tmp_path / "text").write_text("no image")
+    with pytest.raises(TestbedError, match="text: not an ELF image of Xen"):
+        own(tmp_path / "text")
+    with pytest.raises(TestbedError, match=r"no hypervisor at .*gone"):
+        own(tmp_path / "gone")
+
+
+def test_a_kernel_of_ones_own(own: Callable[..., packages.Selection], tmp_path: Path) -> None:
+    elf = b"\x7fELF" + bytes(range(256))
+    packed = lzma.compress(elf, format=lzma.FORMAT_XZ) + struct.pack("<I", len(elf))
+    (tmp_path / "bzImage").write_bytes(bzimage(packed))
+    found = own(kernel=tmp_path / "bzImage")
+    assert found.kernel.read_bytes() == elf
+    assert (found.modules, found.kernel_version, found.xen) == ((), "own: bzImage", SELECTED.xen)
+    (tmp_path / "text").write_text("no kernel" * 200)
+    with pytest.raises(TestbedError, match="text: not a Linux kernel"):
+        own(kernel=tmp_path / "text")
+
+
+def test_an_installed_kernel_brings_its_modules(
+    own: Callable[..., packages.Selection], tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"
+    base = tree / "lib/modules/6.99/kernel"
+    base.mkdir(parents=True)
+    (tree / "boot").mkdir()
+    with pytest.raises(TestbedError, match="no kernel image"):
+        own(kernel=tree)
+    (tree / "boot/vmlinuz-6.99").write_bytes(b"\x7fELF" + bytes(600))
+    for name in packages.MODULES:
+        (base / f"{name}.ko").write_bytes(b"\0depends=\0")
+    found = own(kernel=tree)
+    assert found.kernel_release == "6.99"
+    assert len(found.modules) == len(packages.MODULES)
+    assert all(path.is_file() for path in found.modules)
 
 
 def test_xen_starts_at_the_added_code() -> None:

@@ -25,6 +25,8 @@ XEN_HEADERS = Path(os.environ.get("XENGNT_XEN_HEADERS") or "/usr/include")
 NAME = "libxengnttab.so.1"
 # abidiff(1): bits of its exit status
 ERROR = 0b0011
+# Of the released library.  RELEASING.md tells how to make it anew.
+BASELINE = ROOT / "tests/lib/libxengnttab-1.2.abi"
 
 
 def shared_object(path: str) -> bool:
@@ -167,4 +169,29 @@ def test_a_changed_type_is_seen(
     header = tmp_path / "xengnttab.h"
     header.write_text(text.replace(right, wrong))
     status, report = compare_types(of_header(header, shipped, tmp_path), library)
+    assert status != 0 and report
+
+
+def test_the_abi_is_that_of_the_release(library: Path) -> None:
+    status, report = compare_types(BASELINE, library)
+    assert status == 0, report
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (r".*elf-symbol name='xengnttab_fd'.*\n", ""),
+        (r"(var-decl name='len' type-id=)'[^']*'", r"\1'type-id-23'"),
+        (r"'[^']*'( name='count')", r"'type-id-4'\1"),
+    ],
+    ids=["added", "member", "parameter"],
+)
+def test_a_change_since_the_release_is_seen(
+    library: Path, tmp_path: Path, right: str, wrong: str
+) -> None:
+    text, count = re.subn(right, wrong, BASELINE.read_text())
+    assert count
+    other = tmp_path / "other.abi"
+    other.write_text(text)
+    status, report = compare_types(other, library)
     assert status != 0 and report

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The helper domain: an empty PVH domain whose grant entries and pages a test
- * case writes and reads, so that Dom0 maps *foreign* grants (REFERENCE 7.7).
+ * case writes and reads, so that Dom0 maps *foreign* grants.
  *
  * One request line on standard input, one reply line on standard output:
  * "ok key=value ..." or "err ERRNO detail".  One domain at a time; it never

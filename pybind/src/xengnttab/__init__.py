@@ -24,6 +24,7 @@ A domain must not map its own grants: the page is lost, and the kernel may crash
 """
 
 from xengnttab._pages import PAGE_SIZE
+from xengnttab._version import __version__
 from xengnttab.copy import CopyStatus, Place, Segment
 from xengnttab.errors import (
     CopyError,
@@ -37,8 +38,6 @@ from xengnttab.errors import (
 )
 from xengnttab.share import GrantShare, SharedPages
 from xengnttab.table import Grant, GrantTable, Mapping
-
-__version__ = "0.1.0"
 
 __all__ = [
     "PAGE_SIZE",
@@ -58,4 +57,5 @@ __all__ = [
     "ShareError",
     "SharedPages",
     "UnmapError",
+    "__version__",
 ]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Stands in for the base system's file: only variables are asked for.
