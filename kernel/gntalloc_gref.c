@@ -97,6 +97,8 @@ gntalloc_gref_create(domid_t domid, bool readonly, struct gntalloc_gref **grefp)
 		free(gref, M_XENGNT);
 		return (ENOMEM);
 	}
+	/* For good: whoever writes to a page that is not valid panics. */
+	gref->page->valid = VM_PAGE_BITS_ALL;
 	error = gnttab_grant_foreign_access(domid,
 	    atop(VM_PAGE_TO_PHYS(gref->page)), readonly, &gref->ref);
 	if (error != 0) {

@@ -36,7 +36,7 @@ gntdev_grants_map(struct gntdev_map *map)
 {
 	struct gnttab_map_grant_ref *op;
 	u_int i, mapped;
-	int error;
+	int error, slept;
 
 	for (i = 0; i < map->count; i++) {
 		op = &map->map_ops[i];
@@ -50,9 +50,11 @@ gntdev_grants_map(struct gntdev_map *map)
 	error = xengnt_grant_op(GNTTABOP_map_grant_ref, map->map_ops,
 	    map->count);
 	mapped = 0;
+	slept = 0;
 	for (i = 0; i < map->count; i++) {
 		op = &map->map_ops[i];
-		xengnt_retry_eagain(GNTTABOP_map_grant_ref, op, &op->status);
+		xengnt_retry_eagain(GNTTABOP_map_grant_ref, op, &op->status,
+		    &slept);
 		if (op->status != GNTST_okay) {
 			/* Xen may have written to it. */
 			op->handle = GNTDEV_NO_HANDLE;

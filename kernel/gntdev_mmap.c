@@ -108,13 +108,26 @@ gntdev_pager_populate(vm_object_t object, vm_pindex_t pidx,
 	return (VM_PAGER_OK);
 }
 
-/* Not asked for: populate always succeeds. */
+/*
+ * FreeBSD does not ask populate while something shadows the object, after
+ * minherit(INHERIT_COPY) say.  Then it wants one page in place of its own;
+ * told that there is none, it would fill that with zeroes.
+ */
 static int
-gntdev_pager_fault(vm_object_t object __unused, vm_ooffset_t offset __unused,
-    int prot __unused, vm_page_t *mres __unused)
+gntdev_pager_fault(vm_object_t object, vm_ooffset_t offset,
+    int prot __unused, vm_page_t *mres)
 {
+	struct gntdev_map *map;
+	vm_page_t m;
 
-	return (VM_PAGER_FAIL);
+	VM_OBJECT_ASSERT_WLOCKED(object);
+	map = object->handle;
+	m = map->slots[OFF_TO_IDX(offset)]->page;
+	vm_page_busy_acquire(m, 0);
+	vm_page_valid(m);
+	vm_page_replace(m, object, (*mres)->pindex, *mres);
+	*mres = m;
+	return (VM_PAGER_OK);
 }
 
 static const struct cdev_pager_ops gntdev_pager_ops = {

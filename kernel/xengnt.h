@@ -61,7 +61,15 @@ void	xengnt_own_domid_init(void);
 /*
  * Repeats one operation whose status is GNTST_eagain, sleeping 1 to 255 ms
  * in between, then turns the status into GNTST_bad_page (rows P15, C16).
+ * *slept, which starts at 0, is shared by the operations of a request: all of
+ * them together sleep for as long as Linux would for one.
  */
-void	xengnt_retry_eagain(u_int cmd, void *op, int16_t *status);
+void	xengnt_retry_eagain(u_int cmd, void *op, int16_t *status, int *slept);
+
+/*
+ * Whether the calling thread's process has been killed or is exiting, so that
+ * what takes long must end.
+ */
+bool	xengnt_interrupted(void);
 
 #endif /* !_XENGNT_H_ */

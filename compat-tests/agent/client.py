@@ -388,6 +388,34 @@ class Worker:
     def mremap(self, address: int, old: int, new: int, *how: str) -> int:
         return self.call(" ".join((f"mremap 0x{address:x} {old} {new}", *how))).int("addr")
 
+    def mlock(self, address: int, length: int = PAGE) -> None:
+        self.call(f"mlock 0x{address:x} {length}")
+
+    def munlock(self, address: int, length: int = PAGE) -> None:
+        self.call(f"munlock 0x{address:x} {length}")
+
+    def mlockall(self, what: str) -> None:
+        """``current``, ``future``, or ``none`` for munlockall(2)."""
+        self.call(f"mlockall {what}")
+
+    def msync(self, address: int, length: int, flag: str) -> None:
+        self.call(f"msync 0x{address:x} {length} {flag}")
+
+    def mincore(self, address: int, length: int) -> str:
+        """A digit a page, 1 for what is in memory."""
+        return self.call(f"mincore 0x{address:x} {length}").text("pages")
+
+    def inherit(self, address: int, length: int, how: str) -> None:
+        """What a child gets: minherit(2), or madvise(2) on Linux."""
+        self.call(f"inherit 0x{address:x} {length} {how}")
+
+    def segments(
+        self, address: int, count: int, source: tuple[int, int], to: int, length: int, status: int
+    ) -> None:
+        """An array of grant copy segments, all alike; the source is domid and reference."""
+        domid, ref = source
+        self.call(f"segments 0x{address:x} {count} {domid} {ref} 0x{to:x} {length} {status}")
+
     def vmsplice(self, fd: int, address: int, length: int) -> int:
         """Puts pages into a pipe as they are: it holds them until it is read."""
         return self.call(f"vmsplice {fd} 0x{address:x} {length}").int("n")

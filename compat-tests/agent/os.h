@@ -44,6 +44,12 @@ int os_mmap_flag(const char *name);
 int os_madvise(const char *name);
 
 /*
+ * What a child will have of a range: "share", "copy", "none" or "zero".  0 or
+ * an errno value; ENOSYS for what this system has no word for.
+ */
+int os_inherit(uintptr_t addr, size_t len, const char *name);
+
+/*
  * ioctl(2), or what stands for one of the grant devices' commands where the
  * driver under test speaks another language.
  */

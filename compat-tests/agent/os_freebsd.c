@@ -253,11 +253,55 @@ os_mmap_flag(const char *name)
 	return (0);
 }
 
+struct name {
+	const char	*name;
+	int		 value;
+};
+
+static int
+value_of(const struct name *names, size_t n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(names[i].name, name) == 0)
+			return (names[i].value);
+	return (-1);
+}
+
 int
 os_madvise(const char *name)
 {
-	(void)name;
-	return (-1);
+	static const struct name names[] = {
+		{ "normal", MADV_NORMAL },
+		{ "random", MADV_RANDOM },
+		{ "sequential", MADV_SEQUENTIAL },
+		{ "willneed", MADV_WILLNEED },
+		{ "free", MADV_FREE },
+		{ "nosync", MADV_NOSYNC },
+		{ "autosync", MADV_AUTOSYNC },
+		{ "nocore", MADV_NOCORE },
+		{ "core", MADV_CORE },
+	};
+
+	return (value_of(names, nitems(names), name));
+}
+
+int
+os_inherit(uintptr_t addr, size_t len, const char *name)
+{
+	static const struct name names[] = {
+		{ "share", INHERIT_SHARE },
+		{ "copy", INHERIT_COPY },
+		{ "none", INHERIT_NONE },
+		{ "zero", INHERIT_ZERO },
+	};
+	int how;
+
+	how = value_of(names, nitems(names), name);
+	if (how < 0)
+		return (ENOSYS);
+	return (minherit((void *)addr, len, how) == 0 ? 0 : errno);
 }
 
 void

@@ -236,9 +236,41 @@ os_mmap_flag(const char *name)
 int
 os_madvise(const char *name)
 {
-	if (strcmp(name, "dontfork") == 0)
-		return (MADV_DONTFORK);
+	static const struct {
+		const char	*name;
+		int		 advice;
+	} names[] = {
+		{ "dontfork", MADV_DONTFORK },
+		{ "normal", MADV_NORMAL },
+		{ "random", MADV_RANDOM },
+		{ "sequential", MADV_SEQUENTIAL },
+		{ "willneed", MADV_WILLNEED },
+		{ "free", MADV_FREE },
+		{ "nocore", MADV_DONTDUMP },
+		{ "core", MADV_DODUMP },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i].name, name) == 0)
+			return (names[i].advice);
 	return (-1);
+}
+
+int
+os_inherit(uintptr_t addr, size_t len, const char *name)
+{
+	int advice;
+
+	if (strcmp(name, "share") == 0)
+		advice = MADV_DOFORK;
+	else if (strcmp(name, "none") == 0)
+		advice = MADV_DONTFORK;
+	else if (strcmp(name, "zero") == 0)
+		advice = MADV_WIPEONFORK;
+	else
+		return (ENOSYS);
+	return (madvise((void *)addr, len, advice) == 0 ? 0 : errno);
 }
 
 void

@@ -30,11 +30,10 @@ from .base import Setting, TargetMissing, excerpt, probe_worker
 from .dom0 import Dom0Target
 
 _NO_32 = "no 32-bit process can be had from a 64-bit one here"
-_NO_SPLICE = "FreeBSD has no vmsplice(2)"
 _LACKS: dict[str, str] = {
     "ioctl32": _NO_32,
-    "pin": _NO_SPLICE,
-    "hold": _NO_SPLICE,
+    "vmsplice": "FreeBSD has no vmsplice(2)",
+    "hold": "a pipe takes whole pages only, and shows them once: FreeBSD has no vmsplice(2)",
     "proc_mem": "FreeBSD has no /proc/self/mem",
     "smaps": "FreeBSD has no /proc/PID/smaps",
     "small_memory": "the limit is not Dom0's memory here",
@@ -72,7 +71,8 @@ KINDS: dict[str, _Kind] = {
     "freebsd-linux": _Kind(
         "linux", "Linux agent on FreeBSD", "xengnt.ko, xengnt_linux.ko",
         _LINUX,
-        {**_LACKS, "unload": "Linux's delete_module(2) is not emulated"},
+        {**_LACKS, "unload": "Linux's delete_module(2) is not emulated",
+         "inherit_copy": "Linux has no minherit(2)"},
     ),
     "freebsd-alone": _Kind(
         "alone", "our module, base driver off by its hint", "xengnt.ko", _DIFFERENCES,

@@ -49,6 +49,11 @@ void	*stub_mmap(void *, size_t, int, int, int, off_t);
 int	stub_munmap(void *, size_t);
 int	stub_mprotect(void *, size_t, int);
 int	stub_madvise(void *, size_t, int);
+int	stub_mlock(const void *, size_t);
+int	stub_mlockall(int);
+int	stub_munlockall(void);
+int	stub_msync(void *, size_t, int);
+int	stub_mincore(void *, size_t, unsigned char *);
 int	stub_socketpair(int, int, int, int [2]);
 int	stub_setsockopt(int, int, int, const void *, socklen_t);
 ssize_t	stub_sendmsg(int, const struct msghdr *, int);
@@ -89,6 +94,12 @@ int	stub_nanosleep(const struct timespec *, struct timespec *);
 #define	munmap		stub_munmap
 #define	mprotect	stub_mprotect
 #define	madvise		stub_madvise
+#define	mlock		stub_mlock
+#define	munlock		stub_mlock
+#define	mlockall	stub_mlockall
+#define	munlockall	stub_munlockall
+#define	msync		stub_msync
+#define	mincore		stub_mincore
 #define	socketpair	stub_socketpair
 #define	setsockopt	stub_setsockopt
 #define	sendmsg		stub_sendmsg

@@ -527,6 +527,11 @@ void	*stub_mmap(void *, size_t, int, int, int, off_t);
 int	stub_munmap(void *, size_t);
 int	stub_mprotect(void *, size_t, int);
 int	stub_madvise(void *, size_t, int);
+int	stub_mlock(const void *, size_t);
+int	stub_mlockall(int);
+int	stub_munlockall(void);
+int	stub_msync(void *, size_t, int);
+int	stub_mincore(void *, size_t, unsigned char *);
 int	stub_sigaction(int, const struct sigaction *, struct sigaction *);
 int	stub_nanosleep(const struct timespec *, struct timespec *);
 
@@ -825,6 +830,46 @@ stub_madvise(void *addr, size_t len, int advice)
 }
 
 int
+stub_mlock(const void *addr, size_t len)
+{
+
+	(void)addr;
+	(void)len;
+	return (fails());
+}
+
+int
+stub_mlockall(int flags)
+{
+
+	(void)flags;
+	return (fails());
+}
+
+int
+stub_munlockall(void)
+{
+
+	return (fails());
+}
+
+int
+stub_msync(void *addr, size_t len, int flags)
+{
+
+	(void)flags;
+	return (stub_munmap(addr, len));
+}
+
+int
+stub_mincore(void *addr, size_t len, unsigned char *state)
+{
+
+	memset(state, 0, len / 4096);
+	return (stub_munmap(addr, len));
+}
+
+int
 stub_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 
@@ -954,6 +999,16 @@ os_madvise(const char *name)
 {
 
 	return (strcmp(name, "pageout") == 0 ? 1 : -1);
+}
+
+int
+os_inherit(uintptr_t addr, size_t len, const char *name)
+{
+
+	(void)addr;
+	(void)len;
+	(void)name;
+	return (os_fails());
 }
 
 int

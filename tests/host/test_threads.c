@@ -588,9 +588,12 @@ all_operations(void)
 			done[j] += w[i].done[j];
 	}
 	free(w);
-	/* Every operation got through at times, or this tests nothing. */
+	/*
+	 * Every operation got through at times, or this tests nothing; how
+	 * often it does when everything may fail is chance.
+	 */
 	for (i = 0; i < 12; i++)
-		if (done[i] < rounds / 60)
+		if (done[i] < (shortages ? 1 : rounds / 60))
 			fail_msg("operation %u: %u times", i, done[i]);
 	__atomic_store_n(&working, false, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);

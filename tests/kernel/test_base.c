@@ -181,7 +181,7 @@ test_slots_limit(void **state)
 	assert_int_equal(count_of("hw.xen.gntdev.slots.free"), 512);
 }
 
-/* A killed process leaves the longest of copies. */
+/* A process that is killed or exits leaves the longest of copies. */
 static void
 test_copy_killed(void **state)
 {
@@ -197,6 +197,10 @@ test_copy_killed(void **state)
 	assert_int_equal(call(gntdev, 8, &op), EINTR);
 	assert_int_equal(segment.status, 7);
 	host_killed(false);
+	host_exiting(true);
+	assert_int_equal(call(gntdev, 8, &op), EINTR);
+	assert_int_equal(segment.status, 7);
+	host_exiting(false);
 	assert_int_equal(call(gntdev, 8, &op), 0);
 	assert_int_equal(segment.status, 0);
 }

@@ -235,6 +235,97 @@ test_killed_while_paged_out(void **state)
 	xen_domain_destroy(other);
 }
 
+/* The operations of a request sleep as long as one would, not each so long. */
+static void
+test_paged_out_request(void **state)
+{
+	struct host_counts before, c;
+	struct xen_domain_config config = {
+		.domid = 600, .grant_frames = 1, .max_grant_frames = 1,
+	};
+	struct grant_entry_v1 *e;
+	struct xen_domain *other;
+	uint64_t index;
+	unsigned i;
+	void *addr;
+
+	(void)state;
+	assert_int_equal(xen_domain_create(host_machine(), &config, &other), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(xen_domain_populate(other, 5 + i), 0);
+		e = xen_domain_grant_entry(other, 9 + i);
+		e->frame = 5 + i;
+		e->flags = GTF_permit_access;
+		assert_int_equal(xen_domain_page_out(other, 5 + i, -1u), 0);
+	}
+	assert_int_equal(try_map(gntdev, 600, 9, 3, &index), 0);
+	host_counts(&before);
+	assert_int_equal(host_mmap(gntdev, NULL, 3 * PAGE, RW, HOST_MAP_SHARED,
+	    (int64_t)index, &addr), EINVAL);
+	host_counts(&c);
+	assert_int_equal(c.paused_ms - before.paused_ms, 255 * 256 / 2);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	xen_domain_destroy(other);
+}
+
+/*
+ * FreeBSD asks the pager for single pages of an object that is shadowed, and
+ * fills a page with zeroes that the pager says it does not have.
+ */
+static void
+test_shadowed_fault(void **state)
+{
+	uint64_t index;
+	unsigned i;
+	char *p;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		peer("ok", "write %u 0 %02x", i, 'a' + i);
+	index = map(gntdev, REF, 3);
+	host_lazy(true);
+	p = mmap_at(gntdev, index, 3, RW);
+	host_lazy(false);
+	assert_int_equal(host_fault(p + PAGE, true), 0);
+	assert_int_equal(p[PAGE], 'b');
+	/* Nothing shadows it any more: populate meets the page that is there. */
+	assert_int_equal(host_fault(p, false), 0);
+	assert_int_equal(p[0], 'a');
+	assert_int_equal(host_fault(p + 2 * PAGE, false), 0);
+	assert_int_equal(p[2 * PAGE], 'c');
+	p[PAGE] = 'd';
+	peer("ok data=64", "read 1 0 1");
+	unmap_pages(p, 3);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	assert_int_equal(peer_flags(REF + 1) & MAPPED, 0);
+}
+
+/* A page of gntalloc as the local end of a copy, written and read. */
+static void
+test_copy_into_shared(void **state)
+{
+	struct gntdev_grant_copy_segment seg;
+	struct ioctl_gntdev_grant_copy op = { .count = 1, .segments = &seg };
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	peer("ok", "write 0 0 68657265");
+	index = alloc(gntalloc, 1, NULL);
+	p = mmap_at(gntalloc, index, 1, RW);
+	memset(&seg, 0, sizeof(seg));
+	seg.flags = GNTCOPY_source_gref;
+	seg.source.foreign.domid = DOMU;
+	seg.source.foreign.ref = REF;
+	seg.dest.virt = p;
+	seg.len = 4;
+	assert_int_equal(call(gntdev, 8, &op), 0);
+	assert_int_equal(seg.status, 0);
+	assert_memory_equal(p, "here", 4);
+	unmap_pages(p, 1);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+}
+
 /* A peer that keeps a page for ever costs a message and no more (2.14). */
 static void
 test_peer_keeps(void **state)
@@ -341,6 +432,9 @@ main(void)
 		TEST(test_huge_map),
 		TEST(test_copy_ends),
 		TEST(test_killed_while_paged_out),
+		TEST(test_paged_out_request),
+		TEST(test_shadowed_fault),
+		TEST(test_copy_into_shared),
 		TEST(test_peer_keeps),
 		TEST(test_pinned_order),
 	};

@@ -317,11 +317,38 @@ host_killed(bool killed)
 {
 
 	kpi_enter();
-	if (killed)
-		curproc->p_flag |= P_WKILLED;
-	else
-		curproc->p_flag &= ~P_WKILLED;
+	curproc->p_siglist.__bits[0] = killed ? 1u << (SIGKILL - 1) : 0;
 	kpi_leave("a signal was sent");
+}
+
+void
+host_exiting(bool exits)
+{
+
+	kpi_enter();
+	if (exits)
+		curproc->p_flag |= P_SINGLE_EXIT;
+	else
+		curproc->p_flag &= ~P_SINGLE_EXIT;
+	kpi_leave("another thread ends the process");
+}
+
+void
+host_lazy(bool on)
+{
+
+	kpi_map_lazy = on;
+}
+
+int
+host_fault(const void *addr, bool shadowed)
+{
+	int error;
+
+	kpi_enter();
+	error = kpi_map_fault((vm_offset_t)addr, shadowed);
+	kpi_leave("a fault");
+	return (error);
 }
 
 /* Others that use what the process has mapped. */

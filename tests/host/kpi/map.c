@@ -162,9 +162,10 @@ run_flush(struct run *run, vm_prot_t prot)
 	return (error);
 }
 
-/* Enters the object's pages into the page tables, frame by frame. */
+/* Enters pages of the object into the page tables, frame by frame. */
 static int
-entry_populate(vm_map_entry_t e)
+entry_enter(vm_map_entry_t e, vm_offset_t start, vm_offset_t end,
+    bool shadowed)
 {
 	vm_object_t object;
 	struct run run;
@@ -178,9 +179,10 @@ entry_populate(vm_map_entry_t e)
 	run.n = 0;
 	error = 0;
 	VM_OBJECT_WLOCK(object);
-	for (va = e->start; error == 0 && va < e->end; va += PAGE_SIZE) {
+	for (va = start; error == 0 && va < end; va += PAGE_SIZE) {
 		m = kpi_object_page(object,
-		    OFF_TO_IDX(e->offset + (vm_ooffset_t)(va - e->start)));
+		    OFF_TO_IDX(e->offset + (vm_ooffset_t)(va - e->start)),
+		    shadowed);
 		if (m == NULL) {
 			/* No page, no access: a later one gets a signal. */
 			error = run_flush(&run, e->protection);
@@ -204,6 +206,23 @@ entry_populate(vm_map_entry_t e)
 	VM_OBJECT_WUNLOCK(object);
 	if (error == 0)
 		error = run_flush(&run, e->protection);
+	return (error);
+}
+
+bool kpi_map_lazy;
+
+int
+kpi_map_fault(vm_offset_t addr, bool shadowed)
+{
+	vm_map_entry_t e;
+	int error;
+
+	vm_map_lock_read(MAP);
+	e = entry_above(addr);
+	error = e == &MAP->header || e->start > addr ? EFAULT :
+	    entry_enter(e, trunc_page(addr), trunc_page(addr) + PAGE_SIZE,
+	    shadowed);
+	vm_map_unlock_read(MAP);
 	return (error);
 }
 
@@ -348,7 +367,7 @@ kpi_map_insert(vm_object_t object, vm_ooffset_t foff, vm_offset_t *addr,
 	os_mutex_lock(&entries_mutex);
 	entry_link(e);
 	os_mutex_unlock(&entries_mutex);
-	error = entry_populate(e);
+	error = kpi_map_lazy ? 0 : entry_enter(e, e->start, e->end, false);
 	if (error != 0) {
 		/* The host's limit of mappings: give up cleanly. */
 		os_mutex_lock(&entries_mutex);

@@ -260,9 +260,13 @@ object_populate(vm_object_t object, vm_pindex_t pidx)
 	return (wanted);
 }
 
-/* As a page fault would get it. */
+/*
+ * As vm_fault() would get it.  It does not ask populate while something
+ * shadows the object (vm_fault_allocate()), and takes VM_PAGER_FAIL for a
+ * page that is not there yet: vm_fault_zerofill().
+ */
 vm_page_t
-kpi_object_page(vm_object_t object, vm_pindex_t pidx)
+kpi_object_page(vm_object_t object, vm_pindex_t pidx, bool shadowed)
 {
 	vm_page_t m;
 	int rv;
@@ -276,7 +280,7 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx)
 		    ("resident page of a device object is not valid"));
 		return (m);
 	}
-	if (object->un_pager.devp.ops->cdev_pg_populate != NULL)
+	if (object->un_pager.devp.ops->cdev_pg_populate != NULL && !shadowed)
 		return (object_populate(object, pidx));
 	/* The placeholder that the pager is to replace. */
 	kpi_spare(true);
@@ -294,6 +298,12 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx)
 	rv = object->un_pager.devp.ops->cdev_pg_fault(object,
 	    IDX_TO_OFF(pidx), VM_PROT_READ, &m);
 	VM_OBJECT_ASSERT_WLOCKED(object);
+	if (rv == VM_PAGER_FAIL) {
+		pmap_zero_page(m);
+		vm_page_valid(m);
+		vm_page_xunbusy(m);
+		return (m);
+	}
 	if (rv != VM_PAGER_OK) {
 		m = vm_page_lookup(object, pidx);
 		if (m != NULL && vm_page_remove(m))

@@ -375,6 +375,15 @@ vm_page_valid(vm_page_t m)
 	m->valid = VM_PAGE_BITS_ALL;
 }
 
+void
+vm_page_dirty(vm_page_t m)
+{
+
+	KASSERT(m->valid == VM_PAGE_BITS_ALL,
+	    ("vm_page_dirty: page is invalid!"));
+	m->dirty = VM_PAGE_BITS_ALL;
+}
+
 /* Pages of an object. */
 
 static int
@@ -530,8 +539,12 @@ hold_page(vm_map_t map, vm_offset_t va, vm_prot_t prot)
 			/* pmap finds the real page behind a fake one. */
 			if (m != NULL)
 				m = PHYS_TO_VM_PAGE(m->phys_addr);
-			if (m != NULL)
+			if (m != NULL) {
 				vm_page_wire(m);
+				/* vm_fault_hold_pages() */
+				if ((prot & VM_PROT_WRITE) != 0)
+					vm_page_dirty(m);
+			}
 			VM_OBJECT_WUNLOCK(object);
 		}
 	} else if (os_find_vma(va, &vma) && vma.start <= va &&
