@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * GRANT_COPY: REFERENCE 2.7.
  *
@@ -21,7 +22,7 @@
 
 #include "xengnt.h"
 #include "xengnt_stats.h"
-#include "gntdev.h"
+#include "gntdev_var.h"
 
 #define	COPY_BATCH	16
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * The hypercalls behind a map: one to map all of its grants, one to unmap
  * them, however many pages.
@@ -13,7 +14,7 @@
 #include "xengnt.h"
 #include "xengnt_arena.h"
 #include "xengnt_stats.h"
-#include "gntdev.h"
+#include "gntdev_var.h"
 
 /*
  * A page of our own, mapped by ourselves, is lost: Xen takes its original

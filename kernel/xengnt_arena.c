@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 
 #include "xengnt_vm.h"
 
@@ -19,7 +20,7 @@
 #include "xengnt_arena.h"
 #include "xengnt_stats.h"
 
-/* 2 MiB: one large page of guest-physical space. */
+/* 2 MiB, on no particular boundary. */
 #define	CHUNK_PAGES	512
 
 struct xengnt_chunk {
@@ -122,6 +123,10 @@ arena_grow(void)
 		slot->va = (char *)rman_get_virtual(chunk->res) + ptoa(i);
 		slot->page = PHYS_TO_VM_PAGE(slot->pa);
 		KASSERT(slot->page != NULL, ("xengnt: no page for slot"));
+		KASSERT((slot->page->flags & PG_FICTITIOUS) != 0,
+		    ("xengnt: page %p is not fictitious", slot->page));
+		/* As the objects want it that it gets into (xengnt_area.h). */
+		slot->page->oflags |= VPO_UNMANAGED;
 	}
 
 	mtx_lock(&arena.mtx);

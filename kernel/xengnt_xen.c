@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* The hypercall, the retry that its callers share, and who we are. */
 
 #include "xengnt_vm.h"

@@ -10,13 +10,97 @@ from agent.client import PAGE, Worker
 
 from . import abi
 from .framework import Broken, Context, case, section
-from .s29_pinned import FREE
+from .in_flight import InFlight
+from .s29_pinned import FREE, MAPPED, reuse, settle
 
 section("2.9 memory of either device: wired, in flight, shadowed")
 
 MARKER = 0x5A5A
 # Far more than can be copied before somebody has answered: some ten seconds on the test bed.
 ENDLESS = 1 << 20
+
+
+def locked(t: Context, touched: bool) -> None:
+    dev, index, address, refs = t.mapped(3)
+    if touched:
+        t.worker.fill(address, 3 * PAGE, 1)
+    t.accepted("mlock", t.worker.mlock, address, 3 * PAGE)
+    t.accepted("munlock of one page", t.worker.munlock, address + PAGE)
+    t.worker.munmap(address, 2 * PAGE)
+    t.worker.munlock(address + 2 * PAGE)
+    t.worker.munmap(address + 2 * PAGE)
+    dev.unmap(index, 3)
+    t.expect(t.peer.states(refs), [FREE] * 3, "entries after UNMAP")
+    share = t.gntalloc()
+    index, _ = share.alloc(2)
+    address = share.mmap(2, index)
+    if touched:
+        t.worker.fill(address, 2 * PAGE, 1)
+    t.accepted("mlock of gntalloc's", t.worker.mlock, address, 2 * PAGE)
+    t.worker.munlock(address)
+    t.worker.munmap(address, 2 * PAGE)
+    t.accepted("DEALLOC", share.dealloc, index, 2)
+
+
+@case("wired.mlock", ["W1"], "a map that was locked in memory is unmapped like any other")
+def mlock(t: Context) -> None:
+    """A wrong kernel takes the lock for somebody's I/O and keeps the grant for ever."""
+    locked(t, touched=False)
+
+
+@case("wired.mlock-touched", ["W1"], "the same of pages that were in use before")
+def mlock_touched(t: Context) -> None:
+    """A wrong kernel counts the lock twice."""
+    locked(t, touched=True)
+
+
+@case("wired.mlockall", ["W1"], "maps of a process that locks all its memory are unmapped")
+def mlockall(t: Context) -> None:
+    """A wrong kernel keeps each grant of a QEMU with mem-lock=on."""
+    t.accepted("mlockall, future", t.worker.mlockall, "future")
+    dev, index, address, refs = t.mapped(2)
+    t.worker.poke(address, b"locked")
+    t.expect(t.peer.read(0, 0, 6), b"locked", "granter's page")
+    t.worker.munmap(address, 2 * PAGE)
+    dev.unmap(index, 2)
+    t.expect(t.peer.states(refs), [FREE] * 2, "entries after UNMAP")
+    t.worker.mlockall("none")
+
+
+@case(
+    "pinned.untouched",
+    ["W2", "Z4"],
+    "a page in use that nobody has touched stays mapped until it is free",
+    ("pin",),
+)
+def untouched(t: Context) -> None:
+    """A wrong kernel unmaps a page that I/O found by itself."""
+    dev, index, address, refs = t.mapped(2)
+    t.peer.write(0, 0, b"by the granter")
+    held = InFlight(t, address)
+    t.worker.munmap(address, 2 * PAGE)
+    dev.unmap(index, 2)
+    t.expect(t.peer.states(refs), [MAPPED] * 2, "entries while in use")
+    t.expect(held.bytes(14), b"by the granter", "what the I/O reads")
+    t.expect(settle(t, refs), [FREE] * 2, "entries afterwards")
+
+
+@case(
+    "pinned.gntalloc-untouched",
+    ["W2", "D6"],
+    "a page of gntalloc in use that nobody has touched lives on",
+)
+def gntalloc_untouched(t: Context) -> None:
+    """A wrong kernel frees it: the I/O shows the bytes of pages made later, or panics."""
+    dev = t.gntalloc()
+    index, _ = dev.alloc(4)
+    address = dev.mmap(4, index)
+    held = InFlight(t, address, 4 * PAGE)
+    t.worker.munmap(address, 4 * PAGE)
+    t.accepted("DEALLOC", dev.dealloc, index, 4)
+    reuse(t)
+    buffer = held.finish()
+    t.expect(t.worker.check(buffer, 4 * PAGE, 0), True, "the I/O reads zeroes")
 
 
 @case(

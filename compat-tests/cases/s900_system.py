@@ -19,6 +19,7 @@ IDLE = (
     "hw.xen.gntdev.slots.leaked",
     "hw.xen.gntalloc.pages",
     "hw.xen.gntalloc.deferred",
+    "hw.xen.gntalloc.in_flight",
 )
 #: Kernel memory in bytes, wired pages; what they may grow by in the second half of the cycles, by
 #: the page table of a cache and the like: far from one page a cycle.

@@ -64,7 +64,7 @@ COVERED = {
     "X": range(1, 9),
     "V": range(1, 15),
     "Z": (1, 4),
-    "W": (3, 4, 5),
+    "W": range(1, 6),
     "A": range(1, 12),
     "D": range(1, 10),
     "Y": range(1, 7),

@@ -98,6 +98,9 @@ int	host_mmap(struct file *, void *hint, size_t len, int prot, int flags,
  */
 void	host_lazy(bool on);
 int	host_fault(const void *addr, bool shadowed);
+/* mlock(2) and munlock(2) of what is ours; mlockall(MCL_FUTURE). */
+void	host_mlock(const void *addr, size_t len, bool lock);
+void	host_mlock_future(bool on);
 /* Whole address space, as munmap(2): also what is not ours. */
 int	host_munmap(void *addr, size_t len);
 int	host_mprotect(void *addr, size_t len, int prot);

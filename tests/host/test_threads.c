@@ -526,6 +526,7 @@ nothing_left(void)
 
 	/* What waited for pages to be let go. */
 	for (i = 0; i < 1000 && (sysctl("hw.xen.gntdev.deferred") != 0 ||
+	    sysctl("hw.xen.gntalloc.in_flight") != 0 ||
 	    sysctl("hw.xen.gntalloc.deferred") != 0); i++)
 		host_run_tasks();
 	assert_int_equal(sysctl("hw.xen.gntdev.maps"), 0);

@@ -300,6 +300,72 @@ test_shadowed_fault(void **state)
 	assert_int_equal(peer_flags(REF + 1) & MAPPED, 0);
 }
 
+/* What mlock(2) wires is nobody's I/O. */
+static void
+test_locked_in_memory(void **state)
+{
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	index = map(gntdev, REF, 3);
+	p = mmap_at(gntdev, index, 3, RW);
+	host_mlock(p, 3 * PAGE, true);
+	host_mlock(p + PAGE, PAGE, false);
+	unmap_pages(p, 3);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
+	assert_int_equal(peer_flags(REF) & MAPPED, 0);
+	host_mlock_future(true);
+	index = map(gntdev, REF, 1);
+	p = mmap_at(gntdev, index, 1, RW);
+	host_mlock_future(false);
+	unmap_pages(p, 1);
+	assert_int_equal(unmap(gntdev, index, 1), 0);
+	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
+	index = alloc(gntalloc, 2, NULL);
+	p = mmap_at(gntalloc, index, 2, RW);
+	host_mlock(p, 2 * PAGE, true);
+	unmap_pages(p, 2);
+	assert_int_equal(dealloc(gntalloc, index, 2), 0);
+	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 0);
+}
+
+/* I/O has a page that nobody has touched: its grant ends, the page stays. */
+static void
+test_untouched_in_flight(void **state)
+{
+	struct host_counts before, c;
+	struct host_pin *pin;
+	uint64_t index;
+	uint32_t ids[2];
+	unsigned i;
+	char *p;
+
+	(void)state;
+	host_counts(&before);
+	index = alloc(gntalloc, 2, ids);
+	p = mmap_at(gntalloc, index, 2, RW);
+	assert_int_equal(host_pin(p + PAGE, false, &pin), 0);
+	unmap_pages(p, 2);
+	assert_int_equal(dealloc(gntalloc, index, 2), 0);
+	assert_int_equal(own_flags(ids[0]), 0);
+	assert_int_equal(own_flags(ids[1]), 0);
+	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
+	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 1);
+	host_counts(&c);
+	assert_int_equal(c.pages, before.pages + 1);
+	assert_int_equal(host_unload(), EBUSY);
+	host_run_tasks();
+	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 1);
+	host_unpin(pin);
+	for (i = 0; i < 3; i++)
+		host_run_tasks();
+	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 0);
+	host_counts(&c);
+	assert_int_equal(c.pages, before.pages);
+}
+
 /* A page of gntalloc as the local end of a copy, written and read. */
 static void
 test_copy_into_shared(void **state)
@@ -435,6 +501,8 @@ main(void)
 		TEST(test_paged_out_request),
 		TEST(test_shadowed_fault),
 		TEST(test_copy_into_shared),
+		TEST(test_locked_in_memory),
+		TEST(test_untouched_in_flight),
 		TEST(test_peer_keeps),
 		TEST(test_pinned_order),
 	};

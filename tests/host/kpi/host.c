@@ -351,6 +351,23 @@ host_fault(const void *addr, bool shadowed)
 	return (error);
 }
 
+void
+host_mlock(const void *addr, size_t len, bool lock)
+{
+
+	kpi_enter();
+	kpi_map_wire(trunc_page(addr), round_page((vm_offset_t)addr + len),
+	    lock);
+	kpi_leave("mlock");
+}
+
+void
+host_mlock_future(bool on)
+{
+
+	kpi_map_wire_future = on;
+}
+
 /* Others that use what the process has mapped. */
 
 struct host_pin {

@@ -96,6 +96,9 @@ void	kpi_map_remove(vm_offset_t start, vm_offset_t end, enum kpi_unmap);
 /* A fault, on an object that something shadows if so said. */
 int	kpi_map_fault(vm_offset_t, bool shadowed);
 extern bool kpi_map_lazy;
+/* mlock(2) and munlock(2); mlockall(MCL_FUTURE). */
+void	kpi_map_wire(vm_offset_t, vm_offset_t, bool wire);
+extern bool kpi_map_wire_future;
 int	kpi_map_protect(vm_offset_t start, vm_offset_t end, vm_prot_t);
 bool	kpi_map_overlaps(vm_offset_t start, vm_offset_t end);
 /* The page's guest-physical address has lost what was mapped there. */

@@ -60,6 +60,7 @@ void	vm_page_wire(vm_page_t);
 bool	vm_page_unwire_noq(vm_page_t);
 bool	vm_page_wired(vm_page_t);
 
+void	vm_page_initfake(vm_page_t, vm_paddr_t, vm_memattr_t);
 vm_page_t vm_page_getfake(vm_paddr_t, vm_memattr_t);
 void	vm_page_updatefake(vm_page_t, vm_paddr_t, vm_memattr_t);
 void	vm_page_putfake(vm_page_t);
