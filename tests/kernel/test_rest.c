@@ -379,6 +379,7 @@ test_copy_into_shared(void **state)
 	peer("ok", "write 0 0 68657265");
 	index = alloc(gntalloc, 1, NULL);
 	p = mmap_at(gntalloc, index, 1, RW);
+	p[PAGE - 1] = 1;	/* so that the page tables have it */
 	memset(&seg, 0, sizeof(seg));
 	seg.flags = GNTCOPY_source_gref;
 	seg.source.foreign.domid = DOMU;
