@@ -232,3 +232,21 @@ def copy_exit(t: Context) -> None:
     child.exit()
     t.expect(t.worker.wait(child), "exit 0", "how the child ended")
     t.expect(status(t, array, ENDLESS - 1), MARKER, "status of the last segment")
+
+
+@case(
+    "mmap.refused-by-the-system",
+    ["W6", "P10"],
+    "a map whose mmap the system refused can still be mmapped",
+    ["noreplace"],
+)
+def refused_by_system(t: Context) -> None:
+    """A wrong kernel counts the map as mmapped; FreeBSD asks the driver first (K30)."""
+    dev = t.gntdev()
+    index = dev.map(t.peer.grants(1))
+    place = t.worker.alloc()
+    word = t.attempt(dev.mmap, 1, index, flags="shared+noreplace", address=place)
+    t.expect_either(word, ["EEXIST", "ENOMEM"], "mmap over something, not to replace it", "K30")
+    word = t.attempt(dev.mmap, 1, index)
+    t.expect(word, "ok", "mmap elsewhere", {"K30": "EINVAL"})
+    t.accepted("UNMAP", dev.unmap, index, 1)

@@ -49,7 +49,7 @@ _NATIVE = {
     "map_noreserve": "MAP_NORESERVE is Linux's",
 }
 _DIFFERENCES = frozenset(
-    "K2 K3 K6 K8 K9 K10 K11 K12 K13 K14 K15 K16 K17 K18 K19 K21 K22 K23 K24".split()
+    "K2 K3 K6 K8 K9 K10 K11 K12 K13 K14 K15 K16 K17 K18 K19 K21 K22 K23 K24 K30".split()
 )
 # The Linuxulator looks at an offset itself, as Linux does.
 _LINUX = (_DIFFERENCES - {"K3"}) | {"K4", "K20", "K25"}

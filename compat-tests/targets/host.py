@@ -27,6 +27,7 @@ LACKS = {
     "smaps": "the harness maps its own memory: no flags of a real mapping",
     "ioctl32": "the preload library sees no 32-bit system call",
     "mremap_move": "the harness, as the Linuxulator, only shrinks a mapping (K8)",
+    "noreplace": "the harness takes no MAP_FIXED_NOREPLACE",
     "node": "the harness has no device file",
     "o_path": "the preload library opens no O_PATH descriptor",
     "small_memory": "the harness takes what this machine gives it",

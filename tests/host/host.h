@@ -42,6 +42,9 @@ struct xen_machine;
 int	host_load(void);
 bool	host_loaded(void);
 
+/* The device is asked to suspend; 0 or an errno. */
+int	host_suspend(void);
+
 /* kldunload: EBUSY while something lives (row O13). */
 int	host_unload(void);
 

@@ -366,6 +366,28 @@ test_untouched_in_flight(void **state)
 	assert_int_equal(c.pages, before.pages);
 }
 
+/* Nothing that a peer shares survives a migration: it is refused. */
+static void
+test_suspend(void **state)
+{
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	assert_int_equal(host_suspend(), 0);
+	index = map(gntdev, REF, 1);
+	assert_int_equal(host_suspend(), 0);
+	p = mmap_at(gntdev, index, 1, RW);
+	assert_int_equal(host_suspend(), EBUSY);
+	unmap_pages(p, 1);
+	assert_int_equal(unmap(gntdev, index, 1), 0);
+	assert_int_equal(host_suspend(), 0);
+	index = alloc(gntalloc, 1, NULL);
+	assert_int_equal(host_suspend(), EBUSY);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+	assert_int_equal(host_suspend(), 0);
+}
+
 /* A page of gntalloc as the local end of a copy, written and read. */
 static void
 test_copy_into_shared(void **state)
@@ -502,6 +524,7 @@ main(void)
 		TEST(test_paged_out_request),
 		TEST(test_shadowed_fault),
 		TEST(test_copy_into_shared),
+		TEST(test_suspend),
 		TEST(test_locked_in_memory),
 		TEST(test_untouched_in_flight),
 		TEST(test_peer_keeps),

@@ -262,6 +262,17 @@ unload(void)
 }
 
 int
+host_suspend(void)
+{
+	int error;
+
+	kpi_enter();
+	error = kpi_modules_suspend();
+	kpi_leave("device_suspend returned");
+	return (error);
+}
+
+int
 host_unload(void)
 {
 	int error;

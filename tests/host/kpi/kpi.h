@@ -107,6 +107,7 @@ void	kpi_map_page_gone(vm_page_t);
 /* bus.c */
 int	kpi_modules_load(void);
 int	kpi_modules_unload(void);
+int	kpi_modules_suspend(void);
 
 /* xen.c */
 u_int	kpi_resources_live(void);
