@@ -49,9 +49,8 @@ area_enter_page(vm_object_t object, vm_pindex_t pidx)
 		return (false);
 	m = area_page(object, pidx);
 	KASSERT(m->object == NULL, ("xengnt: page %p is in another object", m));
-	/* It was in no object: nobody but us can have it busy. */
-	if (!vm_page_tryxbusy(m))
-		return (false);
+	/* Nobody else can have it busy: it is in no object. */
+	vm_page_busy_acquire(m, 0);
 	vm_page_valid(m);
 	if (vm_page_insert(m, object, pidx) == 0)
 		return (true);

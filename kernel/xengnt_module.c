@@ -160,7 +160,7 @@ xengnt_detach(device_t dev __unused)
 	 * Whoever let go of the last file in a pager's destructor may still
 	 * be on the way out of this text, and nothing counts that.
 	 */
-	pause("xengntd", MAX(1, hz / 10));
+	pause("xengntd", hz / 10 + 1);
 	xengnt_fini();
 	return (0);
 }

@@ -350,6 +350,10 @@ class Worker:
         reply = self.call("pipe")
         return reply.int("in"), reply.int("out")
 
+    def socketpair(self) -> tuple[int, int]:
+        reply = self.call("socketpair")
+        return reply.int("in"), reply.int("out")
+
     def stat(self, path: str) -> Stat:
         return _stat(self.call(f"stat {path}"))
 
@@ -497,6 +501,13 @@ class Worker:
 
     def kill(self, child: Worker, signal: str = "SIGKILL") -> None:
         self.call(f"kill {self._sub(child)} {signal}")
+
+    def debug_read(self, child: Worker, address: int, length: int) -> bytes:
+        """Reads a child's memory as a debugger does; whole words of eight bytes."""
+        return self.call(f"debugread {self._sub(child)} 0x{address:x} {length}").bytes()
+
+    def debug_write(self, child: Worker, address: int, data: bytes) -> None:
+        self.call(f"debugwrite {self._sub(child)} 0x{address:x} {data.hex()}")
 
     def exit(self, code: int = 0) -> None:
         self.call(f"exit {code}")

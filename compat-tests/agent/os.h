@@ -72,6 +72,12 @@ int os_evtchn_notify(int fd, uint32_t port);
 /* vmsplice(2), which holds the pages until the pipe is read, or ENOSYS. */
 int os_vmsplice(int fd, uintptr_t addr, size_t len, size_t *done);
 
+/*
+ * A debugger's reads and writes of a child's memory: attaches, moves the
+ * bytes, lets it go on.  0 or an errno value.
+ */
+int os_debug(int pid, bool write, uintptr_t addr, void *buf, size_t len);
+
 /* Has forked children and orphans die with the worker (best effort). */
 void os_reap_orphans(void);
 

@@ -5,6 +5,7 @@
 #include <sys/linker.h>
 #include <sys/mman.h>
 #include <sys/procctl.h>
+#include <sys/ptrace.h>
 #include <sys/reboot.h>
 #include <sys/sysctl.h>
 #include <sys/wait.h>
@@ -302,6 +303,30 @@ os_inherit(uintptr_t addr, size_t len, const char *name)
 	if (how < 0)
 		return (ENOSYS);
 	return (minherit((void *)addr, len, how) == 0 ? 0 : errno);
+}
+
+int
+os_debug(int pid, bool write, uintptr_t addr, void *buf, size_t len)
+{
+	struct ptrace_io_desc io;
+	int error, status;
+
+	if (ptrace(PT_ATTACH, pid, NULL, 0) != 0)
+		return (errno);
+	error = 0;
+	if (waitpid(pid, &status, 0) != pid)
+		error = errno;
+	io.piod_op = write ? PIOD_WRITE_D : PIOD_READ_D;
+	io.piod_offs = (void *)addr;
+	io.piod_addr = buf;
+	io.piod_len = len;
+	if (error == 0 && ptrace(PT_IO, pid, (caddr_t)&io, 0) != 0)
+		error = errno;
+	if (error == 0 && io.piod_len != len)
+		error = EIO;
+	if (ptrace(PT_DETACH, pid, (caddr_t)1, 0) != 0 && error == 0)
+		error = errno;
+	return (error);
 }
 
 void

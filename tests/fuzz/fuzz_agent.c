@@ -1012,6 +1012,17 @@ os_inherit(uintptr_t addr, size_t len, const char *name)
 }
 
 int
+os_debug(int pid, bool write, uintptr_t addr, void *buf, size_t len)
+{
+
+	(void)pid;
+	(void)addr;
+	if (!write)
+		memset(buf, 0, len);
+	return (os_fails());
+}
+
+int
 os_ioctl32(int fd, uint32_t word, uint32_t arg)
 {
 

@@ -135,6 +135,8 @@ void	host_exit(void);
  * signals, and nowhere else.
  */
 void	host_killed(bool killed);
+/* thr_kill(2) has: in the calling thread's own queue. */
+void	host_thread_killed(bool killed);
 /* Another thread is in exit(2), as thread_single(SINGLE_EXIT) leaves it. */
 void	host_exiting(bool exiting);
 

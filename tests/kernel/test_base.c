@@ -197,6 +197,9 @@ test_copy_killed(void **state)
 	assert_int_equal(call(gntdev, 8, &op), EINTR);
 	assert_int_equal(segment.status, 7);
 	host_killed(false);
+	host_thread_killed(true);
+	assert_int_equal(call(gntdev, 8, &op), EINTR);
+	host_thread_killed(false);
 	host_exiting(true);
 	assert_int_equal(call(gntdev, 8, &op), EINTR);
 	assert_int_equal(segment.status, 7);

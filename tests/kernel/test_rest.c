@@ -371,6 +371,7 @@ static void
 test_suspend(void **state)
 {
 	uint64_t index;
+	uint32_t id;
 	char *p;
 
 	(void)state;
@@ -386,6 +387,66 @@ test_suspend(void **state)
 	assert_int_equal(host_suspend(), EBUSY);
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
 	assert_int_equal(host_suspend(), 0);
+	index = alloc(gntalloc, 1, &id);
+	peer("ok status=0 slot=0", "map %u", id);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
+	assert_int_equal(host_suspend(), EBUSY);
+	peer("ok status=0", "unmap 0");
+	host_run_tasks();
+	assert_int_equal(host_suspend(), 0);
+}
+
+/* A fault in the middle enters what lies before and behind it. */
+static void
+test_fault_in_the_middle(void **state)
+{
+	struct ioctl_gntdev_get_offset_for_vaddr op;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	peer("ok", "write 0 0 61");
+	index = map(gntdev, REF, 3);
+	host_lazy(true);
+	p = mmap_at(gntdev, index, 3, RW);
+	assert_int_equal(host_fault(p + PAGE, false), 0);
+	host_lazy(false);
+	assert_int_equal(host_fault(p, false), 0);
+	assert_int_equal(p[0], 'a');
+	unmap_pages(p, 3);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	/* A mapping of gntalloc is none of gntdev's. */
+	index = alloc(gntalloc, 1, NULL);
+	p = mmap_at(gntalloc, index, 1, RW);
+	memset(&op, 0, sizeof(op));
+	op.vaddr = (uintptr_t)p;
+	assert_int_equal(call(gntdev, 2, &op), EINVAL);
+	unmap_pages(p, 1);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+}
+
+/* Another process has the mapping: nothing is told when this one dies. */
+static void
+test_exit_shared_elsewhere(void **state)
+{
+	struct vm_object *other;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	peer("ok", "write 0 9 78");
+	index = map(gntdev, REF, 1);
+	p = mmap_at(gntdev, index, 1, RW);
+	assert_int_equal(notify(gntdev, index + 9, UNMAP_NOTIFY_CLEAR_BYTE, 0),
+	    0);
+	other = host_share(p);
+	assert_non_null(other);
+	unmap_pages(p, 1);
+	host_exit();
+	peer("ok data=78", "read 0 9 1");
+	host_unshare(other);
+	peer("ok data=00", "read 0 9 1");
 }
 
 /* A page of gntalloc as the local end of a copy, written and read. */
@@ -525,6 +586,8 @@ main(void)
 		TEST(test_shadowed_fault),
 		TEST(test_copy_into_shared),
 		TEST(test_suspend),
+		TEST(test_fault_in_the_middle),
+		TEST(test_exit_shared_elsewhere),
 		TEST(test_locked_in_memory),
 		TEST(test_untouched_in_flight),
 		TEST(test_peer_keeps),

@@ -333,6 +333,13 @@ host_killed(bool killed)
 }
 
 void
+host_thread_killed(bool killed)
+{
+
+	curthread->td_siglist.__bits[0] = killed ? 1u << (SIGKILL - 1) : 0;
+}
+
+void
 host_exiting(bool exits)
 {
 

@@ -329,14 +329,25 @@ object_populate(vm_object_t object, vm_pindex_t pidx, vm_page_t *wanted)
 static int
 object_getpages(vm_object_t object, vm_pindex_t pidx, vm_page_t *m)
 {
-	int rv;
+	const struct phys_pager_ops *ops;
+	int after, ahead, before, behind, rv;
 
 	if (object->type != OBJT_PHYS)
 		return (object->un_pager.devp.ops->cdev_pg_fault(object,
 		    IDX_TO_OFF(pidx), VM_PROT_READ, m));
+	ops = object->un_pager.phys.ops;
+	after = before = -1;
+	/* Callers may want to know how far the run goes, or not. */
+	KASSERT(ops->phys_pg_haspage(object, pidx, &before, &after) &&
+	    ops->phys_pg_haspage(object, pidx, NULL, NULL) &&
+	    before >= 0 && after >= 0, ("phys_pg_haspage: no page"));
 	VM_OBJECT_WUNLOCK(object);
-	rv = object->un_pager.phys.ops->phys_pg_getpages(object, m, 1, NULL,
-	    NULL);
+	ahead = behind = -1;
+	/* vm_fault() uses what is there when it comes back. */
+	rv = pidx % 2 == 0 ? ops->phys_pg_getpages(object, m, 1, NULL, NULL) :
+	    ops->phys_pg_getpages(object, m, 1, &behind, &ahead);
+	KASSERT(pidx % 2 == 0 || (behind == 0 && ahead == 0),
+	    ("phys_pg_getpages: %d behind, %d ahead", behind, ahead));
 	VM_OBJECT_WLOCK(object);
 	return (rv);
 }
