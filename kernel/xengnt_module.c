@@ -17,6 +17,9 @@
 #include "xengnt_arena.h"
 #include "xengnt_exit.h"
 
+/* The ABI's pages are Xen's. */
+CTASSERT(PAGE_SIZE == 4096);
+
 MALLOC_DEFINE(M_XENGNT, "xengnt", "Xen grant devices");
 
 SYSCTL_NODE(_hw, OID_AUTO, xen, CTLFLAG_RD | CTLFLAG_MPSAFE, NULL, "Xen");

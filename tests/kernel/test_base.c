@@ -167,9 +167,17 @@ test_slots_limit(void **state)
 	assert_int_equal(try_map(gntdev, DOMU, REF, 6, &a), ENOMEM);
 	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), 0);
 	a = map(gntdev, REF, 5);
-	/* What the chunk has is there for the taking; growth is not. */
+	/* It is of pages in use, however many there are. */
+	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &b), ENOMEM);
+	limit = 10;
+	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
+	    NULL), 0);
 	b = map(gntdev, REF, 5);
 	assert_int_equal(b, 5 * PAGE);
+	limit = 9;
+	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
+	    NULL), 0);
+	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &a), ENOMEM);
 	limit = 1024;
 	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
 	    NULL), 0);

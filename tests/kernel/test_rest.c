@@ -133,8 +133,8 @@ test_limits_in_use(void **state)
 	(void)state;
 	a = map(gntdev, REF, 2);
 	set_limit("hw.xen.gntdev.slots.limit", 1);
-	/* What is there already may be used on. */
-	b = map(gntdev, REF, 1);
+	/* What is in use stays so; nothing more, free slots or not. */
+	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &b), ENOMEM);
 	total = count_of("hw.xen.gntdev.slots.total");
 	assert_int_equal(try_map(gntdev, DOMU, REF, 600, &b), ENOMEM);
 	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), total);
