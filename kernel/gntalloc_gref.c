@@ -10,8 +10,6 @@
 #include <sys/systm.h>
 #include <sys/errno.h>
 #include <sys/kernel.h>
-#include <sys/lock.h>
-#include <sys/mutex.h>
 #include <sys/refcount.h>
 #include <sys/syslog.h>
 
@@ -40,8 +38,7 @@ static u_int deferred_batch = 10;
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred_batch, CTLFLAG_RWTUN,
     &deferred_batch, 0, "Pages looked at each time; 0: all of them");
 
-static struct mtx gntalloc_mtx;		/* guards gntalloc_npages */
-static uint32_t gntalloc_npages;	/* counted against the limit */
+static u_int gntalloc_npages;		/* counted against the limit */
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, pages, CTLFLAG_RD, &gntalloc_npages, 0,
     "Granted pages");
 
@@ -63,25 +60,21 @@ SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred, CTLFLAG_RD,
 int
 gntalloc_reserve(uint32_t count)
 {
-	int error;
+	u_int old;
 
-	error = 0;
-	mtx_lock(&gntalloc_mtx);
-	if (gntalloc_npages + count > (uint32_t)gntalloc_limit)
-		error = ENOSPC;
-	else
-		gntalloc_npages += count;
-	mtx_unlock(&gntalloc_mtx);
-	return (error);
+	old = atomic_load_int(&gntalloc_npages);
+	do {
+		if (old + count > (u_int)gntalloc_limit)
+			return (ENOSPC);
+	} while (atomic_fcmpset_int(&gntalloc_npages, &old, old + count) == 0);
+	return (0);
 }
 
 void
 gntalloc_unreserve(uint32_t count)
 {
 
-	mtx_lock(&gntalloc_mtx);
-	gntalloc_npages -= count;
-	mtx_unlock(&gntalloc_mtx);
+	atomic_subtract_int(&gntalloc_npages, count);
 }
 
 /* Whoever still has the page, I/O say, frees it. */
@@ -210,7 +203,6 @@ static void
 gntalloc_init(void)
 {
 
-	mtx_init(&gntalloc_mtx, "gntalloc", NULL, MTX_DEF);
 	xengnt_queue_init(&peer_queue, "gntalloc peer");
 	gntalloc_mmap_init();
 	xengnt_file_list(XENGNT_GREFS, &gref_list_ops);
@@ -224,7 +216,6 @@ gntalloc_fini(void)
 	xengnt_queue_fini(&peer_queue);
 	KASSERT(gntalloc_npages == 0,
 	    ("gntalloc: %u pages at unload", gntalloc_npages));
-	mtx_destroy(&gntalloc_mtx);
 }
 
 static bool

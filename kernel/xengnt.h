@@ -10,7 +10,7 @@
  *                 be held across copyin, copyout and allocations; never
  *                 across a grant-table hypercall.
  *  arena growth   sx: chunks of placeholders.
- *  arena, gntalloc, gntalloc peer, xengnt I/O
+ *  arena, queues (xengnt_defer.h)
  *                 mutexes, leaves: short, nothing sleeps under them.
  *
  * Pager destructors take none but through a last release.  Fields without a
