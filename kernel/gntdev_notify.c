@@ -28,7 +28,8 @@ gntdev_set_notify(struct xengnt_file *file,
 	if (error != 0)
 		return (error);
 	sx_xlock(&file->lock);
-	range = xengnt_index_find_containing(&file->lists[XENGNT_MAPS], atop(op->index));
+	range = xengnt_index_find_containing(&file->lists[XENGNT_MAPS],
+	    atop(op->index));
 	if (range == NULL) {
 		error = ENOENT;		/* N4, N9 */
 		goto out;
