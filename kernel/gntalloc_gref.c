@@ -13,8 +13,6 @@
 #include <sys/refcount.h>
 #include <sys/syslog.h>
 
-#include <vm/vm_pageout.h>
-
 #include "xengnt.h"
 #include "xengnt_file.h"
 #include "xengnt_stats.h"
@@ -94,13 +92,12 @@ gntalloc_gref_create(domid_t domid, bool readonly, struct gntalloc_gref **grefp)
 	int error;
 
 	gref = malloc(sizeof(*gref), M_XENGNT, M_WAITOK | M_ZERO);
-	gref->page = vm_page_alloc_noobj(VM_ALLOC_WIRED | VM_ALLOC_ZERO);
-	if (gref->page == NULL) {
-		/* Gives the pageout daemon a chance, as Linux does. */
-		vm_wait(NULL);
+	/* Sleeps when it fails: the pageout daemon has a chance, as Linux's. */
+	gref->page = vm_page_alloc_noobj(VM_ALLOC_WIRED | VM_ALLOC_ZERO |
+	    VM_ALLOC_WAITFAIL);
+	if (gref->page == NULL)
 		gref->page = vm_page_alloc_noobj(VM_ALLOC_WIRED |
 		    VM_ALLOC_ZERO);
-	}
 	if (gref->page == NULL) {
 		free(gref, M_XENGNT);
 		return (ENOMEM);
