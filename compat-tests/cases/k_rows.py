@@ -22,7 +22,7 @@ K_ROWS = {
     "K16": "When placeholder pages run out.",
     "K17": "Mapping a grant of the own domain.",
     "K18": "read, write and lseek on the node.",
-    "K19": "Core dumps, madvise, mlock.",
+    "K19": "msync of a mapping.",
     "K20": "Words that no handler of the Linuxulator knows: EINVAL instead of ENOTTY.",
     "K21": "Bugs of Linux's gntalloc that were not copied.",
     "K22": "Unload while grants wait for their peer.",

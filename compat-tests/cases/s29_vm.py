@@ -79,7 +79,9 @@ def msync(t: Context) -> None:
     for area in each(t):
         t.worker.poke(area.address, WORD)
         for kind in ("async", "sync", "invalidate"):
-            t.accepted(f"msync {kind}", t.worker.msync, area.address, PAGES * PAGE, kind)
+            # Linux asks the file's fsync method, and these files have none.
+            word = t.attempt(t.worker.msync, area.address, PAGES * PAGE, kind)
+            t.expect_either(word, ["ok", "EINVAL"], f"msync {kind}", "K19")
             t.expect(t.worker.peek(area.address, 8), WORD, f"page, {kind}")
         holds(t, area, "after msync")
         area.end(t)

@@ -47,7 +47,6 @@ K_SEEN = {
     "K16": "needs guest addresses to run out; test_shortages",
     "K17": "mmap.own-grant, where it does not destroy the kernel's page",
     "K18": "O7 is untestable for one answer; file.gntdev-read and its neighbours",
-    "K19": "details of the systems' virtual memory that no program relies on",
     "K21": "B13 is untestable; alloc.limit-dealloc-returns counts right",
     "K26": "column freebsd-words, where base_driver.WORDS names what it meets",
     "K27": "column freebsd-linux binds its event channels by a native helper",

@@ -18,7 +18,7 @@ from report.results import Cell
 from .base import Setting, Target, TargetMissing, excerpt, probe_worker
 
 # Where FreeBSD's generic layers, which the harness imitates, or the driver differ by design.
-DIFFERENCES = frozenset({"K2", "K3", "K8", "K11", "K12", "K15", "K23", "K24"})
+DIFFERENCES = frozenset({"K2", "K3", "K8", "K11", "K12", "K15", "K19", "K23", "K24"})
 
 ONE_PROCESS = "the harness is one process: it cannot model sharing with a child"
 LACKS = {
