@@ -34,14 +34,7 @@ struct share {
 	struct share_page pages[];
 };
 
-static u_int
-io_delay_ms(u_int looks)
-{
-
-	return (MIN(5 * (looks + 1), 1000));
-}
-
-static struct xengnt_queue io_queue = { .delay_ms = io_delay_ms };
+static struct xengnt_queue io_queue = { .delay_ms = xengnt_io_delay_ms };
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, in_flight, CTLFLAG_RD, &io_queue.count,
     0, "Mappings that are gone but for I/O on their pages");
 

@@ -64,15 +64,7 @@ gntdev_map_hold(struct gntdev_map *map)
 	refcount_acquire(&map->refs);
 }
 
-static u_int
-io_delay_ms(u_int looks)
-{
-
-	/* As Linux: 5 ms more each time, here up to a second. */
-	return (MIN(5 * (looks + 1), 1000));
-}
-
-static struct xengnt_queue io_queue = { .delay_ms = io_delay_ms };
+static struct xengnt_queue io_queue = { .delay_ms = xengnt_io_delay_ms };
 SYSCTL_UINT(_hw_xen_gntdev, OID_AUTO, deferred, CTLFLAG_RD, &io_queue.count, 0,
     "Unmapped mappings that wait for I/O on their pages");
 

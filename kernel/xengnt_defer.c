@@ -9,6 +9,14 @@
 #include "xengnt.h"
 #include "xengnt_defer.h"
 
+u_int
+xengnt_io_delay_ms(u_int looks)
+{
+
+	/* As Linux: 5 ms more each time, here up to a second. */
+	return (MIN(5 * (looks + 1), 1000));
+}
+
 static void
 queue_schedule(struct xengnt_queue *queue)
 {

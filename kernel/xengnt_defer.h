@@ -33,6 +33,9 @@ struct xengnt_queue {
 	struct timeout_task task;
 };
 
+/* For what waits for I/O. */
+u_int	xengnt_io_delay_ms(u_int looks);
+
 void	xengnt_queue_init(struct xengnt_queue *queue, const char *name);
 void	xengnt_queue_fini(struct xengnt_queue *queue);
 
