@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* ALLOC_GREF, DEALLOC_GREF and SET_UNMAP_NOTIFY of gntalloc. */
 
 #include "xengnt_vm.h"
@@ -11,7 +12,7 @@
 
 #include "xengnt.h"
 #include "xengnt_file.h"
-#include "gntalloc.h"
+#include "gntalloc_var.h"
 
 /* Linux cannot get a buffer for the references of more (row A2). */
 #define	ALLOC_MAX	1048576
@@ -101,7 +102,7 @@ gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
 	 */
 	sx_xlock(&file->lock);
 	TAILQ_FOREACH(gref, &grefs, link)
-		xengnt_index_insert(&file->grefs, &gref->range);
+		xengnt_index_insert(&file->lists[XENGNT_GREFS], &gref->range);
 	if (uop != NULL)
 		error = copyout(op, uop, sizeof(*op));
 	if (error == 0)
@@ -120,7 +121,7 @@ gntalloc_find_run(struct xengnt_file *file, uint64_t page, uint64_t count)
 	struct xengnt_range *first, *range;
 
 	sx_assert(&file->lock, SA_XLOCKED);
-	first = range = xengnt_index_find(&file->grefs, page);
+	first = range = xengnt_index_find(&file->lists[XENGNT_GREFS], page);
 	while (range != NULL && --count > 0)
 		range = xengnt_index_adjacent(range);
 	return (range == NULL ? NULL : gntalloc_range_gref(first));
@@ -145,7 +146,7 @@ gntalloc_dealloc(struct xengnt_file *file,
 		range = &gref->range;
 		for (i = 0; i < op->count; i++) {
 			next = xengnt_index_adjacent(range);
-			xengnt_index_remove(&file->grefs, range);
+			xengnt_index_remove(&file->lists[XENGNT_GREFS], range);
 			TAILQ_INSERT_TAIL(&grefs, gntalloc_range_gref(range),
 			    link);
 			range = next;
@@ -171,7 +172,7 @@ gntalloc_set_notify(struct xengnt_file *file,
 
 	error = xengnt_notify_check(op->action, op->event_channel_port);
 	sx_xlock(&file->lock);
-	range = xengnt_index_find(&file->grefs, atop(op->index));
+	range = xengnt_index_find(&file->lists[XENGNT_GREFS], atop(op->index));
 	if (range == NULL)
 		error = ENOENT;
 	if (error == 0)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* /dev/xen/gntalloc: entry points. */
 
 #include "xengnt_vm.h"
@@ -12,7 +13,7 @@
 
 #include "xengnt.h"
 #include "xengnt_file.h"
-#include "gntalloc.h"
+#include "gntalloc_var.h"
 
 static int
 gntalloc_open(struct cdev *dev __unused, int oflags, int devtype __unused,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * One granted page: its making, its end, and the list of those whose end has
  * to wait for the peer.
@@ -9,15 +10,13 @@
 #include <sys/systm.h>
 #include <sys/errno.h>
 #include <sys/kernel.h>
-#include <sys/lock.h>
-#include <sys/mutex.h>
 #include <sys/refcount.h>
 #include <sys/syslog.h>
-#include <sys/taskqueue.h>
 
 #include "xengnt.h"
+#include "xengnt_file.h"
 #include "xengnt_stats.h"
-#include "gntalloc.h"
+#include "gntalloc_var.h"
 
 /* As Linux's grant-table core does (REFERENCE 2.14). */
 #define	DEFERRED_LOG_TRIES	60
@@ -37,49 +36,50 @@ static u_int deferred_batch = 10;
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred_batch, CTLFLAG_RWTUN,
     &deferred_batch, 0, "Pages looked at each time; 0: all of them");
 
-static struct {
-	struct mtx	mtx;		/* guards all of it */
-	uint32_t	npages;		/* counted against the limit */
-	u_int		ndeferred;
-	struct gntalloc_grefs deferred;
-	struct timeout_task task;
-} gntalloc;
-
-SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, pages, CTLFLAG_RD, &gntalloc.npages, 0,
+static u_int gntalloc_npages;		/* counted against the limit */
+SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, pages, CTLFLAG_RD, &gntalloc_npages, 0,
     "Granted pages");
+
+static u_int
+peer_delay_ms(u_int looks __unused)
+{
+
+	return (MIN(deferred_interval, DEFERRED_MAX_MS));
+}
+
+static struct xengnt_queue peer_queue = {
+	.delay_ms =	peer_delay_ms,
+	.batch =	&deferred_batch,
+};
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred, CTLFLAG_RD,
-    &gntalloc.ndeferred, 0, "Pages that wait for the peer to unmap them");
+    &peer_queue.count, 0, "Pages that wait for the peer to unmap them");
 
 /* 32-bit arithmetic without sign, as on Linux (row A3). */
 int
 gntalloc_reserve(uint32_t count)
 {
-	int error;
+	u_int old;
 
-	error = 0;
-	mtx_lock(&gntalloc.mtx);
-	if (gntalloc.npages + count > (uint32_t)gntalloc_limit)
-		error = ENOSPC;
-	else
-		gntalloc.npages += count;
-	mtx_unlock(&gntalloc.mtx);
-	return (error);
+	old = atomic_load_int(&gntalloc_npages);
+	do {
+		if (old + count > (u_int)gntalloc_limit)
+			return (ENOSPC);
+	} while (atomic_fcmpset_int(&gntalloc_npages, &old, old + count) == 0);
+	return (0);
 }
 
 void
 gntalloc_unreserve(uint32_t count)
 {
 
-	mtx_lock(&gntalloc.mtx);
-	gntalloc.npages -= count;
-	mtx_unlock(&gntalloc.mtx);
+	atomic_subtract_int(&gntalloc_npages, count);
 }
 
-static void
-page_free(vm_page_t m)
+/* Whoever still has the page, I/O say, frees it. */
+void
+gntalloc_page_rele(vm_page_t m)
 {
 
-	/* Whoever still holds the page, physio say, frees it (REFERENCE 7.2). */
 	if (vm_page_unwire_noq(m))
 		vm_page_free(m);
 }
@@ -92,15 +92,22 @@ gntalloc_gref_create(domid_t domid, bool readonly, struct gntalloc_gref **grefp)
 	int error;
 
 	gref = malloc(sizeof(*gref), M_XENGNT, M_WAITOK | M_ZERO);
-	gref->page = vm_page_alloc_noobj(VM_ALLOC_WIRED | VM_ALLOC_ZERO);
+	/* Sleeps when it fails: the pageout daemon has a chance, as Linux's. */
+	gref->page = vm_page_alloc_noobj(VM_ALLOC_WIRED | VM_ALLOC_ZERO |
+	    VM_ALLOC_WAITFAIL);
+	if (gref->page == NULL)
+		gref->page = vm_page_alloc_noobj(VM_ALLOC_WIRED |
+		    VM_ALLOC_ZERO);
 	if (gref->page == NULL) {
 		free(gref, M_XENGNT);
 		return (ENOMEM);
 	}
+	/* For good: whoever writes to a page that is not valid panics. */
+	gref->page->valid = VM_PAGE_BITS_ALL;
 	error = gnttab_grant_foreign_access(domid,
 	    atop(VM_PAGE_TO_PHYS(gref->page)), readonly, &gref->ref);
 	if (error != 0) {
-		page_free(gref->page);
+		gntalloc_page_rele(gref->page);
 		free(gref, M_XENGNT);
 		return (ENOSPC);
 	}
@@ -125,14 +132,14 @@ gref_try_free(struct gntalloc_gref *gref)
 		return (false);
 	SDT_PROBE1(xengnt, gntalloc, free, done, gref->ref);
 	gnttab_free_grant_reference(gref->ref);
-	page_free(gref->page);
+	gntalloc_page_rele(gref->page);
 	free(gref, M_XENGNT);
 	return (true);
 }
 
 /* Byte, then event (2.12): whether the peer still maps it or not. */
 void
-gntalloc_gref_fire(struct gntalloc_gref *gref)
+gntalloc_gref_notify(struct gntalloc_gref *gref)
 {
 
 	if (xengnt_notify_take_byte(&gref->notify))
@@ -140,16 +147,18 @@ gntalloc_gref_fire(struct gntalloc_gref *gref)
 	xengnt_notify_send(&gref->notify);
 }
 
-static void
-deferred_schedule(void)
+static bool
+gref_retry(struct xengnt_deferred *deferred)
 {
-	uint64_t ms;
+	struct gntalloc_gref *gref;
 
-	mtx_assert(&gntalloc.mtx, MA_OWNED);
-	ms = MIN(deferred_interval, DEFERRED_MAX_MS);
-	/* At least a tick: an interval of 0 would be a busy loop. */
-	taskqueue_enqueue_timeout(taskqueue_thread, &gntalloc.task,
-	    (int)MAX(ms * hz / 1000, 1));
+	gref = __containerof(deferred, struct gntalloc_gref, deferred);
+	if (gref_try_free(gref))
+		return (true);
+	if (++gref->tries == DEFERRED_LOG_TRIES)
+		log(LOG_NOTICE, "gntalloc: the peer still maps the page of "
+		    "grant reference %u\n", gref->ref);
+	return (false);
 }
 
 void
@@ -158,77 +167,63 @@ gntalloc_gref_rele(struct gntalloc_gref *gref)
 
 	if (!refcount_release(&gref->users))
 		return;
-	gntalloc_gref_fire(gref);
+	gntalloc_gref_notify(gref);
 	/* Gone for the limit, even while the peer has it (2.14). */
 	gntalloc_unreserve(1);
 	if (gref_try_free(gref))
 		return;
 	SDT_PROBE2(xengnt, gntalloc, free, defer, gref->ref, 0);
-	xengnt_hold_more();
-	mtx_lock(&gntalloc.mtx);
-	TAILQ_INSERT_TAIL(&gntalloc.deferred, gref, link);
-	if (gntalloc.ndeferred++ == 0)
-		deferred_schedule();
-	mtx_unlock(&gntalloc.mtx);
+	gref->deferred.try_free = gref_retry;
+	xengnt_defer(&peer_queue, &gref->deferred);
 }
 
-/* The file does not list the gref any more. */
-void
-gntalloc_gref_drop(struct xengnt_range *range)
+static void
+gref_drop(struct xengnt_range *range)
 {
 
 	gntalloc_gref_rele(gntalloc_range_gref(range));
 }
 
-/* Looks at some of the list, in turn, time and again while there is any. */
 static void
-deferred_task(void *arg __unused, int pending __unused)
-{
-	struct gntalloc_gref *gref;
-	u_int n;
-	bool done;
-
-	mtx_lock(&gntalloc.mtx);
-	n = gntalloc.ndeferred;
-	if (deferred_batch != 0 && n > deferred_batch)
-		n = deferred_batch;
-	for (; n > 0; n--) {
-		gref = TAILQ_FIRST(&gntalloc.deferred);
-		TAILQ_REMOVE(&gntalloc.deferred, gref, link);
-		mtx_unlock(&gntalloc.mtx);
-		done = gref_try_free(gref);
-		if (!done && ++gref->tries == DEFERRED_LOG_TRIES)
-			log(LOG_NOTICE, "gntalloc: the peer still maps the "
-			    "page of grant reference %u\n", gref->ref);
-		mtx_lock(&gntalloc.mtx);
-		if (done) {
-			gntalloc.ndeferred--;
-			xengnt_unhold();
-		} else
-			TAILQ_INSERT_TAIL(&gntalloc.deferred, gref, link);
-	}
-	if (gntalloc.ndeferred > 0)
-		deferred_schedule();
-	mtx_unlock(&gntalloc.mtx);
-}
-
-void
-gntalloc_deferred_init(void)
+gref_notify(struct xengnt_range *range)
 {
 
-	mtx_init(&gntalloc.mtx, "gntalloc", NULL, MTX_DEF);
-	TAILQ_INIT(&gntalloc.deferred);
-	TIMEOUT_TASK_INIT(taskqueue_thread, &gntalloc.task, 0, deferred_task,
-	    NULL);
+	gntalloc_gref_notify(gntalloc_range_gref(range));
 }
 
-void
-gntalloc_deferred_fini(void)
+static const struct xengnt_list_ops gref_list_ops = {
+	.drop =		gref_drop,
+	.notify =	gref_notify,
+};
+
+static void
+gntalloc_init(void)
 {
 
-	/* The list is empty: its pages hold the module.  The task may run. */
-	taskqueue_drain_timeout(taskqueue_thread, &gntalloc.task);
-	KASSERT(gntalloc.npages == 0,
-	    ("gntalloc: %u pages at unload", gntalloc.npages));
-	mtx_destroy(&gntalloc.mtx);
+	xengnt_queue_init(&peer_queue, "gntalloc peer");
+	gntalloc_mmap_init();
+	xengnt_file_list(XENGNT_GREFS, &gref_list_ops);
 }
+
+static void
+gntalloc_fini(void)
+{
+
+	gntalloc_mmap_fini();
+	xengnt_queue_fini(&peer_queue);
+	KASSERT(gntalloc_npages == 0,
+	    ("gntalloc: %u pages at unload", gntalloc_npages));
+}
+
+static bool
+gntalloc_busy(void)
+{
+
+	return (gntalloc_npages != 0 || peer_queue.count != 0);
+}
+
+const struct xengnt_device gntalloc_device = {
+	.init =		gntalloc_init,
+	.fini =		gntalloc_fini,
+	.busy =		gntalloc_busy,
+};

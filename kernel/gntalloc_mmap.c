@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * mmap(2) of granted pages.
  *
- * A page may be mapped many times (row B6) while a vm_page can be in one VM
- * object only.  So each mmap has an object of its own, made of fictitious
- * pages with the addresses of the real ones.
+ * A page may be mapped many times while a vm_page can be in one VM object
+ * only.  So each mmap has fictitious pages of its own, with the addresses of
+ * the real ones.
  */
 
 #include "xengnt_vm.h"
@@ -13,96 +14,157 @@
 #include <sys/errno.h>
 #include <sys/kernel.h>
 #include <sys/lock.h>
-#include <sys/proc.h>
 #include <sys/refcount.h>
-#include <sys/rwlock.h>
-
-#include <vm/vm_object.h>
-#include <vm/vm_pager.h>
 
 #include "xengnt.h"
 #include "xengnt_file.h"
-#include "gntalloc.h"
+#include "gntalloc_var.h"
 
-static int
-gntalloc_pager_ctor(void *handle __unused, vm_ooffset_t size __unused,
-    vm_prot_t prot __unused, vm_ooffset_t foff __unused,
-    struct ucred *cred __unused, u_short *color)
+/* One page of an mmap, which is a user of its gref until the whole is gone. */
+struct share_page {
+	struct vm_page	fake;
+	struct gntalloc_gref *gref;
+	vm_page_t	kept;		/* real page that I/O still uses */
+};
+
+struct share {
+	struct xengnt_area area;
+	struct xengnt_deferred deferred; /* waits for I/O on its pages */
+	bool		free;		/* no I/O at the last look */
+	struct share_page pages[];
+};
+
+static struct xengnt_queue io_queue = { .delay_ms = xengnt_io_delay_ms };
+SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, in_flight, CTLFLAG_RD, &io_queue.count,
+    0, "Mappings that are gone but for I/O on their pages");
+
+static struct share *
+area_share(struct xengnt_area *area)
 {
 
-	*color = 0;
-	return (0);
+	return (__containerof(area, struct share, area));
+}
+
+static vm_page_t
+share_page(struct xengnt_area *area, vm_pindex_t pidx)
+{
+
+	return (&area_share(area)->pages[pidx].fake);
+}
+
+/* Lets go of the pages whose I/O is over. */
+static bool
+share_try_free(struct xengnt_deferred *deferred)
+{
+	struct share *share;
+	struct share_page *p;
+	bool busy;
+	u_int i;
+
+	share = __containerof(deferred, struct share, deferred);
+	busy = false;
+	for (i = 0; i < share->area.npages; i++) {
+		p = &share->pages[i];
+		if (p->kept == NULL)
+			continue;
+		if (xengnt_page_in_use(&p->fake)) {
+			busy = true;
+			continue;
+		}
+		gntalloc_page_rele(p->kept);
+		p->kept = NULL;
+	}
+	/*
+	 * vm_page_unwire() may look at a page's flags after it has let go of
+	 * it: the fictitious pages stay until the next look.
+	 */
+	if (busy || !share->free) {
+		share->free = !busy;
+		return (false);
+	}
+	free(share, M_XENGNT);
+	return (true);
+}
+
+/*
+ * The grants end at once; what I/O has got hold of through a fictitious page
+ * stays behind it.
+ */
+static void
+share_end(struct xengnt_area *area)
+{
+	struct share *share;
+	struct share_page *p;
+	bool busy;
+	u_int i;
+
+	share = area_share(area);
+	busy = false;
+	for (i = 0; i < area->npages; i++) {
+		p = &share->pages[i];
+		if (xengnt_page_in_use(&p->fake)) {
+			p->kept = p->gref->page;
+			vm_page_wire(p->kept);
+			busy = true;
+		}
+		gntalloc_gref_rele(p->gref);
+	}
+	if (busy) {
+		share->deferred.try_free = share_try_free;
+		xengnt_defer(&io_queue, &share->deferred);
+	} else
+		free(share, M_XENGNT);
 }
 
 static void
-gntalloc_pager_dtor(void *handle)
+share_reset(struct xengnt_area *area)
 {
-	struct gntalloc_vma *vma;
 	u_int i;
 
-	vma = handle;
-	for (i = 0; i < vma->count; i++)
-		gntalloc_gref_rele(vma->grefs[i]);
-	xengnt_file_rele(vma->area.file);
-	free(vma, M_XENGNT);
+	for (i = 0; i < area->npages; i++)
+		area_share(area)->pages[i].gref->dying = 0;
 }
 
-static int
-gntalloc_pager_fault(vm_object_t object, vm_ooffset_t offset, int prot __unused,
-    vm_page_t *mres)
+static void
+share_count(struct xengnt_area *area)
 {
-	struct gntalloc_vma *vma;
-	vm_page_t fake, m;
 	u_int i;
 
-	vma = object->handle;
-	if (OFF_TO_IDX(offset) >= vma->count)
-		return (VM_PAGER_FAIL);
-	i = OFF_TO_IDX(offset);
-	m = vma->grefs[i]->page;
-	if (((*mres)->flags & PG_FICTITIOUS) != 0) {
-		vm_page_updatefake(*mres, VM_PAGE_TO_PHYS(m),
-		    pmap_page_get_memattr(m));
-	} else {
-		/* Sleeps; the object's placeholder stays busy meanwhile. */
-		VM_OBJECT_WUNLOCK(object);
-		fake = vm_page_getfake(VM_PAGE_TO_PHYS(m),
-		    pmap_page_get_memattr(m));
-		VM_OBJECT_WLOCK(object);
-		vm_page_replace(fake, object, (*mres)->pindex, *mres);
-		*mres = fake;
+	for (i = 0; i < area->npages; i++)
+		area_share(area)->pages[i].gref->dying++;
+}
+
+static void
+share_notify(struct xengnt_area *area)
+{
+	struct gntalloc_gref *gref;
+	u_int i;
+
+	for (i = 0; i < area->npages; i++) {
+		gref = area_share(area)->pages[i].gref;
+		if (refcount_load(&gref->users) == gref->dying)
+			gntalloc_gref_notify(gref);
 	}
-	vm_page_valid(*mres);
-	return (VM_PAGER_OK);
 }
 
-static const struct cdev_pager_ops gntalloc_pager_ops = {
-	.cdev_pg_fault = gntalloc_pager_fault,
-	.cdev_pg_ctor =	gntalloc_pager_ctor,
-	.cdev_pg_dtor =	gntalloc_pager_dtor,
+static const struct xengnt_area_ops share_area_ops = {
+	.page =		share_page,
+	.end =		share_end,
+	.reset =	share_reset,
+	.count =	share_count,
+	.notify =	share_notify,
 };
 
-/* The mmap behind a VM object; NULL if the object is none of gntalloc's. */
-struct gntalloc_vma *
-gntalloc_object_vma(vm_object_t object)
-{
-
-	if (object->type != OBJT_DEVICE ||
-	    object->un_pager.devp.ops != &gntalloc_pager_ops)
-		return (NULL);
-	return (object->handle);
-}
-
-/* REFERENCE 2.13.  offset and size are whole pages; size is not 0. */
+/* offset and size are whole pages; size is not 0. */
 int
 gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
     vm_object_t *object, int nprot)
 {
 	struct gntalloc_gref *gref;
-	struct gntalloc_vma *vma;
+	struct share *share;
+	struct share_page *p;
 	struct xengnt_range *range;
-	vm_object_t obj;
-	u_int i;
+	u_int i, n;
 
 	sx_xlock(&file->lock);
 	/* The run bounds what the caller makes us allocate. */
@@ -112,26 +174,41 @@ gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 		sx_xunlock(&file->lock);
 		return (ENOENT);		/* row B4 */
 	}
-	vma = malloc(sizeof(*vma) + atop(size) * sizeof(vma->grefs[0]),
-	    M_XENGNT, M_WAITOK);
-	vma->area.file = file;
-	vma->count = atop(size);
+	n = atop(size);
+	share = malloc(sizeof(*share) + n * sizeof(share->pages[0]), M_XENGNT,
+	    M_WAITOK | M_ZERO);
 	range = &gref->range;
-	for (i = 0; i < vma->count; i++) {
-		vma->grefs[i] = gntalloc_range_gref(range);
-		refcount_acquire(&vma->grefs[i]->users);
+	for (i = 0; i < n; i++) {
+		p = &share->pages[i];
+		p->gref = gntalloc_range_gref(range);
+		refcount_acquire(&p->gref->users);
+		vm_page_initfake(&p->fake, VM_PAGE_TO_PHYS(p->gref->page),
+		    pmap_page_get_memattr(p->gref->page));
+		vm_page_xunbusy(&p->fake);
 		range = xengnt_index_adjacent(range);
 	}
-	xengnt_file_hold(file);
 	sx_xunlock(&file->lock);
 
-	obj = cdev_pager_allocate(vma, OBJT_DEVICE, &gntalloc_pager_ops, size,
-	    nprot, 0, curthread->td_ucred);
-	if (obj == NULL) {
-		gntalloc_pager_dtor(vma);
+	*object = xengnt_area_object(&share->area, &share_area_ops, file, n,
+	    nprot);
+	if (*object == NULL) {
+		share_end(&share->area);
 		return (ENOMEM);
 	}
 	*offset = 0;
-	*object = obj;
 	return (0);
+}
+
+void
+gntalloc_mmap_init(void)
+{
+
+	xengnt_queue_init(&io_queue, "gntalloc I/O");
+}
+
+void
+gntalloc_mmap_fini(void)
+{
+
+	xengnt_queue_fini(&io_queue);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * The six words of FreeBSD's own gntdev on our node, so that programs built
  * for it go on working (REFERENCE 3.1, 7.1).  They do what Linux's words do
@@ -13,8 +14,8 @@
 
 #include "xengnt.h"
 #include "xengnt_file.h"
-#include "gntalloc.h"
-#include "gntdev.h"
+#include "gntalloc_var.h"
+#include "gntdev_var.h"
 #include "gntdev_base.h"
 
 CTASSERT(BASE_SET_UNMAP_NOTIFY == 0x80104500);
@@ -49,7 +50,8 @@ base_alloc(struct xengnt_file *file, struct base_alloc_gref *op)
 	alloc.flags = op->flags;
 	alloc.count = op->count;
 	error = gntalloc_alloc(file, &alloc, NULL, (char *)op->gref_ids);
-	op->index = alloc.index;
+	if (error == 0)
+		op->index = alloc.index;
 	return (error);
 }
 
@@ -65,6 +67,18 @@ base_set_notify(struct xengnt_file *file,
 	gref_op.action = op->action;
 	gref_op.event_channel_port = op->event_channel_port;
 	return (gntalloc_set_notify(file, &gref_op));
+}
+
+/* mmap(2) of the indices that grefs have on gntdev's node. */
+int
+gntdev_base_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
+    vm_size_t size, vm_object_t *object, int nprot)
+{
+	int error;
+
+	error = gntalloc_mmap(file, offset, size, object, nprot);
+	/* Of a gref that is not there Linux's gntdev knows nothing. */
+	return (error == ENOENT ? EINVAL : error);
 }
 
 /* data is the kernel's copy of the struct: sys_ioctl() moves it both ways. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * The words and structs of FreeBSD's own gntdev (REFERENCE 3.1), which
  * programs of FreeBSD's xen-tools speak.  Only the structs that differ from

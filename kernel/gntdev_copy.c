@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * GRANT_COPY: REFERENCE 2.7.
  *
@@ -21,7 +22,7 @@
 
 #include "xengnt.h"
 #include "xengnt_stats.h"
-#include "gntdev.h"
+#include "gntdev_var.h"
 
 #define	COPY_BATCH	16
 
@@ -31,6 +32,7 @@ struct copy_batch {
 	vm_page_t	pages[COPY_BATCH * 2];	/* held until issued */
 	u_int		nops;
 	u_int		npages;
+	int		slept;		/* of xengnt_retry_eagain() */
 	char		*failed;	/* segment whose code is stored */
 };
 
@@ -56,7 +58,8 @@ copy_issue(struct copy_batch *b)
 	error = xengnt_grant_op(GNTTABOP_copy, b->ops, b->nops);
 	for (i = 0; error == 0 && i < b->nops; i++) {
 		op = &b->ops[i];
-		xengnt_retry_eagain(GNTTABOP_copy, op, &op->status);
+		xengnt_retry_eagain(GNTTABOP_copy, op, &op->status,
+		    &b->slept);
 		if (op->status == GNTST_okay) {
 			bytes += op->len;
 			continue;
@@ -191,10 +194,11 @@ gntdev_ioctl_copy(char *uarg)
 		return (error);
 	b.nops = 0;
 	b.npages = 0;
+	b.slept = 0;
 	b.failed = NULL;
 	for (i = 0; error == 0 && i < op.count; i++) {
 		/* Four billion segments take a while; nobody will look. */
-		if (P_KILLED(curproc))
+		if (xengnt_interrupted())
 			error = EINTR;
 		else
 			error = copy_segment(&b, (char *)op.segments +

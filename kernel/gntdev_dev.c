@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* /dev/xen/gntdev: entry points. */
 
 #include "xengnt_vm.h"
@@ -11,8 +12,7 @@
 
 #include "xengnt.h"
 #include "xengnt_file.h"
-#include "gntalloc.h"
-#include "gntdev.h"
+#include "gntdev_var.h"
 
 static int
 gntdev_open(struct cdev *dev __unused, int oflags, int devtype __unused,
@@ -90,11 +90,8 @@ gntdev_mmap_single(struct cdev *dev __unused, vm_ooffset_t *offset,
 	error = xengnt_file_mmap(&file);
 	if (error != 0)
 		return (error);
-	if (atop((vm_ooffset_t)*offset) >= GNTDEV_BASE_FIRST_GREF) {
-		error = gntalloc_mmap(file, offset, size, object, nprot);
-		/* Of a gref that is not there Linux's gntdev knows nothing. */
-		return (error == ENOENT ? EINVAL : error);
-	}
+	if (atop((vm_ooffset_t)*offset) >= GNTDEV_BASE_FIRST_GREF)
+		return (gntdev_base_mmap(file, offset, size, object, nprot));
 	return (gntdev_mmap(file, offset, size, object, nprot));
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * The hypercalls behind a map: one to map all of its grants, one to unmap
  * them, however many pages.
@@ -13,7 +14,7 @@
 #include "xengnt.h"
 #include "xengnt_arena.h"
 #include "xengnt_stats.h"
-#include "gntdev.h"
+#include "gntdev_var.h"
 
 /*
  * A page of our own, mapped by ourselves, is lost: Xen takes its original
@@ -36,7 +37,7 @@ gntdev_grants_map(struct gntdev_map *map)
 {
 	struct gnttab_map_grant_ref *op;
 	u_int i, mapped;
-	int error;
+	int error, slept;
 
 	for (i = 0; i < map->count; i++) {
 		op = &map->map_ops[i];
@@ -50,9 +51,11 @@ gntdev_grants_map(struct gntdev_map *map)
 	error = xengnt_grant_op(GNTTABOP_map_grant_ref, map->map_ops,
 	    map->count);
 	mapped = 0;
+	slept = 0;
 	for (i = 0; i < map->count; i++) {
 		op = &map->map_ops[i];
-		xengnt_retry_eagain(GNTTABOP_map_grant_ref, op, &op->status);
+		xengnt_retry_eagain(GNTTABOP_map_grant_ref, op, &op->status,
+		    &slept);
 		if (op->status != GNTST_okay) {
 			/* Xen may have written to it. */
 			op->handle = GNTDEV_NO_HANDLE;

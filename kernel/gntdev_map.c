@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* MAP_GRANT_REF, UNMAP_GRANT_REF and the life of a map. */
 
 #include "xengnt_vm.h"
@@ -14,7 +15,7 @@
 #include "xengnt_arena.h"
 #include "xengnt_file.h"
 #include "xengnt_stats.h"
-#include "gntdev.h"
+#include "gntdev_var.h"
 
 /* The largest single request, in pages (row M3). */
 static u_int gntdev_limit = 65536;
@@ -25,7 +26,7 @@ SYSCTL_UINT(_hw_xen_gntdev, OID_AUTO, limit, CTLFLAG_RWTUN, &gntdev_limit, 0,
  * Up to here an allocation sleeps rather than fail; beyond, where only an
  * administrator's higher limit leads, it fails rather than wait for ever.
  */
-#define	SURE_COUNT	65536
+#define	SLEEP_COUNT	65536
 
 /* References are copied in this many at a time. */
 #define	COPYIN_REFS	64
@@ -40,7 +41,7 @@ map_alloc(u_int count)
 	size = sizeof(map->slots[0]) + sizeof(map->map_ops[0]) +
 	    sizeof(map->unmap_ops[0]);
 	map = malloc(sizeof(*map) + size * count, M_XENGNT,
-	    M_ZERO | (count <= SURE_COUNT ? M_WAITOK : M_NOWAIT));
+	    M_ZERO | (count <= SLEEP_COUNT ? M_WAITOK : M_NOWAIT));
 	if (map == NULL)
 		return (NULL);
 	map->count = count;
@@ -63,19 +64,40 @@ gntdev_map_hold(struct gntdev_map *map)
 	refcount_acquire(&map->refs);
 }
 
-/* Nobody has the map any more, and nobody's I/O its pages. */
-void
-gntdev_map_finish(struct gntdev_map *map)
-{
+static struct xengnt_queue io_queue = { .delay_ms = xengnt_io_delay_ms };
+SYSCTL_UINT(_hw_xen_gntdev, OID_AUTO, deferred, CTLFLAG_RD, &io_queue.count, 0,
+    "Unmapped mappings that wait for I/O on their pages");
 
+static bool
+map_in_use(const struct gntdev_map *map)
+{
+	u_int i;
+
+	for (i = 0; i < map->count; i++)
+		if (map->map_ops[i].handle != GNTDEV_NO_HANDLE &&
+		    xengnt_page_in_use(map->slots[i]->page))
+			return (true);
+	return (false);
+}
+
+/* Nobody has the map any more; no mapping is left to give its pages to I/O. */
+static bool
+map_try_free(struct xengnt_deferred *deferred)
+{
+	struct gntdev_map *map;
+
+	map = __containerof(deferred, struct gntdev_map, deferred);
+	if (map_in_use(map))
+		return (false);
 	gntdev_grants_unmap(map);
-	/* After the unmapping, and also if there was none (2.6). */
+	/* After the unmapping, and also if there was none. */
 	xengnt_notify_send(&map->notify);
 	SDT_PROBE2(xengnt, gntdev, release, done, ptoa(map->range.start),
 	    map->count);
 	xengnt_arena_put(map->slots, map->count);
 	free(map, M_XENGNT);
 	counter_u64_add(xengnt_maps, -1);
+	return (true);
 }
 
 void
@@ -85,19 +107,60 @@ gntdev_map_rele(struct gntdev_map *map)
 	if (!refcount_release(&map->refs))
 		return;
 	gntdev_map_clear_byte(map);
-	if (gntdev_map_is_pinned(map))
-		gntdev_pinned_add(map);
-	else
-		gntdev_map_finish(map);
+	map->deferred.try_free = map_try_free;
+	if (map_try_free(&map->deferred))
+		return;
+	SDT_PROBE2(xengnt, gntdev, release, defer, ptoa(map->range.start),
+	    map->count);
+	xengnt_defer(&io_queue, &map->deferred);
 }
 
-/* The file does not list the map any more. */
-void
-gntdev_map_drop(struct xengnt_range *range)
+static void
+map_drop(struct xengnt_range *range)
 {
 
 	gntdev_map_rele(gntdev_range_map(range));
 }
+
+static void
+map_notify(struct xengnt_range *range)
+{
+
+	gntdev_map_notify(gntdev_range_map(range));
+}
+
+static const struct xengnt_list_ops map_list_ops = {
+	.drop =		map_drop,
+	.notify =	map_notify,
+};
+
+static void
+gntdev_init(void)
+{
+
+	xengnt_queue_init(&io_queue, "xengnt I/O");
+	xengnt_file_list(XENGNT_MAPS, &map_list_ops);
+}
+
+static void
+gntdev_fini(void)
+{
+
+	xengnt_queue_fini(&io_queue);
+}
+
+static bool
+gntdev_busy(void)
+{
+
+	return (counter_u64_fetch(xengnt_grants) != 0);
+}
+
+const struct xengnt_device gntdev_device = {
+	.init =		gntdev_init,
+	.fini =		gntdev_fini,
+	.busy =		gntdev_busy,
+};
 
 /* Copies in the array behind the fixed struct, in bounded pieces. */
 static int
@@ -156,7 +219,7 @@ gntdev_map_list(struct xengnt_file *file, struct gntdev_map *map,
 {
 
 	sx_assert(&file->lock, SA_XLOCKED);
-	xengnt_index_first_fit(&file->maps, &map->range);
+	xengnt_index_first_fit(&file->lists[XENGNT_MAPS], &map->range);
 	*index = ptoa(map->range.start);
 	SDT_PROBE2(xengnt, gntdev, map, done, *index, map->count);
 }
@@ -185,7 +248,7 @@ gntdev_ioctl_map(struct xengnt_file *file, char *uarg)
 	gntdev_map_list(file, map, &op.index);
 	error = copyout(&op, uarg, sizeof(op));
 	if (error != 0)
-		xengnt_index_remove(&file->maps, &map->range);
+		xengnt_index_remove(&file->lists[XENGNT_MAPS], &map->range);
 	sx_xunlock(&file->lock);
 	if (error != 0)
 		gntdev_map_rele(map);
@@ -201,16 +264,16 @@ gntdev_unmap(struct xengnt_file *file,
 
 	sx_xlock(&file->lock);
 	/* The low bits of the index do not count (row U2). */
-	range = xengnt_index_find(&file->maps, atop(op->index));
+	range = xengnt_index_find(&file->lists[XENGNT_MAPS], atop(op->index));
 	/* Nothing but the whole map; count 0 stands for it (U3, U4). */
 	if (range != NULL && op->count != 0 && op->count != range->count)
 		range = NULL;
 	if (range != NULL)
-		xengnt_index_remove(&file->maps, range);
+		xengnt_index_remove(&file->lists[XENGNT_MAPS], range);
 	sx_xunlock(&file->lock);
 	if (range == NULL)
 		return (ENOENT);
 	SDT_PROBE2(xengnt, gntdev, unmap, done, op->index, range->count);
-	gntdev_map_drop(range);
+	gntdev_map_rele(gntdev_range_map(range));
 	return (0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* mmap(2) of a map, its pager, and the way back from an address to a map. */
+/* Copyright (c) 2026 The xengnt authors */
+/* mmap(2) of a map, and the way back from an address to a map. */
 
 #include "xengnt_vm.h"
 
@@ -8,13 +9,11 @@
 #include <sys/kernel.h>
 #include <sys/lock.h>
 #include <sys/proc.h>
-#include <sys/rwlock.h>
+#include <sys/refcount.h>
 
 #include <vm/vm_param.h>
 #include <vm/vm_map.h>
 #include <vm/vm_object.h>
-#include <vm/vm_pageout.h>
-#include <vm/vm_pager.h>
 
 #include <xen/gntdev.h>
 
@@ -22,106 +21,49 @@
 #include "xengnt_arena.h"
 #include "xengnt_file.h"
 #include "xengnt_stats.h"
-#include "gntdev.h"
+#include "gntdev_var.h"
 
-static int
-gntdev_pager_ctor(void *handle __unused, vm_ooffset_t size __unused,
-    vm_prot_t prot __unused, vm_ooffset_t foff __unused,
-    struct ucred *cred __unused, u_short *color)
+static struct gntdev_map *
+area_map(struct xengnt_area *area)
 {
 
-	*color = 0;
-	return (0);
+	return (__containerof(area, struct gntdev_map, area));
 }
 
-/*
- * The last VM object reference is gone, and with it every page of it from
- * the object and from all address spaces (REFERENCE 3.8).  Runs unlocked.
- */
+static vm_page_t
+map_area_page(struct xengnt_area *area, vm_pindex_t pidx)
+{
+
+	return (area_map(area)->slots[pidx]->page);
+}
+
 static void
-gntdev_pager_dtor(void *handle)
-{
-	struct gntdev_map *map;
-	struct xengnt_file *file;
-
-	map = handle;
-	file = map->area.file;
-	gntdev_map_rele(map);
-	xengnt_file_rele(file);
-}
-
-/* Enters a page that is not in the object: valid, busy, for the fault. */
-static bool
-map_try_page(struct gntdev_map *map, vm_object_t object, vm_pindex_t pidx)
-{
-	vm_page_t m;
-
-	m = map->slots[pidx]->page;
-	KASSERT((m->flags & PG_FICTITIOUS) != 0,
-	    ("gntdev: page %p is not fictitious", m));
-	if (m->object != NULL)
-		return (false);
-	vm_page_busy_acquire(m, 0);
-	vm_page_valid(m);
-	if (vm_page_insert(m, object, pidx) == 0)
-		return (true);
-	/* Short of memory for the object's tree. */
-	vm_page_xunbusy(m);
-	return (false);
-}
-
-/* The same, also if another fault has entered it meanwhile. */
-static bool
-map_enter_page(struct gntdev_map *map, vm_object_t object, vm_pindex_t pidx)
+map_area_end(struct xengnt_area *area)
 {
 
-	if (map->slots[pidx]->page->object == object)
-		return (vm_page_busy_acquire(map->slots[pidx]->page, 0));
-	return (map_try_page(map, object, pidx));
+	gntdev_map_rele(area_map(area));
 }
 
-/*
- * The first fault of a mapping.  It enters all pages, so that there is no
- * second one; Linux does it at mmap(2) (row P16), where FreeBSD's drivers do
- * not know the address yet.  A later fault comes only for what memory was
- * too short for.
- */
-static int
-gntdev_pager_populate(vm_object_t object, vm_pindex_t pidx,
-    int fault_type __unused, vm_prot_t max_prot __unused, vm_pindex_t *first,
-    vm_pindex_t *last)
+static void
+map_area_count(struct xengnt_area *area __unused)
 {
-	struct gntdev_map *map;
-
-	VM_OBJECT_ASSERT_WLOCKED(object);
-	map = object->handle;
-	while (!map_enter_page(map, object, pidx)) {
-		VM_OBJECT_WUNLOCK(object);
-		vm_wait(NULL);
-		VM_OBJECT_WLOCK(object);
-	}
-	*first = *last = pidx;
-	while (*last + 1 < map->count && map_try_page(map, object, *last + 1))
-		++*last;
-	while (*first > 0 && map_try_page(map, object, *first - 1))
-		--*first;
-	return (VM_PAGER_OK);
 }
 
-/* Not asked for: populate always succeeds. */
-static int
-gntdev_pager_fault(vm_object_t object __unused, vm_ooffset_t offset __unused,
-    int prot __unused, vm_page_t *mres __unused)
+/* Off its file's list, the map goes with its mapping. */
+static void
+map_area_notify(struct xengnt_area *area)
 {
 
-	return (VM_PAGER_FAIL);
+	if (refcount_load(&area_map(area)->refs) == 1)
+		gntdev_map_notify(area_map(area));
 }
 
-static const struct cdev_pager_ops gntdev_pager_ops = {
-	.cdev_pg_fault = gntdev_pager_fault,
-	.cdev_pg_populate = gntdev_pager_populate,
-	.cdev_pg_ctor =	gntdev_pager_ctor,
-	.cdev_pg_dtor =	gntdev_pager_dtor,
+static const struct xengnt_area_ops map_area_ops = {
+	.page =		map_area_page,
+	.end =		map_area_end,
+	.reset =	map_area_count,
+	.count =	map_area_count,
+	.notify =	map_area_notify,
 };
 
 /* REFERENCE 2.3.  offset and size are whole pages; size is not 0. */
@@ -135,7 +77,7 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	int error;
 
 	sx_xlock(&file->lock);
-	range = xengnt_index_find(&file->maps,
+	range = xengnt_index_find(&file->lists[XENGNT_MAPS],
 	    atop((vm_ooffset_t)*offset));	/* row P8 */
 	map = NULL;
 	if (range != NULL && range->count == atop(size)) {	/* row P9 */
@@ -149,9 +91,7 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	}
 	map->in_use = true;
 	map->readonly = (nprot & VM_PROT_WRITE) == 0;
-	map->area.file = file;
 	gntdev_map_hold(map);
-	xengnt_file_hold(file);
 	sx_xunlock(&file->lock);
 
 	error = gntdev_grants_map(map);
@@ -159,8 +99,8 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	    map->readonly, error);
 	if (error != 0)
 		goto fail;
-	obj = cdev_pager_allocate(map, OBJT_MGTDEVICE, &gntdev_pager_ops, size,
-	    nprot, 0, curthread->td_ucred);
+	obj = xengnt_area_object(&map->area, &map_area_ops, file, map->count,
+	    nprot);
 	if (obj == NULL) {
 		error = ENOMEM;
 		goto fail;
@@ -171,19 +111,7 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	return (0);
 fail:
 	gntdev_map_rele(map);
-	xengnt_file_rele(file);
 	return (error);
-}
-
-/* The map behind a VM object; NULL if the object is none of gntdev's. */
-struct gntdev_map *
-gntdev_object_map(vm_object_t object)
-{
-
-	if (object->type != OBJT_MGTDEVICE ||
-	    object->un_pager.devp.ops != &gntdev_pager_ops)
-		return (NULL);
-	return (object->handle);
 }
 
 /*
@@ -194,6 +122,7 @@ gntdev_object_map(vm_object_t object)
 int
 gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op)
 {
+	struct xengnt_area *area;
 	struct gntdev_map *gmap;
 	vm_map_entry_t entry;
 	vm_map_t map;
@@ -205,8 +134,11 @@ gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op)
 		entry = vm_map_entry_succ(entry);
 	if (entry != &map->header &&
 	    (entry->eflags & MAP_ENTRY_IS_SUB_MAP) == 0 &&
-	    entry->object.vm_object != NULL)
-		gmap = gntdev_object_map(entry->object.vm_object);
+	    entry->object.vm_object != NULL) {
+		area = xengnt_object_area(entry->object.vm_object);
+		if (area != NULL && area->ops == &map_area_ops)
+			gmap = area_map(area);
+	}
 	if (gmap != NULL) {
 		/* The whole map, wherever in it vaddr is (G3, G6). */
 		op->offset = ptoa(gmap->range.start);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* SET_UNMAP_NOTIFY of gntdev, and its firing: REFERENCE 2.6. */
 
 #include "xengnt_vm.h"
@@ -12,7 +13,7 @@
 #include "xengnt.h"
 #include "xengnt_arena.h"
 #include "xengnt_file.h"
-#include "gntdev.h"
+#include "gntdev_var.h"
 
 /* Rows N2 to N10, in their order. */
 int
@@ -27,7 +28,8 @@ gntdev_set_notify(struct xengnt_file *file,
 	if (error != 0)
 		return (error);
 	sx_xlock(&file->lock);
-	range = xengnt_index_find_containing(&file->maps, atop(op->index));
+	range = xengnt_index_find_containing(&file->lists[XENGNT_MAPS],
+	    atop(op->index));
 	if (range == NULL) {
 		error = ENOENT;		/* N4, N9 */
 		goto out;
@@ -63,7 +65,7 @@ gntdev_map_clear_byte(struct gntdev_map *map)
 
 /* Early, for a process that dies (xengnt_exit.c). */
 void
-gntdev_map_fire(struct gntdev_map *map)
+gntdev_map_notify(struct gntdev_map *map)
 {
 
 	gntdev_map_clear_byte(map);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * What the files of the driver share.
  *
@@ -9,7 +10,7 @@
  *                 be held across copyin, copyout and allocations; never
  *                 across a grant-table hypercall.
  *  arena growth   sx: chunks of placeholders.
- *  arena, gntalloc, gntdev pinned
+ *  arena, queues (xengnt_defer.h)
  *                 mutexes, leaves: short, nothing sleeps under them.
  *
  * Pager destructors take none but through a last release.  Fields without a
@@ -33,6 +34,16 @@ SYSCTL_DECL(_hw_xen_gntalloc);
 extern struct cdevsw gntdev_cdevsw;
 extern struct cdevsw gntalloc_cdevsw;
 
+/* What the module asks of a device that is more than its cdevsw. */
+struct xengnt_device {
+	void	(*init)(void);
+	void	(*fini)(void);
+	/* Whether something of it is shared with a peer. */
+	bool	(*busy)(void);
+};
+extern const struct xengnt_device gntdev_device;
+extern const struct xengnt_device gntalloc_device;
+
 /*
  * The raw user pointer of an _IO() command: sys_ioctl() hands the driver the
  * kernel's copy of the argument slot (REFERENCE 3.5).
@@ -45,7 +56,7 @@ extern struct cdevsw gntalloc_cdevsw;
  * list holds the module.  xengnt_hold() fails with ENXIO during unload.
  */
 int	xengnt_hold(void);
-void	xengnt_hold_more(void);
+void	xengnt_hold_again(void);
 void	xengnt_unhold(void);
 
 /*
@@ -61,7 +72,15 @@ void	xengnt_own_domid_init(void);
 /*
  * Repeats one operation whose status is GNTST_eagain, sleeping 1 to 255 ms
  * in between, then turns the status into GNTST_bad_page (rows P15, C16).
+ * *slept, which starts at 0, is shared by the operations of a request: all of
+ * them together sleep for as long as Linux would for one.
  */
-void	xengnt_retry_eagain(u_int cmd, void *op, int16_t *status);
+void	xengnt_retry_eagain(u_int cmd, void *op, int16_t *status, int *slept);
+
+/*
+ * Whether the calling thread's process has been killed or is exiting, so that
+ * what takes long must end.
+ */
+bool	xengnt_interrupted(void);
 
 #endif /* !_XENGNT_H_ */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 
 #include "xengnt_vm.h"
 
 #include <sys/systm.h>
+#include <sys/errno.h>
 #include <sys/kernel.h>
 #include <sys/lock.h>
 #include <sys/mutex.h>
@@ -19,7 +21,7 @@
 #include "xengnt_arena.h"
 #include "xengnt_stats.h"
 
-/* 2 MiB: one large page of guest-physical space. */
+/* 2 MiB, on no particular boundary. */
 #define	CHUNK_PAGES	512
 
 struct xengnt_chunk {
@@ -122,6 +124,10 @@ arena_grow(void)
 		slot->va = (char *)rman_get_virtual(chunk->res) + ptoa(i);
 		slot->page = PHYS_TO_VM_PAGE(slot->pa);
 		KASSERT(slot->page != NULL, ("xengnt: no page for slot"));
+		KASSERT((slot->page->flags & PG_FICTITIOUS) != 0,
+		    ("xengnt: page %p is not fictitious", slot->page));
+		/* As the objects want it that it gets into (xengnt_area.h). */
+		slot->page->oflags |= VPO_UNMANAGED;
 	}
 
 	mtx_lock(&arena.mtx);
@@ -134,36 +140,30 @@ arena_grow(void)
 	return (0);
 }
 
-/* Takes n slots off the free list if there are that many. */
-static bool
+/*
+ * Takes n slots off the free list: 0, EAGAIN if there are not so many, ENOMEM
+ * if the limit, which counts lost ones too, does not allow them.
+ */
+static int
 arena_try_take(struct xengnt_slot **slots, u_int n)
 {
-	u_int i;
+	u_int i, used;
+	int error;
 
-	mtx_lock(&arena.mtx);
-	if (arena.nfree < n) {
-		mtx_unlock(&arena.mtx);
-		return (false);
-	}
-	for (i = 0; i < n; i++) {
-		slots[i] = SLIST_FIRST(&arena.free);
-		SLIST_REMOVE_HEAD(&arena.free, link);
-	}
-	arena.nfree -= n;
-	mtx_unlock(&arena.mtx);
-	return (true);
-}
-
-/* Whether n more slots in use, beside the lost ones, keep to the limit. */
-static bool
-arena_may_have(u_int n)
-{
-	u_int used;
-
+	error = 0;
 	mtx_lock(&arena.mtx);
 	used = arena.ntotal - arena.nfree;
+	if (used > arena_limit || n > arena_limit - used)
+		error = ENOMEM;
+	else if (arena.nfree < n)
+		error = EAGAIN;
+	for (i = 0; error == 0 && i < n; i++) {
+		slots[i] = SLIST_FIRST(&arena.free);
+		SLIST_REMOVE_HEAD(&arena.free, link);
+		arena.nfree--;
+	}
 	mtx_unlock(&arena.mtx);
-	return (used <= arena_limit && n <= arena_limit - used);
+	return (error);
 }
 
 int
@@ -171,13 +171,15 @@ xengnt_arena_take(struct xengnt_slot **slots, u_int n)
 {
 	int error;
 
-	if (arena_try_take(slots, n))
-		return (0);
+	error = arena_try_take(slots, n);
+	if (error != EAGAIN)
+		return (error);
 	sx_xlock(&arena.grow);
-	/* Nothing is taken for a request that cannot be met. */
-	error = arena_may_have(n) ? 0 : ENOMEM;
-	while (error == 0 && !arena_try_take(slots, n))
+	while ((error = arena_try_take(slots, n)) == EAGAIN) {
 		error = arena_grow();
+		if (error != 0)
+			break;
+	}
 	sx_xunlock(&arena.grow);
 	return (error);
 }

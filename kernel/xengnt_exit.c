@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 
 #include "xengnt_vm.h"
 
@@ -15,33 +16,23 @@
 #include <vm/vm_object.h>
 
 #include "xengnt.h"
+#include "xengnt_area.h"
 #include "xengnt_exit.h"
 #include "xengnt_file.h"
 #include "xengnt_notify.h"
-#include "gntalloc.h"
-#include "gntdev.h"
 
 static struct sx exit_lock;		/* guards what is marked (x) */
 static eventhandler_tag exit_tag;
 
-/* The driver's VM object behind a map entry: one of the two, or none. */
-static bool
-entry_area(vm_map_entry_t entry, struct gntdev_map **map,
-    struct gntalloc_vma **vma)
+/* The area behind a map entry, or NULL. */
+static struct xengnt_area *
+entry_area(vm_map_entry_t entry)
 {
-	vm_object_t object;
 
-	*map = NULL;
-	*vma = NULL;
-	if ((entry->eflags & MAP_ENTRY_IS_SUB_MAP) != 0)
-		return (false);
-	object = entry->object.vm_object;
-	if (object == NULL)
-		return (false);
-	*map = gntdev_object_map(object);
-	if (*map == NULL)
-		*vma = gntalloc_object_vma(object);
-	return (*map != NULL || *vma != NULL);
+	if ((entry->eflags & MAP_ENTRY_IS_SUB_MAP) != 0 ||
+	    entry->object.vm_object == NULL)
+		return (NULL);
+	return (xengnt_object_area(entry->object.vm_object));
 }
 
 /* Every mapping of the object is in the process that dies. */
@@ -53,80 +44,67 @@ area_dies(vm_map_entry_t entry, const struct xengnt_area *area)
 	    refcount_load(&entry->object.vm_object->ref_count));
 }
 
+/* Whether the process has a mapping of ours at all. */
+static bool
+exit_has_area(struct vm_map *vm)
+{
+	vm_map_entry_t entry;
+
+	VM_MAP_ENTRY_FOREACH(entry, vm)
+		if (entry_area(entry) != NULL)
+			return (true);
+	return (false);
+}
+
 /* Counts, per VM object, file and gref, what goes with the process. */
 static void
 exit_count(struct vm_map *vm)
 {
-	struct gntalloc_vma *vma;
-	struct gntdev_map *map;
 	struct xengnt_area *area;
 	vm_map_entry_t entry;
-	u_int i;
 
+	sx_assert(&exit_lock, SA_XLOCKED);
 	VM_MAP_ENTRY_FOREACH(entry, vm) {
-		if (!entry_area(entry, &map, &vma))
+		area = entry_area(entry);
+		if (area == NULL)
 			continue;
-		area = map != NULL ? &map->area : &vma->area;
 		area->seen = 0;
 		area->file->dying = 0;
-		for (i = 0; vma != NULL && i < vma->count; i++)
-			vma->grefs[i]->dying = 0;
+		area->ops->reset(area);
 	}
 	VM_MAP_ENTRY_FOREACH(entry, vm) {
-		if (!entry_area(entry, &map, &vma))
+		area = entry_area(entry);
+		if (area == NULL)
 			continue;
-		area = map != NULL ? &map->area : &vma->area;
 		area->seen++;
 		if (!area_dies(entry, area))
 			continue;
 		area->file->dying++;
-		for (i = 0; vma != NULL && i < vma->count; i++)
-			vma->grefs[i]->dying++;
+		area->ops->count(area);
 	}
 }
 
-/* The file goes with the process, and with it all that it lists. */
-static void
-exit_fire_listed(struct xengnt_file *file)
-{
-	struct xengnt_range *range;
-
-	for (range = xengnt_index_first(&file->maps); range != NULL;
-	    range = xengnt_index_next(range))
-		gntdev_map_fire(gntdev_range_map(range));
-	for (range = xengnt_index_first(&file->grefs); range != NULL;
-	    range = xengnt_index_next(range))
-		gntalloc_gref_fire(gntalloc_range_gref(range));
-}
-
 /*
- * Fires what lives by such mappings alone: it is off its file's list, or the
- * file's descriptors are closed already.
+ * Notifies for what lives by such mappings alone: it is off its file's list,
+ * or the file's descriptors are closed already.
  */
 static void
-exit_fire_mapped(struct vm_map *vm)
+exit_notify(struct vm_map *vm)
 {
-	struct gntalloc_vma *vma;
-	struct gntdev_map *map;
 	struct xengnt_area *area;
 	vm_map_entry_t entry;
-	u_int i;
 
+	sx_assert(&exit_lock, SA_XLOCKED);
 	VM_MAP_ENTRY_FOREACH(entry, vm) {
-		if (!entry_area(entry, &map, &vma))
+		area = entry_area(entry);
+		if (area == NULL)
 			continue;
-		if (map != NULL && area_dies(entry, &map->area) &&
-		    refcount_load(&map->refs) == 1)
-			gntdev_map_fire(map);
-		area = map != NULL ? &map->area : &vma->area;
+		if (area_dies(entry, area))
+			area->ops->notify(area);
 		if (refcount_load(&area->file->refs) == area->file->dying) {
-			exit_fire_listed(area->file);
+			xengnt_file_notify(area->file);
 			area->file->dying = 0;	/* once is enough */
 		}
-		for (i = 0; vma != NULL && i < vma->count; i++)
-			if (refcount_load(&vma->grefs[i]->users) ==
-			    vma->grefs[i]->dying)
-				gntalloc_gref_fire(vma->grefs[i]);
 	}
 }
 
@@ -135,26 +113,38 @@ exit_fire_mapped(struct vm_map *vm)
  * dying has no user outside of it, so nobody changes it meanwhile.
  */
 static void
-exit_fire(struct proc *p, struct xengnt_file *closing)
+exit_all(struct proc *p, struct xengnt_file *closing)
 {
 	struct vmspace *vmspace;
+	struct vm_map *vm;
+	bool ours;
 
 	vmspace = p->p_vmspace;
 	/* Somebody else, a parent in vfork(2) say, goes on with it. */
 	if (!xengnt_notify_any() || refcount_load(&vmspace->vm_refcnt) != 1)
 		return;
+	vm = &vmspace->vm_map;
+	/* Most processes have nothing of ours, and wait for nobody here. */
+	vm_map_lock_read(vm);
+	ours = exit_has_area(vm);
+	vm_map_unlock_read(vm);
+	if (!ours) {
+		if (closing != NULL && refcount_load(&closing->refs) == 1)
+			xengnt_file_notify(closing);
+		return;
+	}
 	sx_xlock(&exit_lock);
 	if (closing != NULL)
 		closing->dying = 0;
-	vm_map_lock_read(&vmspace->vm_map);
-	exit_count(&vmspace->vm_map);
+	vm_map_lock_read(vm);
+	exit_count(vm);
 	if (closing == NULL)
-		exit_fire_mapped(&vmspace->vm_map);
-	vm_map_unlock_read(&vmspace->vm_map);
+		exit_notify(vm);
+	vm_map_unlock_read(vm);
 	/* The last descriptor of it, and no mapping elsewhere. */
 	if (closing != NULL &&
 	    refcount_load(&closing->refs) == closing->dying + 1)
-		exit_fire_listed(closing);
+		xengnt_file_notify(closing);
 	sx_xunlock(&exit_lock);
 }
 
@@ -162,7 +152,7 @@ static void
 exit_process(void *arg __unused, struct proc *p)
 {
 
-	exit_fire(p, NULL);
+	exit_all(p, NULL);
 }
 
 void
@@ -170,7 +160,7 @@ xengnt_exit_close(struct xengnt_file *file)
 {
 
 	if ((curproc->p_flag & P_WEXIT) != 0)
-		exit_fire(curproc, file);
+		exit_all(curproc, file);
 }
 
 void
@@ -178,8 +168,9 @@ xengnt_exit_init(void)
 {
 
 	sx_init(&exit_lock, "xengnt exit");
+	/* Behind aio(4)'s, whose daemons have the address space until then. */
 	exit_tag = EVENTHANDLER_REGISTER(process_exit, exit_process, NULL,
-	    EVENTHANDLER_PRI_ANY);
+	    EVENTHANDLER_PRI_LAST);
 }
 
 void

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * The end of a process (REFERENCE 7.6, option 3).
  *
@@ -15,12 +16,6 @@
 #include <sys/types.h>
 
 struct xengnt_file;
-
-/* What each VM object of the driver embeds. */
-struct xengnt_area {
-	struct xengnt_file *file;	/* held by the VM object */
-	u_int		seen;		/* (x) entries in a dying process */
-};
 
 void	xengnt_exit_init(void);
 void	xengnt_exit_fini(void);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 
 #include "xengnt_vm.h"
 
@@ -15,8 +16,15 @@
 #include "xengnt.h"
 #include "xengnt_exit.h"
 #include "xengnt_file.h"
-#include "gntalloc.h"
-#include "gntdev.h"
+
+static const struct xengnt_list_ops *list_ops[XENGNT_LISTS];
+
+void
+xengnt_file_list(int list, const struct xengnt_list_ops *ops)
+{
+
+	list_ops[list] = ops;
+}
 
 void
 xengnt_file_hold(struct xengnt_file *file)
@@ -29,21 +37,31 @@ void
 xengnt_file_rele(struct xengnt_file *file)
 {
 	struct xengnt_range *range;
+	int i;
 
 	if (!refcount_release(&file->refs))
 		return;
-	/* Nobody else sees the indices any more.  Ascending (row O8). */
-	while ((range = xengnt_index_first(&file->maps)) != NULL) {
-		xengnt_index_remove(&file->maps, range);
-		gntdev_map_drop(range);
-	}
-	while ((range = xengnt_index_first(&file->grefs)) != NULL) {
-		xengnt_index_remove(&file->grefs, range);
-		gntalloc_gref_drop(range);
-	}
+	/* Nobody else sees the lists any more.  Ascending (row O8). */
+	for (i = 0; i < XENGNT_LISTS; i++)
+		while ((range = xengnt_index_first(&file->lists[i])) != NULL) {
+			xengnt_index_remove(&file->lists[i], range);
+			list_ops[i]->drop(range);
+		}
 	sx_destroy(&file->lock);
 	free(file, M_XENGNT);
 	xengnt_unhold();
+}
+
+void
+xengnt_file_notify(struct xengnt_file *file)
+{
+	struct xengnt_range *range;
+	int i;
+
+	for (i = 0; i < XENGNT_LISTS; i++)
+		for (range = xengnt_index_first(&file->lists[i]);
+		    range != NULL; range = xengnt_index_next(range))
+			list_ops[i]->notify(range);
 }
 
 static void
@@ -58,7 +76,7 @@ int
 xengnt_file_open(int oflags, uint64_t first_gref)
 {
 	struct xengnt_file *file;
-	int error;
+	int error, i;
 
 	error = xengnt_hold();
 	if (error != 0)
@@ -67,8 +85,8 @@ xengnt_file_open(int oflags, uint64_t first_gref)
 	sx_init(&file->lock, "xengnt file");
 	refcount_init(&file->refs, 1);
 	file->oflags = oflags;
-	RB_INIT(&file->maps);
-	RB_INIT(&file->grefs);
+	for (i = 0; i < XENGNT_LISTS; i++)
+		RB_INIT(&file->lists[i]);
 	file->next_gref = first_gref;
 	error = devfs_set_cdevpriv(file, file_close);
 	if (error != 0)

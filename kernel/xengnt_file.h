@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * An open file of either node.
  *
@@ -7,8 +8,8 @@
  * itself would run the destructor at the last close and leave the objects
  * alone, so the objects hold the file here.
  *
- * A file of gntdev lists maps; one of gntalloc grefs.  Programs that use the
- * words of FreeBSD's own gntdev have both in one file.
+ * It has a list for the maps of gntdev and one for the grefs of gntalloc:
+ * programs that use the words of FreeBSD's own gntdev have both in one file.
  */
 #ifndef _XENGNT_FILE_H_
 #define	_XENGNT_FILE_H_
@@ -22,16 +23,31 @@
 struct cdev;
 struct uio;
 
+enum { XENGNT_MAPS, XENGNT_GREFS, XENGNT_LISTS };
+
+/* What a device does with what a file lists. */
+struct xengnt_list_ops {
+	/* The file lists it no more. */
+	void	(*drop)(struct xengnt_range *);
+	/* It goes with a process that dies: notifies early. */
+	void	(*notify)(struct xengnt_range *);
+};
+
 struct xengnt_file {
 	struct sx	lock;		/* guards what is marked (f) */
 	u_int		refs;		/* descriptor + VM objects */
 	int		oflags;		/* FREAD, FWRITE of the open (K4) */
-	struct xengnt_index maps;	/* (f) by page index */
-	struct xengnt_index grefs;	/* (f) by page index */
+	struct xengnt_index lists[XENGNT_LISTS]; /* (f) by page index */
 	uint64_t	next_gref;	/* (f) page index; never goes back */
 	u_int		dying;		/* (x) VM objects that die: see
 					   xengnt_exit.c */
 };
+
+/* At the device's start. */
+void	xengnt_file_list(int list, const struct xengnt_list_ops *ops);
+
+/* Notifies for all that the file lists. */
+void	xengnt_file_notify(struct xengnt_file *file);
 
 /*
  * For d_open: any access mode will do (rows O1, O2).  Grefs get page indices

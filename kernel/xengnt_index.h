@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * Index ranges of one open file: which pages of its offset space belong to
  * which mapping (gntdev) or granted page (gntalloc).

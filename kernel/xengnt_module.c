@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* The module: its place on the Xen bus, its nodes, its unload. */
 
 #include "xengnt_vm.h"
@@ -15,8 +16,9 @@
 #include "xengnt.h"
 #include "xengnt_arena.h"
 #include "xengnt_exit.h"
-#include "gntalloc.h"
-#include "gntdev.h"
+
+/* The ABI's pages are Xen's. */
+CTASSERT(PAGE_SIZE == 4096);
 
 MALLOC_DEFINE(M_XENGNT, "xengnt", "Xen grant devices");
 
@@ -33,6 +35,11 @@ static volatile u_int xengnt_live;
 static struct cdev *gntdev_node;
 static struct cdev *gntalloc_node;
 
+static const struct xengnt_device *const devices[] = {
+	&gntdev_device,
+	&gntalloc_device,
+};
+
 int
 xengnt_hold(void)
 {
@@ -44,7 +51,7 @@ xengnt_hold(void)
 }
 
 void
-xengnt_hold_more(void)
+xengnt_hold_again(void)
 {
 
 	/* Also while unloading fails: what the caller holds counts already. */
@@ -55,7 +62,7 @@ void
 xengnt_unhold(void)
 {
 
-	atomic_subtract_int(&xengnt_live, 1);
+	atomic_subtract_rel_int(&xengnt_live, 1);
 }
 
 static int
@@ -77,8 +84,9 @@ xengnt_identify(driver_t *driver __unused, device_t parent)
 {
 
 	/* The child of an earlier load stays behind, unattached. */
-	if (xen_domain() && device_find_child(parent, "xengnt", 0) == NULL)
-		BUS_ADD_CHILD(parent, 0, "xengnt", 0);
+	if (xen_domain() && device_find_child(parent, "xengnt", 0) == NULL &&
+	    BUS_ADD_CHILD(parent, 0, "xengnt", 0) == NULL)
+		device_printf(parent, "no room for xengnt\n");
 }
 
 static int
@@ -89,20 +97,33 @@ xengnt_probe(device_t dev)
 	return (BUS_PROBE_NOWILDCARD);
 }
 
+static void
+xengnt_fini(void)
+{
+	size_t i;
+
+	xengnt_exit_fini();
+	for (i = nitems(devices); i-- > 0;)
+		devices[i]->fini();
+	xengnt_arena_fini();
+}
+
 static int
 xengnt_attach(device_t dev)
 {
+	size_t i;
 	int error;
 
-	xengnt_live = 0;
+	/* Nobody gets in before both nodes are there. */
+	xengnt_live = UNLOADING;
 	xengnt_own_domid_init();
 	xengnt_arena_init(dev);
-	gntdev_pinned_init();
-	gntalloc_deferred_init();
+	for (i = 0; i < nitems(devices); i++)
+		devices[i]->init();
 	xengnt_exit_init();
 	error = xengnt_make_node(&gntdev_node, &gntdev_cdevsw, "xen/gntdev");
 	if (error == EEXIST) {
-		/* The base system's driver was there first (REFERENCE 3.12). */
+		/* The base system's driver was there first. */
 		error = xengnt_make_node(&gntdev_node, &gntdev_cdevsw,
 		    "xen/xengntdev");
 		if (error == 0)
@@ -120,14 +141,12 @@ xengnt_attach(device_t dev)
 		device_printf(dev, "no node for gntalloc: error %d\n", error);
 		goto fail_gntdev;
 	}
+	atomic_subtract_rel_int(&xengnt_live, UNLOADING);
 	return (0);
 fail_gntdev:
 	destroy_dev(gntdev_node);
 fail:
-	xengnt_exit_fini();
-	gntalloc_deferred_fini();
-	gntdev_pinned_fini();
-	xengnt_arena_fini();
+	xengnt_fini();
 	return (error);
 }
 
@@ -136,14 +155,33 @@ xengnt_detach(device_t dev __unused)
 {
 
 	/* From now on no open succeeds; give up if one did before. */
-	if (atomic_cmpset_int(&xengnt_live, 0, UNLOADING) == 0)
+	if (atomic_cmpset_acq_int(&xengnt_live, 0, UNLOADING) == 0)
 		return (EBUSY);
 	destroy_dev(gntalloc_node);
 	destroy_dev(gntdev_node);
-	xengnt_exit_fini();
-	gntalloc_deferred_fini();
-	gntdev_pinned_fini();
-	xengnt_arena_fini();
+	/*
+	 * Whoever let go of the last file in a pager's destructor may still
+	 * be on the way out of this text, and nothing counts that.
+	 */
+	pause("xengntd", hz / 10 + 1);
+	xengnt_fini();
+	return (0);
+}
+
+/*
+ * Neither maps nor granted pages outlive a migration: the new domain knows
+ * nothing of them.
+ */
+static int
+xengnt_suspend(device_t dev)
+{
+	size_t i;
+
+	for (i = 0; i < nitems(devices); i++)
+		if (devices[i]->busy()) {
+			device_printf(dev, "grants are in use\n");
+			return (EBUSY);
+		}
 	return (0);
 }
 
@@ -152,6 +190,7 @@ static device_method_t xengnt_methods[] = {
 	DEVMETHOD(device_probe, xengnt_probe),
 	DEVMETHOD(device_attach, xengnt_attach),
 	DEVMETHOD(device_detach, xengnt_detach),
+	DEVMETHOD(device_suspend, xengnt_suspend),
 	DEVMETHOD_END,
 };
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * Unmap notifications: what the peer sees when a mapping or a granted page
  * goes (REFERENCE 2.6, 2.12, 7.6).

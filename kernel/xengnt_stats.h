@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* Counters and probes: gntdev(4), SYSCTL VARIABLES and DTRACE PROBES. */
 #ifndef _XENGNT_STATS_H_
 #define	_XENGNT_STATS_H_

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* The kernel's pages, in the order that their headers want; included first. */
 #ifndef _XENGNT_VM_H_
 #define	_XENGNT_VM_H_

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /* The hypercall, the retry that its callers share, and who we are. */
 
 #include "xengnt_vm.h"
@@ -29,15 +30,34 @@ xengnt_grant_op(u_int cmd, void *ops, u_int n)
 	return (rc < 0 ? xen_translate_error(rc) : 0);
 }
 
-void
-xengnt_retry_eagain(u_int cmd, void *op, int16_t *status)
+/*
+ * P_WKILLED alone will not do: the out-of-memory killer and PT_KILL set it,
+ * kill(2) only queues its signal.  Another thread's exit waits for this one
+ * with P_SINGLE_EXIT.  The reads are without the process lock: what comes
+ * just now is seen by the next call.
+ */
+bool
+xengnt_interrupted(void)
 {
-	int delay;
+	struct thread *td;
+	struct proc *p;
 
-	/* Uninterruptible on purpose, as on Linux (K14), but by SIGKILL. */
-	for (delay = 1; *status == GNTST_eagain && delay < 256 &&
-	    !P_KILLED(curproc); delay++) {
-		pause_sbt("gnteag", delay * SBT_1MS, 0, 0);
+	td = curthread;
+	p = td->td_proc;
+	return ((p->p_flag & (P_WKILLED | P_SINGLE_EXIT)) != 0 ||
+	    SIGISMEMBER(td->td_siglist, SIGKILL) ||
+	    SIGISMEMBER(p->p_siglist, SIGKILL));
+}
+
+void
+xengnt_retry_eagain(u_int cmd, void *op, int16_t *status, int *slept)
+{
+
+	/* Other signals do not end it, as on Linux (K14). */
+	while (*status == GNTST_eagain && *slept < 255 &&
+	    !xengnt_interrupted()) {
+		++*slept;
+		pause_sbt("gnteag", *slept * SBT_1MS, 0, 0);
 		counter_u64_add(xengnt_retries, 1);
 		if (xengnt_grant_op(cmd, op, 1) != 0)
 			*status = GNTST_general_error;

@@ -350,6 +350,10 @@ class Worker:
         reply = self.call("pipe")
         return reply.int("in"), reply.int("out")
 
+    def socketpair(self) -> tuple[int, int]:
+        reply = self.call("socketpair")
+        return reply.int("in"), reply.int("out")
+
     def stat(self, path: str) -> Stat:
         return _stat(self.call(f"stat {path}"))
 
@@ -387,6 +391,34 @@ class Worker:
 
     def mremap(self, address: int, old: int, new: int, *how: str) -> int:
         return self.call(" ".join((f"mremap 0x{address:x} {old} {new}", *how))).int("addr")
+
+    def mlock(self, address: int, length: int = PAGE) -> None:
+        self.call(f"mlock 0x{address:x} {length}")
+
+    def munlock(self, address: int, length: int = PAGE) -> None:
+        self.call(f"munlock 0x{address:x} {length}")
+
+    def mlockall(self, what: str) -> None:
+        """``current``, ``future``, or ``none`` for munlockall(2)."""
+        self.call(f"mlockall {what}")
+
+    def msync(self, address: int, length: int, flag: str) -> None:
+        self.call(f"msync 0x{address:x} {length} {flag}")
+
+    def mincore(self, address: int, length: int) -> str:
+        """A digit a page, 1 for what is in memory."""
+        return self.call(f"mincore 0x{address:x} {length}").text("pages")
+
+    def inherit(self, address: int, length: int, how: str) -> None:
+        """What a child gets: minherit(2), or madvise(2) on Linux."""
+        self.call(f"inherit 0x{address:x} {length} {how}")
+
+    def segments(
+        self, address: int, count: int, source: tuple[int, int], to: int, length: int, status: int
+    ) -> None:
+        """An array of grant copy segments, all alike; the source is domid and reference."""
+        domid, ref = source
+        self.call(f"segments 0x{address:x} {count} {domid} {ref} 0x{to:x} {length} {status}")
 
     def vmsplice(self, fd: int, address: int, length: int) -> int:
         """Puts pages into a pipe as they are: it holds them until it is read."""
@@ -469,6 +501,13 @@ class Worker:
 
     def kill(self, child: Worker, signal: str = "SIGKILL") -> None:
         self.call(f"kill {self._sub(child)} {signal}")
+
+    def debug_read(self, child: Worker, address: int, length: int) -> bytes:
+        """Reads a child's memory as a debugger does; whole words of eight bytes."""
+        return self.call(f"debugread {self._sub(child)} 0x{address:x} {length}").bytes()
+
+    def debug_write(self, child: Worker, address: int, data: bytes) -> None:
+        self.call(f"debugwrite {self._sub(child)} 0x{address:x} {data.hex()}")
 
     def exit(self, code: int = 0) -> None:
         self.call(f"exit {code}")

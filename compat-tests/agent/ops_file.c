@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Operations on descriptors. */
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -303,6 +304,20 @@ op_pipe(struct agent *a, int argc, char **argv, struct reply *r)
 	return (0);
 }
 
+static int
+op_socketpair(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	int fd[2];
+
+	(void)a;
+	(void)argc;
+	(void)argv;
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) != 0)
+		return (errno);
+	put(r, " in=%d out=%d", fd[0], fd[1]);
+	return (0);
+}
+
 static void
 put_stat(const struct stat *st, struct reply *r)
 {
@@ -389,6 +404,7 @@ const struct op ops_file[] = {
 	{ "lseek", 3, 3, op_lseek, "FD OFFSET set|cur|end" },
 	{ "poll", 1, 2, op_poll, "FD [MILLISECONDS]" },
 	{ "pipe", 0, 0, op_pipe, "" },
+	{ "socketpair", 0, 0, op_socketpair, "" },
 	{ "stat", 1, 1, op_stat, "DEVICE|PATH" },
 	{ "fstat", 1, 1, op_fstat, "FD" },
 	{ "readfile", 1, 1, op_readfile, "PATH" },

@@ -204,6 +204,130 @@ op_madvise(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
+op_mlock(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t al[2];
+	void *p;
+	int rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
+		return (rc);
+	p = (void *)(uintptr_t)al[0];
+	rc = argv[0][1] == 'l' ? mlock(p, al[1]) : munlock(p, al[1]);
+	return (rc == 0 ? 0 : errno);
+}
+
+static int
+op_mlockall(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	int rc;
+
+	(void)a;
+	(void)argc;
+	if (strcmp(argv[1], "none") == 0)
+		rc = munlockall();
+	else if (strcmp(argv[1], "current") == 0)
+		rc = mlockall(MCL_CURRENT);
+	else if (strcmp(argv[1], "future") == 0)
+		rc = mlockall(MCL_FUTURE);
+	else
+		return (bad(r, "what to lock: %.40s", argv[1]));
+	return (rc == 0 ? 0 : errno);
+}
+
+static int
+op_msync(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t al[2];
+	int flag, rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
+		return (rc);
+	if (strcmp(argv[3], "sync") == 0)
+		flag = MS_SYNC;
+	else if (strcmp(argv[3], "async") == 0)
+		flag = MS_ASYNC;
+	else if (strcmp(argv[3], "invalidate") == 0)
+		flag = MS_INVALIDATE | MS_SYNC;
+	else
+		return (bad(r, "flag: %.40s", argv[3]));
+	return (msync((void *)(uintptr_t)al[0], al[1], flag) == 0 ? 0 : errno);
+}
+
+/* One digit a page: whether it is in memory. */
+static int
+op_mincore(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	unsigned char state[256];
+	char digits[sizeof(state) + 1];
+	uint64_t al[2], i;
+	int rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
+		return (rc);
+	if (al[1] > sizeof(state) * 4096)
+		return (bad(r, "length: %.40s", argv[2]));
+	if (mincore((void *)(uintptr_t)al[0], al[1], (void *)state) != 0)
+		return (errno);
+	for (i = 0; i < al[1] / 4096; i++)
+		digits[i] = (state[i] & 1) != 0 ? '1' : '0';
+	digits[i] = '\0';
+	put(r, " pages=%s", digits);
+	return (0);
+}
+
+static int
+op_inherit(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint64_t al[2];
+	int rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
+		return (rc);
+	return (os_inherit(al[0], al[1], argv[3]));
+}
+
+/*
+ * COUNT segments of a grant copy, all alike: from a granted page to an
+ * address, with a status that says that nobody has looked at them.
+ */
+static int
+op_segments(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	struct gntdev_grant_copy_segment s, *to;
+	uint64_t v[7], i;
+	int rc;
+
+	(void)a;
+	(void)argc;
+	/* address, count, domid, ref, destination, length, status */
+	if ((rc = get_u64s(argv + 1, 7, v, r)) != 0)
+		return (rc);
+	memset(&s, 0, sizeof(s));
+	s.source.foreign.domid = (uint16_t)v[2];
+	s.source.foreign.ref = (uint32_t)v[3];
+	s.dest.virt = (void *)(uintptr_t)v[4];
+	s.len = (uint16_t)v[5];
+	s.flags = 1;	/* GNTCOPY_source_gref, of a header of Xen */
+	s.status = (int16_t)v[6];
+	if ((r->fault = guard()) != 0)
+		return (R_FAULT);
+	to = (struct gntdev_grant_copy_segment *)(uintptr_t)v[0];
+	for (i = 0; i < v[1]; i++)
+		memcpy(&to[i], &s, sizeof(s));
+	guard_off();
+	return (0);
+}
+
+static int
 op_vmsplice(struct agent *a, int argc, char **argv, struct reply *r)
 {
 	uint64_t al[2];
@@ -417,6 +541,14 @@ const struct op ops_mem[] = {
 	{ "mprotect", 3, 3, op_mprotect, "ADDRESS LENGTH PROT" },
 	{ "mremap", 3, 5, op_mremap, "ADDRESS OLD NEW [maymove|fixed TO]" },
 	{ "madvise", 3, 3, op_madvise, "ADDRESS LENGTH ADVICE" },
+	{ "mlock", 2, 2, op_mlock, "ADDRESS LENGTH" },
+	{ "munlock", 2, 2, op_mlock, "ADDRESS LENGTH" },
+	{ "mlockall", 1, 1, op_mlockall, "current|future|none" },
+	{ "msync", 3, 3, op_msync, "ADDRESS LENGTH sync|async|invalidate" },
+	{ "mincore", 2, 2, op_mincore, "ADDRESS LENGTH" },
+	{ "inherit", 3, 3, op_inherit, "ADDRESS LENGTH share|copy|none|zero" },
+	{ "segments", 7, 7, op_segments,
+	    "ADDRESS COUNT DOMID REF DESTINATION LENGTH STATUS" },
 	{ "vmsplice", 3, 3, op_vmsplice, "FD ADDRESS LENGTH" },
 	{ "scratch", 0, 0, op_scratch, "" },
 	{ "peek", 2, 2, op_peek, "ADDRESS LENGTH" },

@@ -259,6 +259,37 @@ op_kill(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
+op_debug(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	uint8_t buf[256];
+	struct sub *s;
+	uint64_t addr, len;
+	size_t n;
+	bool write;
+	int rc;
+
+	(void)argc;
+	s = sub_find(a, argv[1]);
+	if (s == NULL || s->pid == 0)
+		return (bad(r, "no child @%.20s", argv[1]));
+	if (parse_u64(argv[2], &addr) != 0)
+		return (bad(r, "address: %.40s", argv[2]));
+	write = strcmp(argv[0], "debugwrite") == 0;
+	if (write) {
+		if (unhex(argv[3], buf, sizeof(buf), &n) != 0)
+			return (bad(r, "data is not hex or too long"));
+	} else {
+		if (parse_u64(argv[3], &len) != 0 || len > sizeof(buf))
+			return (bad(r, "length: %.40s", argv[3]));
+		n = (size_t)len;
+	}
+	rc = os_debug((int)s->pid, write, (uintptr_t)addr, buf, n);
+	if (rc == 0 && !write)
+		put_hex(r, "data", buf, n);
+	return (rc);
+}
+
+static int
 op_exit(struct agent *a, int argc, char **argv, struct reply *r)
 {
 	int code;
@@ -467,6 +498,8 @@ const struct op ops_proc[] = {
 	{ "fork", 0, 0, op_fork, "" },
 	{ "wait", 1, 1, op_wait, "N" },
 	{ "kill", 2, 2, op_kill, "N|self SIGNAME" },
+	{ "debugread", 3, 3, op_debug, "N ADDRESS LENGTH" },
+	{ "debugwrite", 3, 3, op_debug, "N ADDRESS HEX" },
 	{ "exit", 0, 1, op_exit, "[CODE]" },
 	{ "end", 0, 0, op_end, "" },
 	{ "exec", 0, 2, op_exec, "[PROGRAM [SCRIPT]]" },

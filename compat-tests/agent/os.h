@@ -44,6 +44,12 @@ int os_mmap_flag(const char *name);
 int os_madvise(const char *name);
 
 /*
+ * What a child will have of a range: "share", "copy", "none" or "zero".  0 or
+ * an errno value; ENOSYS for what this system has no word for.
+ */
+int os_inherit(uintptr_t addr, size_t len, const char *name);
+
+/*
  * ioctl(2), or what stands for one of the grant devices' commands where the
  * driver under test speaks another language.
  */
@@ -65,6 +71,12 @@ int os_evtchn_notify(int fd, uint32_t port);
 
 /* vmsplice(2), which holds the pages until the pipe is read, or ENOSYS. */
 int os_vmsplice(int fd, uintptr_t addr, size_t len, size_t *done);
+
+/*
+ * A debugger's reads and writes of a child's memory: attaches, moves the
+ * bytes, lets it go on.  0 or an errno value.
+ */
+int os_debug(int pid, bool write, uintptr_t addr, void *buf, size_t len);
 
 /* Has forked children and orphans die with the worker (best effort). */
 void os_reap_orphans(void);

@@ -5,6 +5,7 @@
 #include <sys/linker.h>
 #include <sys/mman.h>
 #include <sys/procctl.h>
+#include <sys/ptrace.h>
 #include <sys/reboot.h>
 #include <sys/sysctl.h>
 #include <sys/wait.h>
@@ -253,11 +254,79 @@ os_mmap_flag(const char *name)
 	return (0);
 }
 
+struct name {
+	const char	*name;
+	int		 value;
+};
+
+static int
+value_of(const struct name *names, size_t n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(names[i].name, name) == 0)
+			return (names[i].value);
+	return (-1);
+}
+
 int
 os_madvise(const char *name)
 {
-	(void)name;
-	return (-1);
+	static const struct name names[] = {
+		{ "normal", MADV_NORMAL },
+		{ "random", MADV_RANDOM },
+		{ "sequential", MADV_SEQUENTIAL },
+		{ "willneed", MADV_WILLNEED },
+		{ "free", MADV_FREE },
+		{ "nosync", MADV_NOSYNC },
+		{ "autosync", MADV_AUTOSYNC },
+		{ "nocore", MADV_NOCORE },
+		{ "core", MADV_CORE },
+	};
+
+	return (value_of(names, nitems(names), name));
+}
+
+int
+os_inherit(uintptr_t addr, size_t len, const char *name)
+{
+	static const struct name names[] = {
+		{ "share", INHERIT_SHARE },
+		{ "copy", INHERIT_COPY },
+		{ "none", INHERIT_NONE },
+		{ "zero", INHERIT_ZERO },
+	};
+	int how;
+
+	how = value_of(names, nitems(names), name);
+	if (how < 0)
+		return (ENOSYS);
+	return (minherit((void *)addr, len, how) == 0 ? 0 : errno);
+}
+
+int
+os_debug(int pid, bool write, uintptr_t addr, void *buf, size_t len)
+{
+	struct ptrace_io_desc io;
+	int error, status;
+
+	if (ptrace(PT_ATTACH, pid, NULL, 0) != 0)
+		return (errno);
+	error = 0;
+	if (waitpid(pid, &status, 0) != pid)
+		error = errno;
+	io.piod_op = write ? PIOD_WRITE_D : PIOD_READ_D;
+	io.piod_offs = (void *)addr;
+	io.piod_addr = buf;
+	io.piod_len = len;
+	if (error == 0 && ptrace(PT_IO, pid, (caddr_t)&io, 0) != 0)
+		error = errno;
+	if (error == 0 && io.piod_len != len)
+		error = EIO;
+	if (ptrace(PT_DETACH, pid, (caddr_t)1, 0) != 0 && error == 0)
+		error = errno;
+	return (error);
 }
 
 void

@@ -3,10 +3,12 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -236,9 +238,71 @@ os_mmap_flag(const char *name)
 int
 os_madvise(const char *name)
 {
-	if (strcmp(name, "dontfork") == 0)
-		return (MADV_DONTFORK);
+	static const struct {
+		const char	*name;
+		int		 advice;
+	} names[] = {
+		{ "dontfork", MADV_DONTFORK },
+		{ "normal", MADV_NORMAL },
+		{ "random", MADV_RANDOM },
+		{ "sequential", MADV_SEQUENTIAL },
+		{ "willneed", MADV_WILLNEED },
+		{ "free", MADV_FREE },
+		{ "nocore", MADV_DONTDUMP },
+		{ "core", MADV_DODUMP },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i].name, name) == 0)
+			return (names[i].advice);
 	return (-1);
+}
+
+int
+os_inherit(uintptr_t addr, size_t len, const char *name)
+{
+	int advice;
+
+	if (strcmp(name, "share") == 0)
+		advice = MADV_DOFORK;
+	else if (strcmp(name, "none") == 0)
+		advice = MADV_DONTFORK;
+	else if (strcmp(name, "zero") == 0)
+		advice = MADV_WIPEONFORK;
+	else
+		return (ENOSYS);
+	return (madvise((void *)addr, len, advice) == 0 ? 0 : errno);
+}
+
+int
+os_debug(int pid, bool write, uintptr_t addr, void *buf, size_t len)
+{
+	uint8_t *bytes = buf;
+	size_t at;
+	long word;
+	int error, status;
+
+	if (len % sizeof(word) != 0)
+		return (EINVAL);
+	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) != 0)
+		return (errno);
+	error = waitpid(pid, &status, 0) == pid ? 0 : errno;
+	for (at = 0; error == 0 && at < len; at += sizeof(word)) {
+		if (write) {
+			memcpy(&word, bytes + at, sizeof(word));
+			if (ptrace(PTRACE_POKEDATA, pid, addr + at, word) != 0)
+				error = errno;
+			continue;
+		}
+		errno = 0;
+		word = ptrace(PTRACE_PEEKDATA, pid, addr + at, NULL);
+		error = errno;
+		memcpy(bytes + at, &word, sizeof(word));
+	}
+	if (ptrace(PTRACE_DETACH, pid, NULL, NULL) != 0 && error == 0)
+		error = errno;
+	return (error);
 }
 
 void

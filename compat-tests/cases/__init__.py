@@ -19,6 +19,8 @@ def load() -> list[Case]:
         s28_other,
         s29_mm,
         s29_pinned,
+        s29_vm,
+        s29_wired,
         s43_library,
         s210_alloc,
         s211_dealloc,

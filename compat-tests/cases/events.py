@@ -61,6 +61,13 @@ class Channels:
         """Names of the events since the last time, in order."""
         return self.names(self.worker.call(f"events {self.watch} {wait}").text("ports"))
 
+    def gathered(self, count: int) -> list[str]:
+        """Names of this many events, sorted: two processors bring them one by one, in any order."""
+        names = self.raised(SOON)
+        while len(names) < count and (more := self.raised(SOON)):
+            names += more
+        return sorted(names + self.raised())
+
 
 def around(data: bytes) -> str:
     """What became of a marked byte and of its two neighbours."""

@@ -22,7 +22,7 @@ K_ROWS = {
     "K16": "When placeholder pages run out.",
     "K17": "Mapping a grant of the own domain.",
     "K18": "read, write and lseek on the node.",
-    "K19": "Core dumps, madvise, mlock.",
+    "K19": "msync of a mapping.",
     "K20": "Words that no handler of the Linuxulator knows: EINVAL instead of ENOTTY.",
     "K21": "Bugs of Linux's gntalloc that were not copied.",
     "K22": "Unload while grants wait for their peer.",
@@ -30,6 +30,10 @@ K_ROWS = {
     "K24": "Event after the event channel's descriptor was closed early.",
     "K25": "mmap of no bytes by a Linux program: FreeBSD refuses it for its own programs only.",
     "K26": "The base driver's commands on our node: one node, other errors, other indices.",
+    "K28": "Core dumps: FreeBSD's have the mapped pages unless MAP_NOCORE was asked for.",
+    "K29": "A forked child on FreeBSD takes a fault for each page.",
+    "K30": "mmap refused by the system after the driver agreed: the map counts as mmapped.",
+    "K31": "Suspend and migration while grants are in use.",
     "K27": "ioctls of /dev/xen/evtchn by Linux programs: the Linuxulator's evdev code has them.",
 }
 

@@ -176,7 +176,7 @@ def parent_holds(t: Context) -> None:
     "exit.page-in-use",
     ["2.17", "Z4"],
     "a page in use when the process dies: byte at once, event when it is free",
-    (*NEEDS, "pin"),
+    (*NEEDS, "pin", "vmsplice"),
 )
 def exit_in_use(t: Context) -> None:
     """A wrong kernel unmaps a page that a device is writing to, or forgets to send the event."""

@@ -8,6 +8,7 @@ from agent.client import PAGE
 from . import abi
 from .events import BOTH, BYTE, FIRED, KEPT, MARK, PV_UNMAPPED, SOON, Channels, Watched, around
 from .framework import Context, Gntdev, case, section
+from .in_flight import InFlight
 
 section("2.6 gntdev SET_UNMAP_NOTIFY")
 
@@ -525,13 +526,12 @@ def partial(t: Context) -> None:
 )
 def order(t: Context) -> None:
     """A wrong kernel tells the peer of an end that has not come: it reuses a page still mapped."""
-    watched = Watched(t)
-    out, into = t.worker.pipe()
+    watched = Watched(t, 2)
     # While the pipe holds the page the driver cannot unmap it: time stands still for us.
-    t.worker.vmsplice(into, watched.address, 8)
+    held = InFlight(t, watched.address)
     watched.end()
     t.expect(watched.look(), "cleared, mapped, no event", "after UNMAP, the page still in use")
-    t.worker.read(out, 8)
+    held.finish()
     t.expect(watched.channels.raised(SOON), ["event"], "events when it is not")
     t.expect(watched.look(), "cleared, not mapped, no event", "when the event is there")
 
@@ -608,7 +608,7 @@ def release_waits(t: Context) -> None:
     dev.close()
     t.expect(channels.raised(), [], "events after close")
     a.munmap()
-    t.expect(channels.raised(SOON), ["event", "unmapped one"], "events after munmap")
+    t.expect(channels.gathered(2), ["event", "unmapped one"], "events after munmap")
 
 
 @case("notify.dup", ["2.6", "O10"], "a second descriptor keeps the file and its maps", EVENTS)

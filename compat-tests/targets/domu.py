@@ -29,7 +29,7 @@ from .dom0 import CALL_SECONDS, SETTLE_TRIES
 from .driver_peer import DriverPeer, PairedAgent
 from .freebsd import KINDS
 from .linux_dom0 import ALARM as LINUX_ALARM
-from .linux_dom0 import PV_LACKS
+from .linux_dom0 import LACKS, PV_LACKS
 
 _AGENT, _RELAY, _MUX = "/bin/xengnt-agent", "/bin/xengnt-relay", "/bin/xengnt-mux"
 _DOM0_AGENT = "/bin/xengnt-agent-dom0"
@@ -131,7 +131,7 @@ class PairTarget(Target):
         else:
             self.title = "Linux PV Dom0, peer: our drivers in a FreeBSD DomU"
             self.differences = frozenset({"K7"})
-            self._lacks = {**PV_LACKS, **_LACKS_BOTH}
+            self._lacks = {**LACKS, **PV_LACKS, **_LACKS_BOTH}
 
     # ---- life
 

@@ -30,11 +30,10 @@ from .base import Setting, TargetMissing, excerpt, probe_worker
 from .dom0 import Dom0Target
 
 _NO_32 = "no 32-bit process can be had from a 64-bit one here"
-_NO_SPLICE = "FreeBSD has no vmsplice(2)"
 _LACKS: dict[str, str] = {
     "ioctl32": _NO_32,
-    "pin": _NO_SPLICE,
-    "hold": _NO_SPLICE,
+    "vmsplice": "FreeBSD has no vmsplice(2)",
+    "hold": "a pipe takes whole pages only, and shows them once: FreeBSD has no vmsplice(2)",
     "proc_mem": "FreeBSD has no /proc/self/mem",
     "smaps": "FreeBSD has no /proc/PID/smaps",
     "small_memory": "the limit is not Dom0's memory here",
@@ -50,7 +49,7 @@ _NATIVE = {
     "map_noreserve": "MAP_NORESERVE is Linux's",
 }
 _DIFFERENCES = frozenset(
-    "K2 K3 K6 K8 K9 K10 K11 K12 K13 K14 K15 K16 K17 K18 K19 K21 K22 K23 K24".split()
+    "K2 K3 K6 K8 K9 K10 K11 K12 K13 K14 K15 K16 K17 K18 K19 K21 K22 K23 K24 K30".split()
 )
 # The Linuxulator looks at an offset itself, as Linux does.
 _LINUX = (_DIFFERENCES - {"K3"}) | {"K4", "K20", "K25"}
@@ -72,7 +71,8 @@ KINDS: dict[str, _Kind] = {
     "freebsd-linux": _Kind(
         "linux", "Linux agent on FreeBSD", "xengnt.ko, xengnt_linux.ko",
         _LINUX,
-        {**_LACKS, "unload": "Linux's delete_module(2) is not emulated"},
+        {**_LACKS, "unload": "Linux's delete_module(2) is not emulated",
+         "inherit_copy": "Linux has no minherit(2)"},
     ),
     "freebsd-alone": _Kind(
         "alone", "our module, base driver off by its hint", "xengnt.ko", _DIFFERENCES,

@@ -17,7 +17,7 @@ from report.results import Cell
 from .base import Setting, Target, TargetMissing, excerpt
 
 # Where FreeBSD's generic layers, which the harness imitates, or the driver differ by design.
-DIFFERENCES = frozenset({"K2", "K3", "K8", "K11", "K12", "K15", "K23", "K24"})
+DIFFERENCES = frozenset({"K2", "K3", "K8", "K11", "K12", "K15", "K19", "K23", "K24"})
 
 ONE_PROCESS = "the harness is one process: it cannot model sharing with a child"
 LACKS = {
@@ -26,6 +26,7 @@ LACKS = {
     "smaps": "the harness maps its own memory: no flags of a real mapping",
     "ioctl32": "the preload library sees no 32-bit system call",
     "mremap_move": "the harness, as the Linuxulator, only shrinks a mapping (K8)",
+    "noreplace": "the harness takes no MAP_FIXED_NOREPLACE",
     "node": "the harness has no device file",
     "o_path": "the preload library opens no O_PATH descriptor",
     "small_memory": "the harness takes what this machine gives it",

@@ -19,6 +19,13 @@ ALARM = re.compile(
     r"soft lockup|hung task|rcu: INFO|page allocation failure|vmalloc error|grant.*(leak|fail)"
 )
 
+#: What only FreeBSD has, or does better.
+LACKS = {
+    "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
+    "inherit_copy": "Linux has no minherit(2)",
+    "killable_copy": "Linux's grant copy goes on to its end, killed or not",
+}
+
 #: Of a PV Dom0: what its own driver breaks on, or what PV has no meaning for.
 PV_LACKS = {
     "pin": "a PV Dom0 has no page behind a user's mapping that a pipe could hold",
@@ -67,9 +74,7 @@ class LinuxDom0Target(Dom0Target):
     def _probe(self) -> None:
         """What this kernel can show."""
         assert self._agent is not None
-        lacks: dict[str, str] = {
-            "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
-        }
+        lacks = dict(LACKS)
         if self.kind == "pv":
             lacks.update(PV_LACKS)
 

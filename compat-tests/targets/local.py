@@ -21,11 +21,11 @@ from .base import Setting, TargetMissing, probe_worker
 from .dom0 import Dom0Target
 from .freebsd import KINDS
 from .linux_dom0 import ALARM as LINUX_ALARM
-from .linux_dom0 import PV_LACKS
+from .linux_dom0 import LACKS, PV_LACKS
 
 DEV = Path("/dev/xen")
 _LACKS_LINUX = {
-    "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
+    **LACKS,
     "unload": "this machine's own modules are left alone",
     "small_memory": "this machine's memory is not to be used up",
 }

@@ -69,7 +69,7 @@ share_at(xengntshr_handle *xgs, const struct share_request *req, void *place)
 	}
 	listed = true;
 	area = mmap(place, size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | (place != NULL ? MAP_FIXED : 0), xgs->fd,
+	    GRANT_MAP_FLAGS | (place != NULL ? MAP_FIXED : 0), xgs->fd,
 	    (off_t)index);
 	if (area == MAP_FAILED) {
 		log_errno(xgs, "cannot map %d pages to share", req->count);

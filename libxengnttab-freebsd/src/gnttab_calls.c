@@ -79,7 +79,7 @@ osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req)
 
 	for (;;) {
 		area = mmap(NULL, GRANT_PAGE_SIZE * req->count, req->prot,
-		    MAP_SHARED, xgt->fd, (off_t)index);
+		    GRANT_MAP_FLAGS, xgt->fd, (off_t)index);
 		if (area != MAP_FAILED || errno != EAGAIN)
 			break;
 		/* A frame of the peer is paged out, Xen is fetching it. */

@@ -12,6 +12,8 @@
 #define PRIVATE_H
 
 #include <stdbool.h>
+#include <sys/mman.h>
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +23,13 @@
 #pragma GCC visibility pop
 
 #define GRANT_PAGE_SIZE	((size_t)4096)
+
+/* Linux leaves these pages out of core dumps by itself. */
+#ifdef MAP_NOCORE
+#define GRANT_MAP_FLAGS	(MAP_SHARED | MAP_NOCORE)
+#else
+#define GRANT_MAP_FLAGS	MAP_SHARED
+#endif
 #define NO_OFFSET	((uint32_t)-1)
 #define NO_PORT		((evtchn_port_t)-1)
 

@@ -42,6 +42,9 @@ struct xen_machine;
 int	host_load(void);
 bool	host_loaded(void);
 
+/* The device is asked to suspend; 0 or an errno. */
+int	host_suspend(void);
+
 /* kldunload: EBUSY while something lives (row O13). */
 int	host_unload(void);
 
@@ -91,6 +94,16 @@ bool	host_evtchn_wait(struct file *, uint64_t timeout_ns);
 
 int	host_mmap(struct file *, void *hint, size_t len, int prot, int flags,
 	    int64_t pos, void **addr);
+/*
+ * mmap(2) makes all pages of a mapping accessible at once.  While this is on
+ * it leaves that to host_fault(): a fault on the page at addr, with the VM
+ * object shadowed or not (as minherit(INHERIT_COPY) and fork(2) leave it).
+ */
+void	host_lazy(bool on);
+int	host_fault(const void *addr, bool shadowed);
+/* mlock(2) and munlock(2) of what is ours; mlockall(MCL_FUTURE). */
+void	host_mlock(const void *addr, size_t len, bool lock);
+void	host_mlock_future(bool on);
 /* Whole address space, as munmap(2): also what is not ours. */
 int	host_munmap(void *addr, size_t len);
 int	host_mprotect(void *addr, size_t len, int prot);
@@ -117,8 +130,15 @@ void	host_exit_begin(void);
 void	host_exit_end(void);
 void	host_exit(void);
 
-/* SIGKILL has been sent; what it stops is on its way out of the kernel. */
+/*
+ * kill(2) has sent SIGKILL, as psignal() leaves it: in the process's queue of
+ * signals, and nowhere else.
+ */
 void	host_killed(bool killed);
+/* thr_kill(2) has: in the calling thread's own queue. */
+void	host_thread_killed(bool killed);
+/* Another thread is in exit(2), as thread_single(SINGLE_EXIT) leaves it. */
+void	host_exiting(bool exiting);
 
 /*
  * Others that keep what the process has mapped: I/O that holds a page

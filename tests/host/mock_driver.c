@@ -442,8 +442,10 @@ mock_attach(device_t dev)
 	mtx_init(&mtx, "mock mutex", NULL, MTX_DEF);
 	sx_init(&sx, "mock sx");
 	TIMEOUT_TASK_INIT(taskqueue_thread, &task, 0, mock_task, NULL);
-	for (i = 0; i < NPAGES; i++)
+	for (i = 0; i < NPAGES; i++) {
 		pages[i] = vm_page_alloc_noobj(VM_ALLOC_WIRED | VM_ALLOC_ZERO);
+		pages[i]->valid = VM_PAGE_BITS_ALL;
+	}
 	exit_tag = EVENTHANDLER_REGISTER(process_exit, mock_exit, &events,
 	    EVENTHANDLER_PRI_ANY);
 	make_dev_args_init(&args);

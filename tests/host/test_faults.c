@@ -717,6 +717,7 @@ settle(struct run *r)
 		close_file(r, r->files[r->nfiles - 1]);
 	munmap_all(r);
 	for (i = 0; i < 1000 && (sysctl("hw.xen.gntalloc.deferred") != 0 ||
+	    sysctl("hw.xen.gntalloc.in_flight") != 0 ||
 	    sysctl("hw.xen.gntdev.deferred") != 0); i++)
 		host_run_tasks();
 }

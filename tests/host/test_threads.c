@@ -526,6 +526,7 @@ nothing_left(void)
 
 	/* What waited for pages to be let go. */
 	for (i = 0; i < 1000 && (sysctl("hw.xen.gntdev.deferred") != 0 ||
+	    sysctl("hw.xen.gntalloc.in_flight") != 0 ||
 	    sysctl("hw.xen.gntalloc.deferred") != 0); i++)
 		host_run_tasks();
 	assert_int_equal(sysctl("hw.xen.gntdev.maps"), 0);
@@ -588,10 +589,13 @@ all_operations(void)
 			done[j] += w[i].done[j];
 	}
 	free(w);
-	/* Every operation got through at times, or this tests nothing. */
-	for (i = 0; i < 12; i++)
-		if (done[i] < rounds / 60)
-			fail_msg("operation %u: %u times", i, done[i]);
+	/*
+	 * Every operation got through, or this tests nothing.  How often is
+	 * the scheduler's, and nobody's when everything may fail.
+	 */
+	for (i = 0; i < 12 && !shortages; i++)
+		if (done[i] == 0)
+			fail_msg("operation %u never got through", i);
 	__atomic_store_n(&working, false, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	host_faults_stop(NULL);

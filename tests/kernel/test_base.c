@@ -167,9 +167,17 @@ test_slots_limit(void **state)
 	assert_int_equal(try_map(gntdev, DOMU, REF, 6, &a), ENOMEM);
 	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), 0);
 	a = map(gntdev, REF, 5);
-	/* What the chunk has is there for the taking; growth is not. */
+	/* It is of pages in use, however many there are. */
+	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &b), ENOMEM);
+	limit = 10;
+	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
+	    NULL), 0);
 	b = map(gntdev, REF, 5);
 	assert_int_equal(b, 5 * PAGE);
+	limit = 9;
+	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
+	    NULL), 0);
+	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &a), ENOMEM);
 	limit = 1024;
 	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
 	    NULL), 0);
@@ -181,7 +189,7 @@ test_slots_limit(void **state)
 	assert_int_equal(count_of("hw.xen.gntdev.slots.free"), 512);
 }
 
-/* A killed process leaves the longest of copies. */
+/* A process that is killed or exits leaves the longest of copies. */
 static void
 test_copy_killed(void **state)
 {
@@ -197,6 +205,13 @@ test_copy_killed(void **state)
 	assert_int_equal(call(gntdev, 8, &op), EINTR);
 	assert_int_equal(segment.status, 7);
 	host_killed(false);
+	host_thread_killed(true);
+	assert_int_equal(call(gntdev, 8, &op), EINTR);
+	host_thread_killed(false);
+	host_exiting(true);
+	assert_int_equal(call(gntdev, 8, &op), EINTR);
+	assert_int_equal(segment.status, 7);
+	host_exiting(false);
 	assert_int_equal(call(gntdev, 8, &op), 0);
 	assert_int_equal(segment.status, 0);
 }

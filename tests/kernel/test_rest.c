@@ -133,8 +133,8 @@ test_limits_in_use(void **state)
 	(void)state;
 	a = map(gntdev, REF, 2);
 	set_limit("hw.xen.gntdev.slots.limit", 1);
-	/* What is there already may be used on. */
-	b = map(gntdev, REF, 1);
+	/* What is in use stays so; nothing more, free slots or not. */
+	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &b), ENOMEM);
 	total = count_of("hw.xen.gntdev.slots.total");
 	assert_int_equal(try_map(gntdev, DOMU, REF, 600, &b), ENOMEM);
 	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), total);
@@ -233,6 +233,261 @@ test_killed_while_paged_out(void **state)
 	assert_int_equal(c.pauses, before.pauses);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
 	xen_domain_destroy(other);
+}
+
+/* The operations of a request sleep as long as one would, not each so long. */
+static void
+test_paged_out_request(void **state)
+{
+	struct host_counts before, c;
+	struct xen_domain_config config = {
+		.domid = 600, .grant_frames = 1, .max_grant_frames = 1,
+	};
+	struct grant_entry_v1 *e;
+	struct xen_domain *other;
+	uint64_t index;
+	unsigned i;
+	void *addr;
+
+	(void)state;
+	assert_int_equal(xen_domain_create(host_machine(), &config, &other), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(xen_domain_populate(other, 5 + i), 0);
+		e = xen_domain_grant_entry(other, 9 + i);
+		e->frame = 5 + i;
+		e->flags = GTF_permit_access;
+		assert_int_equal(xen_domain_page_out(other, 5 + i, -1u), 0);
+	}
+	assert_int_equal(try_map(gntdev, 600, 9, 3, &index), 0);
+	host_counts(&before);
+	assert_int_equal(host_mmap(gntdev, NULL, 3 * PAGE, RW, HOST_MAP_SHARED,
+	    (int64_t)index, &addr), EINVAL);
+	host_counts(&c);
+	assert_int_equal(c.paused_ms - before.paused_ms, 255 * 256 / 2);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	xen_domain_destroy(other);
+}
+
+/*
+ * FreeBSD asks the pager for single pages of an object that is shadowed, and
+ * fills a page with zeroes that the pager says it does not have.
+ */
+static void
+test_shadowed_fault(void **state)
+{
+	uint64_t index;
+	unsigned i;
+	char *p;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		peer("ok", "write %u 0 %02x", i, 'a' + i);
+	index = map(gntdev, REF, 3);
+	host_lazy(true);
+	p = mmap_at(gntdev, index, 3, RW);
+	host_lazy(false);
+	assert_int_equal(host_fault(p + PAGE, true), 0);
+	assert_int_equal(p[PAGE], 'b');
+	/* Nothing shadows it any more: populate meets the page that is there. */
+	assert_int_equal(host_fault(p, false), 0);
+	assert_int_equal(p[0], 'a');
+	assert_int_equal(host_fault(p + 2 * PAGE, false), 0);
+	assert_int_equal(p[2 * PAGE], 'c');
+	p[PAGE] = 'd';
+	peer("ok data=64", "read 1 0 1");
+	unmap_pages(p, 3);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	assert_int_equal(peer_flags(REF + 1) & MAPPED, 0);
+}
+
+/* What mlock(2) wires is nobody's I/O. */
+static void
+test_locked_in_memory(void **state)
+{
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	index = map(gntdev, REF, 3);
+	p = mmap_at(gntdev, index, 3, RW);
+	host_mlock(p, 3 * PAGE, true);
+	host_mlock(p + PAGE, PAGE, false);
+	unmap_pages(p, 3);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
+	assert_int_equal(peer_flags(REF) & MAPPED, 0);
+	host_mlock_future(true);
+	index = map(gntdev, REF, 1);
+	p = mmap_at(gntdev, index, 1, RW);
+	host_mlock_future(false);
+	unmap_pages(p, 1);
+	assert_int_equal(unmap(gntdev, index, 1), 0);
+	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
+	index = alloc(gntalloc, 2, NULL);
+	p = mmap_at(gntalloc, index, 2, RW);
+	host_mlock(p, 2 * PAGE, true);
+	unmap_pages(p, 2);
+	assert_int_equal(dealloc(gntalloc, index, 2), 0);
+	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 0);
+}
+
+/* I/O has a page that nobody has touched: its grant ends, the page stays. */
+static void
+test_untouched_in_flight(void **state)
+{
+	struct host_counts before, c;
+	struct host_pin *pin;
+	uint64_t index;
+	uint32_t ids[2];
+	unsigned i;
+	char *p;
+
+	(void)state;
+	host_counts(&before);
+	index = alloc(gntalloc, 2, ids);
+	p = mmap_at(gntalloc, index, 2, RW);
+	assert_int_equal(host_pin(p + PAGE, false, &pin), 0);
+	unmap_pages(p, 2);
+	assert_int_equal(dealloc(gntalloc, index, 2), 0);
+	assert_int_equal(own_flags(ids[0]), 0);
+	assert_int_equal(own_flags(ids[1]), 0);
+	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
+	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 1);
+	host_counts(&c);
+	assert_int_equal(c.pages, before.pages + 1);
+	assert_int_equal(host_unload(), EBUSY);
+	host_run_tasks();
+	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 1);
+	host_unpin(pin);
+	for (i = 0; i < 3; i++)
+		host_run_tasks();
+	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 0);
+	host_counts(&c);
+	assert_int_equal(c.pages, before.pages);
+}
+
+/* Nothing that a peer shares survives a migration: it is refused. */
+static void
+test_suspend(void **state)
+{
+	uint64_t index;
+	uint32_t id;
+	char *p;
+
+	(void)state;
+	assert_int_equal(host_suspend(), 0);
+	index = map(gntdev, REF, 1);
+	assert_int_equal(host_suspend(), 0);
+	p = mmap_at(gntdev, index, 1, RW);
+	assert_int_equal(host_suspend(), EBUSY);
+	unmap_pages(p, 1);
+	assert_int_equal(unmap(gntdev, index, 1), 0);
+	assert_int_equal(host_suspend(), 0);
+	index = alloc(gntalloc, 1, NULL);
+	assert_int_equal(host_suspend(), EBUSY);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+	assert_int_equal(host_suspend(), 0);
+	index = alloc(gntalloc, 1, &id);
+	peer("ok status=0 slot=0", "map %u", id);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
+	assert_int_equal(host_suspend(), EBUSY);
+	peer("ok status=0", "unmap 0");
+	host_run_tasks();
+	assert_int_equal(host_suspend(), 0);
+}
+
+/* A fault in the middle enters what lies before and behind it. */
+static void
+test_fault_in_the_middle(void **state)
+{
+	struct ioctl_gntdev_get_offset_for_vaddr op;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	peer("ok", "write 0 0 61");
+	index = map(gntdev, REF, 3);
+	host_lazy(true);
+	p = mmap_at(gntdev, index, 3, RW);
+	assert_int_equal(host_fault(p + PAGE, false), 0);
+	host_lazy(false);
+	assert_int_equal(host_fault(p, false), 0);
+	assert_int_equal(p[0], 'a');
+	unmap_pages(p, 3);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	/* A mapping of gntalloc is none of gntdev's. */
+	index = alloc(gntalloc, 1, NULL);
+	p = mmap_at(gntalloc, index, 1, RW);
+	memset(&op, 0, sizeof(op));
+	op.vaddr = (uintptr_t)p;
+	assert_int_equal(call(gntdev, 2, &op), EINVAL);
+	unmap_pages(p, 1);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
+}
+
+/* Most processes that die have nothing of ours, and wait for nobody. */
+static void
+test_exit_of_a_stranger(void **state)
+{
+	uint64_t index, locked;
+
+	(void)state;
+	index = map(gntdev, REF, 1);
+	assert_int_equal(notify(gntdev, index, UNMAP_NOTIFY_CLEAR_BYTE, 0), 0);
+	locked = host_lock_count("xengnt exit");
+	host_exit();
+	assert_int_equal(host_lock_count("xengnt exit"), locked);
+}
+
+/* Another process has the mapping: nothing is told when this one dies. */
+static void
+test_exit_shared_elsewhere(void **state)
+{
+	struct vm_object *other;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	peer("ok", "write 0 9 78");
+	index = map(gntdev, REF, 1);
+	p = mmap_at(gntdev, index, 1, RW);
+	assert_int_equal(notify(gntdev, index + 9, UNMAP_NOTIFY_CLEAR_BYTE, 0),
+	    0);
+	other = host_share(p);
+	assert_non_null(other);
+	unmap_pages(p, 1);
+	host_exit();
+	peer("ok data=78", "read 0 9 1");
+	host_unshare(other);
+	peer("ok data=00", "read 0 9 1");
+}
+
+/* A page of gntalloc as the local end of a copy, written and read. */
+static void
+test_copy_into_shared(void **state)
+{
+	struct gntdev_grant_copy_segment seg;
+	struct ioctl_gntdev_grant_copy op = { .count = 1, .segments = &seg };
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	peer("ok", "write 0 0 68657265");
+	index = alloc(gntalloc, 1, NULL);
+	p = mmap_at(gntalloc, index, 1, RW);
+	p[PAGE - 1] = 1;	/* so that the page tables have it */
+	memset(&seg, 0, sizeof(seg));
+	seg.flags = GNTCOPY_source_gref;
+	seg.source.foreign.domid = DOMU;
+	seg.source.foreign.ref = REF;
+	seg.dest.virt = p;
+	seg.len = 4;
+	assert_int_equal(call(gntdev, 8, &op), 0);
+	assert_int_equal(seg.status, 0);
+	assert_memory_equal(p, "here", 4);
+	unmap_pages(p, 1);
+	assert_int_equal(dealloc(gntalloc, index, 1), 0);
 }
 
 /* A peer that keeps a page for ever costs a message and no more (2.14). */
@@ -341,6 +596,15 @@ main(void)
 		TEST(test_huge_map),
 		TEST(test_copy_ends),
 		TEST(test_killed_while_paged_out),
+		TEST(test_paged_out_request),
+		TEST(test_shadowed_fault),
+		TEST(test_copy_into_shared),
+		TEST(test_suspend),
+		TEST(test_fault_in_the_middle),
+		TEST(test_exit_shared_elsewhere),
+		TEST(test_exit_of_a_stranger),
+		TEST(test_locked_in_memory),
+		TEST(test_untouched_in_flight),
 		TEST(test_peer_keeps),
 		TEST(test_pinned_order),
 	};

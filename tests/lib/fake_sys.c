@@ -155,6 +155,9 @@ fake_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 	}
 	assert_int_equal(fd, FAKE_FD);
 	/* A place is one of the reserved pages, and only then fixed. */
+#ifdef MAP_NOCORE
+	flags &= ~MAP_NOCORE;
+#endif
 	assert_int_equal(flags & ~MAP_FIXED, MAP_SHARED);
 	assert_int_equal((flags & MAP_FIXED) != 0, addr != NULL);
 	note("mmap(%zu,%s%s,%s,0x%llx)", len,

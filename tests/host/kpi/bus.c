@@ -211,3 +211,20 @@ kpi_modules_unload(void)
 	}
 	return (0);
 }
+
+/* bus_generic_suspend() of the xenpv bus. */
+int
+kpi_modules_suspend(void)
+{
+	device_t dev;
+	int error;
+
+	TAILQ_FOREACH(dev, &children, link) {
+		if (dev->driver == NULL)
+			continue;
+		error = device_call(dev, dev->driver, "device_suspend", 0);
+		if (error != 0)
+			return (error);
+	}
+	return (0);
+}

@@ -262,6 +262,17 @@ unload(void)
 }
 
 int
+host_suspend(void)
+{
+	int error;
+
+	kpi_enter();
+	error = kpi_modules_suspend();
+	kpi_leave("device_suspend returned");
+	return (error);
+}
+
+int
 host_unload(void)
 {
 	int error;
@@ -317,11 +328,62 @@ host_killed(bool killed)
 {
 
 	kpi_enter();
-	if (killed)
-		curproc->p_flag |= P_WKILLED;
-	else
-		curproc->p_flag &= ~P_WKILLED;
+	curproc->p_siglist.__bits[0] = killed ? 1u << (SIGKILL - 1) : 0;
 	kpi_leave("a signal was sent");
+}
+
+void
+host_thread_killed(bool killed)
+{
+
+	curthread->td_siglist.__bits[0] = killed ? 1u << (SIGKILL - 1) : 0;
+}
+
+void
+host_exiting(bool exits)
+{
+
+	kpi_enter();
+	if (exits)
+		curproc->p_flag |= P_SINGLE_EXIT;
+	else
+		curproc->p_flag &= ~P_SINGLE_EXIT;
+	kpi_leave("another thread ends the process");
+}
+
+void
+host_lazy(bool on)
+{
+
+	kpi_map_lazy = on;
+}
+
+int
+host_fault(const void *addr, bool shadowed)
+{
+	int error;
+
+	kpi_enter();
+	error = kpi_map_fault((vm_offset_t)addr, shadowed);
+	kpi_leave("a fault");
+	return (error);
+}
+
+void
+host_mlock(const void *addr, size_t len, bool lock)
+{
+
+	kpi_enter();
+	kpi_map_wire(trunc_page(addr), round_page((vm_offset_t)addr + len),
+	    lock);
+	kpi_leave("mlock");
+}
+
+void
+host_mlock_future(bool on)
+{
+
+	kpi_map_wire_future = on;
 }
 
 /* Others that use what the process has mapped. */

@@ -382,6 +382,15 @@ pause_sbt(const char *wmesg, sbintime_t sbt, sbintime_t pr, int flags)
 	return (35);	/* EWOULDBLOCK: the time is over */
 }
 
+int
+pause(const char *wmesg, int ticks)
+{
+
+	kpi_no_sleep("pause");
+	os_yield();
+	return (35);
+}
+
 /* counter(9). */
 
 volatile u_int kpi_counters_live;

@@ -79,7 +79,7 @@ void	kpi_page_range_init(vm_page_t pages, vm_paddr_t start, u_int n);
 /* object.c */
 u_int	kpi_objects_live(void);
 /* The page at pidx, resident or from the pager; NULL if there is none. */
-vm_page_t kpi_object_page(vm_object_t, vm_pindex_t);
+vm_page_t kpi_object_page(vm_object_t, vm_pindex_t, bool shadowed);
 
 /* map.c */
 void	kpi_map_init(void);
@@ -93,6 +93,12 @@ enum kpi_unmap {
 	KPI_UNMAP_NOTHING,	/* stay, or are somebody else's already */
 };
 void	kpi_map_remove(vm_offset_t start, vm_offset_t end, enum kpi_unmap);
+/* A fault, on an object that something shadows if so said. */
+int	kpi_map_fault(vm_offset_t, bool shadowed);
+extern bool kpi_map_lazy;
+/* mlock(2) and munlock(2); mlockall(MCL_FUTURE). */
+void	kpi_map_wire(vm_offset_t, vm_offset_t, bool wire);
+extern bool kpi_map_wire_future;
 int	kpi_map_protect(vm_offset_t start, vm_offset_t end, vm_prot_t);
 bool	kpi_map_overlaps(vm_offset_t start, vm_offset_t end);
 /* The page's guest-physical address has lost what was mapped there. */
@@ -101,6 +107,7 @@ void	kpi_map_page_gone(vm_page_t);
 /* bus.c */
 int	kpi_modules_load(void);
 int	kpi_modules_unload(void);
+int	kpi_modules_suspend(void);
 
 /* xen.c */
 u_int	kpi_resources_live(void);

@@ -162,9 +162,10 @@ run_flush(struct run *run, vm_prot_t prot)
 	return (error);
 }
 
-/* Enters the object's pages into the page tables, frame by frame. */
+/* Enters pages of the object into the page tables, frame by frame. */
 static int
-entry_populate(vm_map_entry_t e)
+entry_enter(vm_map_entry_t e, vm_offset_t start, vm_offset_t end,
+    bool shadowed)
 {
 	vm_object_t object;
 	struct run run;
@@ -178,9 +179,10 @@ entry_populate(vm_map_entry_t e)
 	run.n = 0;
 	error = 0;
 	VM_OBJECT_WLOCK(object);
-	for (va = e->start; error == 0 && va < e->end; va += PAGE_SIZE) {
+	for (va = start; error == 0 && va < end; va += PAGE_SIZE) {
 		m = kpi_object_page(object,
-		    OFF_TO_IDX(e->offset + (vm_ooffset_t)(va - e->start)));
+		    OFF_TO_IDX(e->offset + (vm_ooffset_t)(va - e->start)),
+		    shadowed);
 		if (m == NULL) {
 			/* No page, no access: a later one gets a signal. */
 			error = run_flush(&run, e->protection);
@@ -204,6 +206,23 @@ entry_populate(vm_map_entry_t e)
 	VM_OBJECT_WUNLOCK(object);
 	if (error == 0)
 		error = run_flush(&run, e->protection);
+	return (error);
+}
+
+bool kpi_map_lazy;
+
+int
+kpi_map_fault(vm_offset_t addr, bool shadowed)
+{
+	vm_map_entry_t e;
+	int error;
+
+	vm_map_lock_read(MAP);
+	e = entry_above(addr);
+	error = e == &MAP->header || e->start > addr ? EFAULT :
+	    entry_enter(e, trunc_page(addr), trunc_page(addr) + PAGE_SIZE,
+	    shadowed);
+	vm_map_unlock_read(MAP);
 	return (error);
 }
 
@@ -242,6 +261,7 @@ entry_clip(vm_map_entry_t e, vm_offset_t addr)
 	tail->offset = e->offset + (vm_ooffset_t)(addr - e->start);
 	tail->protection = e->protection;
 	tail->max_protection = e->max_protection;
+	tail->wired = e->wired;
 	vm_object_reference(tail->object.vm_object);
 	e->end = addr;
 	entry_link(tail);
@@ -276,6 +296,81 @@ map_delete_locked(vm_offset_t start, vm_offset_t end, bool unmap,
 	os_mutex_unlock(&entries_mutex);
 }
 
+static vm_page_t
+entry_page(vm_map_entry_t e, vm_offset_t va)
+{
+
+	return (vm_page_lookup(e->object.vm_object,
+	    OFF_TO_IDX(e->offset + (vm_ooffset_t)(va - e->start))));
+}
+
+/* vm_map_wire(): each page is faulted in, and wired. */
+static void
+entry_wire(vm_map_entry_t e)
+{
+	vm_object_t object;
+	vm_offset_t va;
+	vm_page_t m;
+
+	object = e->object.vm_object;
+	VM_OBJECT_WLOCK(object);
+	for (va = e->start; va < e->end; va += PAGE_SIZE) {
+		m = entry_page(e, va);
+		if (m != NULL)
+			vm_page_wire(m);
+	}
+	VM_OBJECT_WUNLOCK(object);
+	e->wired = true;
+}
+
+/* vm_object_unwire(): not for what it takes for fictitious pages. */
+static void
+entry_unwire(vm_map_entry_t e)
+{
+	vm_object_t object;
+	vm_offset_t va;
+	vm_page_t m;
+
+	e->wired = false;
+	object = e->object.vm_object;
+	if ((object->flags & OBJ_FICTITIOUS) != 0)
+		return;
+	VM_OBJECT_WLOCK(object);
+	for (va = e->start; va < e->end; va += PAGE_SIZE) {
+		m = entry_page(e, va);
+		if (m != NULL && vm_page_unwire_noq(m) && m->ref_count == 0)
+			vm_page_free(m);
+	}
+	VM_OBJECT_WUNLOCK(object);
+}
+
+bool kpi_map_wire_future;
+
+void
+kpi_map_wire(vm_offset_t start, vm_offset_t end, bool wire)
+{
+	vm_map_entry_t e;
+
+	vm_map_lock(MAP);
+	os_mutex_lock(&entries_mutex);
+	for (e = entry_above(start); e != &MAP->header && e->start < end;
+	    e = e->next) {
+		entry_clip(e, start);
+		if (e->end <= start)
+			continue;
+		entry_clip(e, end);
+	}
+	os_mutex_unlock(&entries_mutex);
+	for (e = entry_above(start); e != &MAP->header && e->start < end;
+	    e = e->next) {
+		if (wire && !e->wired)
+			entry_wire(e);
+		else if (!wire && e->wired)
+			entry_unwire(e);
+	}
+	vm_map_unlock(MAP);
+}
+
 static void
 process_dead(vm_map_entry_t dead)
 {
@@ -293,6 +388,8 @@ process_dead(vm_map_entry_t dead)
 	while (e != NULL) {
 		dead = e;
 		e = e->next;
+		if (dead->wired)
+			entry_unwire(dead);
 		vm_object_deallocate(dead->object.vm_object);
 		os_free(dead);
 	}
@@ -348,7 +445,9 @@ kpi_map_insert(vm_object_t object, vm_ooffset_t foff, vm_offset_t *addr,
 	os_mutex_lock(&entries_mutex);
 	entry_link(e);
 	os_mutex_unlock(&entries_mutex);
-	error = entry_populate(e);
+	error = kpi_map_lazy ? 0 : entry_enter(e, e->start, e->end, false);
+	if (error == 0 && kpi_map_wire_future)
+		entry_wire(e);
 	if (error != 0) {
 		/* The host's limit of mappings: give up cleanly. */
 		os_mutex_lock(&entries_mutex);

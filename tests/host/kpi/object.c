@@ -74,6 +74,10 @@ object_new(void *handle, enum obj_type type, const struct cdev_pager_ops *ops,
 	object->ref_count = 1;
 	object->type = type;
 	object->handle = handle;
+	/* vm_object_allocate() */
+	object->flags = type == OBJT_PHYS ? OBJ_UNMANAGED :
+	    type == OBJT_MGTDEVICE ? OBJ_FICTITIOUS :
+	    OBJ_FICTITIOUS | OBJ_UNMANAGED;
 	object->un_pager.devp.ops = ops;
 	object->un_pager.devp.handle = handle;
 	RB_INIT(&object->pages);
@@ -136,6 +140,31 @@ cdev_pager_allocate(void *handle, enum obj_type type,
 	return (object);
 }
 
+/* With a handle the kernel keeps it on a list, which nobody here asks for. */
+vm_object_t
+phys_pager_allocate(void *handle, const struct phys_pager_ops *ops,
+    void *data, vm_ooffset_t size, vm_prot_t prot, vm_ooffset_t foff,
+    struct ucred *cred)
+{
+	vm_object_t object;
+
+	kpi_no_sleep("phys_pager_allocate");
+	KASSERT(handle == NULL, ("phys_pager_allocate: handles are not "
+	    "modelled"));
+	if ((foff & PAGE_MASK) != 0 || xengnt_host_fail(HOST_FAIL_PAGER))
+		return (NULL);
+	object = object_new(NULL, OBJT_PHYS, NULL,
+	    OFF_TO_IDX((uint64_t)(foff + PAGE_MASK + size)));
+	object->un_pager.phys.ops = ops;
+	object->un_pager.phys.data_ptr = data;
+	pagers_lock();
+	pagers.live++;
+	pagers_unlock();
+	if (ops->phys_pg_ctor != NULL)
+		ops->phys_pg_ctor(object, prot, foff, cred);
+	return (object);
+}
+
 void
 vm_object_reference(vm_object_t object)
 {
@@ -160,10 +189,38 @@ object_empty(vm_object_t object)
 	}
 }
 
+/* vm_object_terminate_pages(), then phys_pager_dealloc(). */
+static void
+phys_terminate(vm_object_t object)
+{
+	vm_page_t m;
+
+	VM_OBJECT_WLOCK(object);
+	while ((m = RB_ROOT(&object->pages)) != NULL) {
+		KASSERT(m->busy_lock == VPB_UNBUSIED,
+		    ("vm_object_terminate_single_page: busy page"));
+		vm_page_tryxbusy(m);
+		if (vm_page_remove(m))
+			vm_page_free(m);
+	}
+	object->type = OBJT_DEAD;
+	if (object->un_pager.phys.ops->phys_pg_dtor != NULL)
+		object->un_pager.phys.ops->phys_pg_dtor(object);
+	VM_OBJECT_WUNLOCK(object);
+	pagers_lock();
+	pagers.live--;
+	pagers_unlock();
+	object_free(object);
+}
+
 static void
 object_terminate(vm_object_t object)
 {
 
+	if (object->type == OBJT_PHYS) {
+		phys_terminate(object);
+		return;
+	}
 	/* Managed pages go before the destructor, fake ones after it. */
 	if (object->type == OBJT_MGTDEVICE) {
 		VM_OBJECT_WLOCK(object);
@@ -224,30 +281,39 @@ cdev_mgtdev_pager_free_pages(vm_object_t object)
 	VM_OBJECT_WUNLOCK(object);
 }
 
+static bool
+object_has_populate(vm_object_t object)
+{
+
+	return (object->type == OBJT_PHYS ?
+	    object->un_pager.phys.ops->phys_pg_populate != NULL :
+	    object->un_pager.devp.ops->cdev_pg_populate != NULL);
+}
+
 /*
- * A fault on an object with a populate method: the pager fills a range
- * around the page, every page of it valid and busied, and the fault maps
- * them all.
+ * vm_fault_populate(): the pager fills a range around the page, every page of
+ * it valid and busied, and the fault maps them all.
  */
-static vm_page_t
-object_populate(vm_object_t object, vm_pindex_t pidx)
+static int
+object_populate(vm_object_t object, vm_pindex_t pidx, vm_page_t *wanted)
 {
 	vm_pindex_t first, last, i;
-	vm_page_t m, wanted;
+	vm_page_t m;
 	int rv;
 
 	first = 0;
 	last = object->size - 1;
-	rv = object->un_pager.devp.ops->cdev_pg_populate(object, pidx,
+	rv = (object->type == OBJT_PHYS ?
+	    object->un_pager.phys.ops->phys_pg_populate :
+	    object->un_pager.devp.ops->cdev_pg_populate)(object, pidx,
 	    VM_PROT_READ, VM_PROT_ALL, &first, &last);
 	VM_OBJECT_ASSERT_WLOCKED(object);
-	KASSERT(rv != VM_PAGER_BAD, ("VM_PAGER_BAD is not modelled"));
+	*wanted = NULL;
 	if (rv != VM_PAGER_OK)
-		return (NULL);
+		return (rv);
 	KASSERT(first <= pidx && pidx <= last && last < object->size,
 	    ("populated pages %ju to %ju for %ju of %ju", (uintmax_t)first,
 	    (uintmax_t)last, (uintmax_t)pidx, (uintmax_t)object->size));
-	wanted = NULL;
 	for (i = first; i <= last; i++) {
 		m = vm_page_lookup(object, i);
 		KASSERT(m != NULL && m->valid == VM_PAGE_BITS_ALL &&
@@ -255,14 +321,44 @@ object_populate(vm_object_t object, vm_pindex_t pidx)
 		    ("populated page %ju is not as it must be", (uintmax_t)i));
 		vm_page_xunbusy(m);
 		if (i == pidx)
-			wanted = m;
+			*wanted = m;
 	}
-	return (wanted);
+	return (VM_PAGER_OK);
 }
 
-/* As a page fault would get it. */
+static int
+object_getpages(vm_object_t object, vm_pindex_t pidx, vm_page_t *m)
+{
+	const struct phys_pager_ops *ops;
+	int after, ahead, before, behind, rv;
+
+	if (object->type != OBJT_PHYS)
+		return (object->un_pager.devp.ops->cdev_pg_fault(object,
+		    IDX_TO_OFF(pidx), VM_PROT_READ, m));
+	ops = object->un_pager.phys.ops;
+	after = before = -1;
+	/* Callers may want to know how far the run goes, or not. */
+	KASSERT(ops->phys_pg_haspage(object, pidx, &before, &after) &&
+	    ops->phys_pg_haspage(object, pidx, NULL, NULL) &&
+	    before >= 0 && after >= 0, ("phys_pg_haspage: no page"));
+	VM_OBJECT_WUNLOCK(object);
+	ahead = behind = -1;
+	/* vm_fault() uses what is there when it comes back. */
+	rv = pidx % 2 == 0 ? ops->phys_pg_getpages(object, m, 1, NULL, NULL) :
+	    ops->phys_pg_getpages(object, m, 1, &behind, &ahead);
+	KASSERT(pidx % 2 == 0 || (behind == 0 && ahead == 0),
+	    ("phys_pg_getpages: %d behind, %d ahead", behind, ahead));
+	VM_OBJECT_WLOCK(object);
+	return (rv);
+}
+
+/*
+ * As vm_fault() would get it.  It does not ask populate while something
+ * shadows the object (vm_fault_allocate()), and takes VM_PAGER_FAIL for a
+ * page that is not there yet: vm_fault_zerofill().
+ */
 vm_page_t
-kpi_object_page(vm_object_t object, vm_pindex_t pidx)
+kpi_object_page(vm_object_t object, vm_pindex_t pidx, bool shadowed)
 {
 	vm_page_t m;
 	int rv;
@@ -276,8 +372,12 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx)
 		    ("resident page of a device object is not valid"));
 		return (m);
 	}
-	if (object->un_pager.devp.ops->cdev_pg_populate != NULL)
-		return (object_populate(object, pidx));
+	if (object_has_populate(object) && !shadowed) {
+		rv = object_populate(object, pidx, &m);
+		/* VM_PAGER_BAD: as if there were no such method. */
+		if (rv != VM_PAGER_BAD)
+			return (m);
+	}
 	/* The placeholder that the pager is to replace. */
 	kpi_spare(true);
 	m = vm_page_alloc_noobj(0);
@@ -285,15 +385,20 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx)
 		kpi_spare(false);
 		return (NULL);
 	}
-	if (object->type == OBJT_MGTDEVICE)
+	if ((object->flags & OBJ_UNMANAGED) == 0)
 		m->oflags &= ~VPO_UNMANAGED;
 	vm_page_busy_acquire(m, 0);
 	KASSERT(vm_page_insert(m, object, pidx) == 0,
 	    ("the placeholder does not get into the object"));
 	kpi_spare(false);
-	rv = object->un_pager.devp.ops->cdev_pg_fault(object,
-	    IDX_TO_OFF(pidx), VM_PROT_READ, &m);
+	rv = object_getpages(object, pidx, &m);
 	VM_OBJECT_ASSERT_WLOCKED(object);
+	if (rv == VM_PAGER_FAIL) {
+		pmap_zero_page(m);
+		vm_page_valid(m);
+		vm_page_xunbusy(m);
+		return (m);
+	}
 	if (rv != VM_PAGER_OK) {
 		m = vm_page_lookup(object, pidx);
 		if (m != NULL && vm_page_remove(m))
@@ -304,7 +409,7 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx)
 	    ("the pager returned a page that is not in the object"));
 	KASSERT(m->valid == VM_PAGE_BITS_ALL,
 	    ("the pager returned a page that is not valid"));
-	KASSERT((object->type == OBJT_DEVICE) ==
+	KASSERT(((object->flags & OBJ_UNMANAGED) != 0) ==
 	    ((m->oflags & VPO_UNMANAGED) != 0),
 	    ("wrong kind of page for the kind of object"));
 	vm_page_xunbusy(m);

@@ -224,6 +224,14 @@ fake_init(vm_page_t m, vm_paddr_t pa, vm_memattr_t memattr)
 	m->busy_owner = curthread;
 }
 
+void
+vm_page_initfake(vm_page_t m, vm_paddr_t pa, vm_memattr_t memattr)
+{
+
+	if ((m->flags & PG_FICTITIOUS) == 0)
+		fake_init(m, pa, memattr);
+}
+
 /* Pages of a xenmem range: managed, not busy. */
 void
 kpi_page_range_init(vm_page_t pages, vm_paddr_t start, u_int n)
@@ -373,6 +381,15 @@ vm_page_valid(vm_page_t m)
 	KASSERT(m->busy_lock != VPB_UNBUSIED, ("vm_page_valid: page %#lx is "
 	    "not busy", m->phys_addr));
 	m->valid = VM_PAGE_BITS_ALL;
+}
+
+void
+vm_page_dirty(vm_page_t m)
+{
+
+	KASSERT(m->valid == VM_PAGE_BITS_ALL,
+	    ("vm_page_dirty: page is invalid!"));
+	m->dirty = VM_PAGE_BITS_ALL;
 }
 
 /* Pages of an object. */
@@ -527,9 +544,17 @@ hold_page(vm_map_t map, vm_offset_t va, vm_prot_t prot)
 			VM_OBJECT_WLOCK(object);
 			m = vm_page_lookup(object,
 			    OFF_TO_IDX(entry->offset + (va - entry->start)));
-			/* pmap finds the real page behind a fake one. */
-			if (m != NULL)
+			/*
+			 * vm_fault_hold_pages(): the page tables lead to the
+			 * real page, which is dirtied; a fault on what nobody
+			 * has touched yet to what the pager has, perhaps a
+			 * fake one.
+			 */
+			if (m != NULL && os_page_touched((void *)va)) {
 				m = PHYS_TO_VM_PAGE(m->phys_addr);
+				if (m != NULL && (prot & VM_PROT_WRITE) != 0)
+					vm_page_dirty(m);
+			}
 			if (m != NULL)
 				vm_page_wire(m);
 			VM_OBJECT_WUNLOCK(object);

@@ -549,6 +549,24 @@ parse_vma(const char *line, struct os_vma *vma)
 }
 
 bool
+os_page_touched(const void *addr)
+{
+	uint64_t entry;
+	int fd, saved;
+
+	saved = errno;
+	fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap",
+	    O_RDONLY | O_CLOEXEC);
+	must(fd >= 0 ? 0 : errno, "/proc/self/pagemap");
+	must(syscall(SYS_pread64, fd, &entry, sizeof(entry),
+	    (off_t)((uintptr_t)addr / 4096 * sizeof(entry))) ==
+	    (long)sizeof(entry) ? 0 : EIO, "/proc/self/pagemap");
+	syscall(SYS_close, fd);
+	errno = saved;
+	return ((entry >> 63) != 0);
+}
+
+bool
 os_find_vma(uintptr_t addr, struct os_vma *vma)
 {
 	char buf[16384], *line, *nl;

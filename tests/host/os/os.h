@@ -105,6 +105,9 @@ int	os_reserve_excl(void *addr, size_t len);
 int	os_unmap(void *addr, size_t len);
 int	os_protect(void *addr, size_t len, int prot);
 
+/* Whether the page tables have the page. */
+bool	os_page_touched(const void *addr);
+
 /*
  * The lowest mapping of this process that ends above addr: false if there is
  * none.

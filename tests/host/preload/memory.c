@@ -104,6 +104,49 @@ mprotect(void *addr, size_t len, int prot)
 	return (result(host_mprotect(addr, len, prot), saved));
 }
 
+EXPORT int
+mlock(const void *addr, size_t len)
+{
+
+	if (ours(addr, len))
+		host_mlock(addr, len, true);
+	return (NEXT(mlock)(addr, len));
+}
+
+EXPORT int
+munlock(const void *addr, size_t len)
+{
+
+	if (ours(addr, len))
+		host_mlock(addr, len, false);
+	return (NEXT(munlock)(addr, len));
+}
+
+#define	EVERYTHING	((size_t)1 << 47)
+
+EXPORT int
+mlockall(int flags)
+{
+
+	if (is_owner() && is_running()) {
+		if ((flags & MCL_CURRENT) != 0)
+			host_mlock(NULL, EVERYTHING, true);
+		host_mlock_future((flags & MCL_FUTURE) != 0);
+	}
+	return (NEXT(mlockall)(flags));
+}
+
+EXPORT int
+munlockall(void)
+{
+
+	if (is_owner() && is_running()) {
+		host_mlock(NULL, EVERYTHING, false);
+		host_mlock_future(false);
+	}
+	return (NEXT(munlockall)());
+}
+
 /* As the Linuxulator: it shrinks, and does nothing else (row K8). */
 EXPORT void *
 mremap(void *old, size_t old_len, size_t new_len, int flags, ...)

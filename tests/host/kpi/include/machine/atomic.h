@@ -82,6 +82,9 @@ __KPI_ATOMIC(long, u_long)
 __KPI_ATOMIC(32, uint32_t)
 __KPI_ATOMIC(64, uint64_t)
 
+#define	atomic_subtract_rel_int	atomic_subtract_int
+#define	atomic_cmpset_acq_int	atomic_cmpset_int
+
 #define	atomic_load_ptr(p)	__atomic_load_n((p), __ATOMIC_RELAXED)
 #define	atomic_store_ptr(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define	atomic_load_acq_ptr(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)

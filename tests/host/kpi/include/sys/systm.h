@@ -33,6 +33,7 @@ int	subyte(volatile void *uaddr, int byte) __nodiscard;
 int	fueword32(volatile const void *uaddr, int32_t *val) __nodiscard;
 int	fueword64(volatile const void *uaddr, int64_t *val) __nodiscard;
 
+int	pause(const char *wmesg, int ticks);
 int	pause_sbt(const char *wmesg, sbintime_t sbt, sbintime_t pr, int flags);
 
 static __inline int

@@ -22,6 +22,7 @@ struct vm_map_entry {
 	vm_eflags_t	eflags;
 	vm_prot_t	protection;
 	vm_prot_t	max_protection;
+	bool		wired;		/* by mlock(2) */
 };
 
 struct vm_map {

@@ -23,6 +23,7 @@ enum obj_type {
 #define	IDX_TO_OFF(idx)	(((vm_ooffset_t)(idx)) << PAGE_SHIFT)
 
 struct cdev_pager_ops;
+struct phys_pager_ops;
 RB_HEAD(vm_pages, vm_page);
 
 struct vm_object {
@@ -31,6 +32,7 @@ struct vm_object {
 	vm_pindex_t	size;
 	volatile u_int	ref_count;
 	u_char		type;
+	u_short		flags;
 	u_int		resident_page_count;
 	void		*handle;
 	union {
@@ -38,9 +40,16 @@ struct vm_object {
 			const struct cdev_pager_ops *ops;
 			void	*handle;
 		} devp;
+		struct {
+			const struct phys_pager_ops *ops;
+			void	*data_ptr;
+		} phys;
 	} un_pager;
 	struct vm_pages	pages;
 };
+
+#define	OBJ_FICTITIOUS	0x0001	/* wire counts are never taken back */
+#define	OBJ_UNMANAGED	0x0002
 
 #define	VM_OBJECT_WLOCK(object)		rw_wlock(&(object)->lock)
 #define	VM_OBJECT_WUNLOCK(object)	rw_wunlock(&(object)->lock)

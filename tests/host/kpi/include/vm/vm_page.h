@@ -16,6 +16,7 @@ struct vm_page {
 	uint16_t	flags;		/* PG_* */
 	uint8_t		oflags;		/* VPO_* */
 	uint8_t		valid;
+	uint8_t		dirty;
 	vm_memattr_t	memattr;
 	u_int		grants;		/* own grants of this page */
 	RB_ENTRY(vm_page) objlink;	/* object's pages */
@@ -59,6 +60,7 @@ void	vm_page_wire(vm_page_t);
 bool	vm_page_unwire_noq(vm_page_t);
 bool	vm_page_wired(vm_page_t);
 
+void	vm_page_initfake(vm_page_t, vm_paddr_t, vm_memattr_t);
 vm_page_t vm_page_getfake(vm_paddr_t, vm_memattr_t);
 void	vm_page_updatefake(vm_page_t, vm_paddr_t, vm_memattr_t);
 void	vm_page_putfake(vm_page_t);
@@ -68,6 +70,7 @@ bool	vm_page_tryxbusy(vm_page_t);
 void	vm_page_xunbusy(vm_page_t);
 bool	vm_page_xbusied(vm_page_t);
 void	vm_page_valid(vm_page_t);
+void	vm_page_dirty(vm_page_t);
 
 int	vm_page_insert(vm_page_t, vm_object_t, vm_pindex_t);
 vm_page_t vm_page_lookup(vm_object_t, vm_pindex_t);

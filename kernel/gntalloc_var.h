@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * The grant allocator: grefs (REFERENCE 2.0).
  *
@@ -7,8 +8,8 @@
  * destroys it, or hands it to the deferred list while the peer still maps
  * it (2.14).
  */
-#ifndef _GNTALLOC_H_
-#define	_GNTALLOC_H_
+#ifndef _GNTALLOC_VAR_H_
+#define	_GNTALLOC_VAR_H_
 
 #include <sys/types.h>
 #include <sys/queue.h>
@@ -18,7 +19,8 @@
 #include <xen/xen-os.h>
 #include <xen/gnttab.h>
 
-#include "xengnt_exit.h"
+#include "xengnt_area.h"
+#include "xengnt_defer.h"
 #include "xengnt_index.h"
 #include "xengnt_notify.h"
 
@@ -35,17 +37,11 @@ struct gntalloc_gref {
 	vm_page_t	page;		/* wired */
 	/* (f) while listed; then of whoever holds the last reference. */
 	struct xengnt_notify notify;
-	u_int		tries;		/* on the deferred list */
-	TAILQ_ENTRY(gntalloc_gref) link; /* being set up; deferred */
+	u_int		tries;		/* while deferred */
+	struct xengnt_deferred deferred; /* waits for the peer */
+	TAILQ_ENTRY(gntalloc_gref) link; /* of a request */
 };
 TAILQ_HEAD(gntalloc_grefs, gntalloc_gref);
-
-/* One mmap: it uses its grefs until the whole of it is gone (row B11). */
-struct gntalloc_vma {
-	struct xengnt_area area;
-	u_int		count;
-	struct gntalloc_gref *grefs[];
-};
 
 /*
  * gntalloc_alloc.c.  The references go to the user's array uids; before
@@ -66,15 +62,14 @@ void	gntalloc_unreserve(uint32_t count);
 int	gntalloc_gref_create(domid_t domid, bool readonly,
 	    struct gntalloc_gref **grefp);
 void	gntalloc_gref_rele(struct gntalloc_gref *gref);
-void	gntalloc_gref_fire(struct gntalloc_gref *gref);
-void	gntalloc_gref_drop(struct xengnt_range *range);
-void	gntalloc_deferred_init(void);
-void	gntalloc_deferred_fini(void);
+void	gntalloc_gref_notify(struct gntalloc_gref *gref);
+void	gntalloc_page_rele(vm_page_t m);
 
 /* gntalloc_mmap.c */
 int	gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
 	    vm_size_t size, vm_object_t *object, int nprot);
-struct gntalloc_vma *gntalloc_object_vma(vm_object_t object);
+void	gntalloc_mmap_init(void);
+void	gntalloc_mmap_fini(void);
 
 static inline struct gntalloc_gref *
 gntalloc_range_gref(struct xengnt_range *range)
@@ -83,4 +78,4 @@ gntalloc_range_gref(struct xengnt_range *range)
 	return (__containerof(range, struct gntalloc_gref, range));
 }
 
-#endif /* !_GNTALLOC_H_ */
+#endif /* !_GNTALLOC_VAR_H_ */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
 /*
  * The grant mapper: maps (REFERENCE 2.0).
  *
  * A *map* is one MAP_GRANT_REF request.  It lives while its file lists it or
  * a VM object of it exists; the last reference unmaps its grants.
  */
-#ifndef _GNTDEV_H_
-#define	_GNTDEV_H_
+#ifndef _GNTDEV_VAR_H_
+#define	_GNTDEV_VAR_H_
 
 #include <sys/types.h>
 #include <sys/queue.h>
@@ -16,7 +17,8 @@
 #include <xen/xen-os.h>
 #include <xen/gnttab.h>
 
-#include "xengnt_exit.h"
+#include "xengnt_area.h"
+#include "xengnt_defer.h"
 #include "xengnt_index.h"
 #include "xengnt_notify.h"
 
@@ -44,7 +46,7 @@ struct gntdev_map {
 	u_int		count;
 	/* (f) while listed; then of whoever holds the last reference. */
 	struct xengnt_notify notify;
-	LIST_ENTRY(gntdev_map) pinned;	/* waits for its pages */
+	struct xengnt_deferred deferred; /* waits for I/O on its pages */
 	/* Elements of one allocation, behind the struct; count of each. */
 	struct xengnt_slot **slots;
 	struct gnttab_map_grant_ref *map_ops;
@@ -61,26 +63,17 @@ int	gntdev_unmap(struct xengnt_file *file,
 	    const struct ioctl_gntdev_unmap_grant_ref *op);
 void	gntdev_map_hold(struct gntdev_map *map);
 void	gntdev_map_rele(struct gntdev_map *map);
-void	gntdev_map_drop(struct xengnt_range *range);
-void	gntdev_map_finish(struct gntdev_map *map);
 
 /* gntdev_mmap.c */
 int	gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
 	    vm_size_t size, vm_object_t *object, int nprot);
 int	gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op);
-struct gntdev_map *gntdev_object_map(vm_object_t object);
 
 /* gntdev_notify.c */
 int	gntdev_set_notify(struct xengnt_file *file,
 	    const struct ioctl_gntdev_unmap_notify *op);
 void	gntdev_map_clear_byte(struct gntdev_map *map);
-void	gntdev_map_fire(struct gntdev_map *map);
-
-/* gntdev_pinned.c */
-bool	gntdev_map_is_pinned(const struct gntdev_map *map);
-void	gntdev_pinned_add(struct gntdev_map *map);
-void	gntdev_pinned_init(void);
-void	gntdev_pinned_fini(void);
+void	gntdev_map_notify(struct gntdev_map *map);
 
 /* gntdev_grants.c: the hypercalls behind a map. */
 int	gntdev_grants_map(struct gntdev_map *map);
@@ -91,6 +84,8 @@ int	gntdev_ioctl_copy(char *uarg);
 
 /* gntdev_base.c */
 int	gntdev_base_ioctl(struct xengnt_file *file, u_long cmd, void *data);
+int	gntdev_base_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
+	    vm_size_t size, vm_object_t *object, int nprot);
 
 static inline struct gntdev_map *
 gntdev_range_map(struct xengnt_range *range)
@@ -99,4 +94,4 @@ gntdev_range_map(struct xengnt_range *range)
 	return (__containerof(range, struct gntdev_map, range));
 }
 
-#endif /* !_GNTDEV_H_ */
+#endif /* !_GNTDEV_VAR_H_ */

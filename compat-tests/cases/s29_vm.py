@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whatever else a program does to a mapping: advice, inheritance, sockets, debuggers, kills.
+
+Each is done to a mapping of gntdev and to one of gntalloc, of several pages, some untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.client import PAGE, Worker
+
+from .framework import Context, Gntalloc, Gntdev, Loop, case, section
+from .in_flight import InFlight
+from .s29_pinned import FREE, MAPPED, settle
+
+section("2.9 memory management of both devices")
+
+PAGES = 3
+WORD = b"eight by"
+
+
+@dataclass
+class Area:
+    """A mapping of either device, and the other side's view of its pages."""
+
+    name: str
+    address: int
+    look: Callable[[int, int], bytes]
+    # munmap of what is left, then UNMAP or DEALLOC.
+    end: Callable[[Context], None]
+
+
+def of_gntdev(t: Context, worker: Worker | None = None) -> Area:
+    worker = worker or t.worker
+    dev = Gntdev(t, worker, worker.open("gntdev"))
+    refs = t.peer.grants(PAGES)
+    index = dev.map(refs)
+    address = dev.mmap(PAGES, index)
+
+    def end(t: Context) -> None:
+        worker.munmap(address, PAGES * PAGE)
+        t.accepted("UNMAP", dev.unmap, index, PAGES)
+        t.expect(settle(t, refs), [FREE] * PAGES, "entries afterwards")
+
+    return Area("gntdev", address, lambda page, length: t.peer.read(page, 0, length), end)
+
+
+def of_gntalloc(t: Context, worker: Worker | None = None) -> Area:
+    worker = worker or t.worker
+    dev = Gntalloc(t, worker, worker.open("gntalloc"))
+    index, refs = dev.alloc(PAGES)
+    address = dev.mmap(PAGES, index)
+    loop = Loop(t)
+
+    def end(t: Context) -> None:
+        worker.munmap(address, PAGES * PAGE)
+        t.accepted("DEALLOC", dev.dealloc, index, PAGES)
+
+    return Area("gntalloc", address, lambda page, length: loop.read(refs[page], length), end)
+
+
+def each(t: Context) -> list[Area]:
+    return [of_gntdev(t), of_gntalloc(t)]
+
+
+def holds(t: Context, area: Area, what: str) -> None:
+    """The pages are still those that the other side sees."""
+    for page in range(PAGES):
+        data = bytes([0x41 + page]) * 8
+        t.accepted(f"store, {what}", t.worker.poke, area.address + page * PAGE, data)
+        t.expect(area.look(page, 8), data, f"{area.name} page {page}, {what}")
+
+
+@case("vm.msync", ["V11"], "msync in its kinds leaves pages as they are", ["own_copy"])
+def msync(t: Context) -> None:
+    """A wrong kernel takes the pages out of the mapping, or panics in its pager."""
+    for area in each(t):
+        t.worker.poke(area.address, WORD)
+        for kind in ("async", "sync", "invalidate"):
+            # Linux asks the file's fsync method, and these files have none.
+            word = t.attempt(t.worker.msync, area.address, PAGES * PAGE, kind)
+            t.expect_either(word, ["ok", "EINVAL"], f"msync {kind}", "K19")
+            t.expect(t.worker.peek(area.address, 8), WORD, f"page, {kind}")
+        holds(t, area, "after msync")
+        area.end(t)
+
+
+@case("vm.mincore", ["V11"], "mincore answers, touched or not", ["own_copy"])
+def mincore(t: Context) -> None:
+    """A wrong kernel panics on a page that is not of its ordinary memory."""
+    for area in each(t):
+        seen = t.accepted("mincore", t.worker.mincore, area.address, PAGES * PAGE)
+        t.expect(len(seen), PAGES, "pages told of")
+        holds(t, area, "afterwards")
+        seen = t.worker.mincore(area.address, PAGES * PAGE)
+        t.expect(len(seen), PAGES, "pages told of, touched")
+        area.end(t)
+
+
+@case("vm.madvise", ["V14"], "advice that keeps pages keeps them", ["own_copy"])
+def madvise(t: Context) -> None:
+    """A wrong kernel gives a granted page to its pageout daemon."""
+    for area in each(t):
+        t.worker.poke(area.address, WORD)
+        for advice in ("normal", "random", "sequential", "nocore", "core"):
+            t.attempt(t.worker.madvise, area.address, PAGES * PAGE, advice)
+            t.expect(t.worker.peek(area.address, 8), WORD, f"page after {advice}")
+        holds(t, area, "after all of it")
+        area.end(t)
+
+
+@case(
+    "vm.mapped-over", ["V2"], "a page that something else is mapped over is munmapped", ["own_copy"]
+)
+def mapped_over(t: Context) -> None:
+    """A wrong kernel loses count of the rest, or keeps the page for ever."""
+    for area in each(t):
+        t.worker.poke(area.address + PAGE, WORD)
+        where = t.worker.mmap(-1, PAGE, 0, "rw", "private+anon+fixed", area.address + PAGE)
+        t.expect(where == area.address + PAGE, True, "in its place")
+        t.expect(t.worker.peek(where, 8), bytes(8), "what is there now")
+        for page in (0, 2):
+            t.worker.poke(area.address + page * PAGE, WORD)
+            t.expect(area.look(page, 8), WORD, f"{area.name} page {page}")
+        area.end(t)
+
+
+@case("vm.inherit", ["V7"], "a child has what it is to inherit, and no more", ["fork", "own_copy"])
+def inherit(t: Context) -> None:
+    """A wrong kernel shows a child the page that was kept from it, or counts it."""
+    for area in each(t):
+        t.worker.inherit(area.address, PAGE, "share")
+        t.worker.inherit(area.address + PAGE, PAGE, "none")
+        child = t.worker.fork()
+        word = t.attempt(child.poke, area.address, WORD)
+        t.expect(
+            word,
+            "ok",
+            "store to what is shared",
+            {"K7": "SIGSEGV"} if area.name == "gntdev" else None,
+        )
+        if word == "ok":
+            t.expect(area.look(0, 8), WORD, f"{area.name} page, after the child's store")
+        t.refused("SIGSEGV", "load of what is not", child.peek, area.address + PAGE, 1)
+        child.exit()
+        t.worker.wait(child)
+        holds(t, area, "when the child is gone")
+        area.end(t)
+
+
+@case("vm.socket", ["V11"], "a mapping is a buffer for a socket", ["own_copy"])
+def socket(t: Context) -> None:
+    """A wrong kernel cannot hold pages that nobody has touched."""
+    for area in each(t):
+        near, far = t.worker.socketpair()
+        t.worker.write(near, WORD)
+        t.expect(t.worker.read_to(far, area.address + PAGE, 8), 8, "received into it")
+        t.expect(area.look(1, 8), WORD, f"{area.name} page")
+        t.expect(t.worker.write_from(far, area.address, PAGES * PAGE), PAGES * PAGE, "sent from it")
+        data = t.worker.read(near, PAGES * PAGE)
+        t.expect(data[PAGE : PAGE + 8], WORD, "what came")
+        area.end(t)
+
+
+@case(
+    "vm.debugger", ["V12"], "a debugger reads and writes the pages of a child", ["fork", "own_copy"]
+)
+def debugger(t: Context) -> None:
+    """A wrong kernel shows it another page, touched or not."""
+    for make in (of_gntdev, of_gntalloc):
+        child = t.worker.fork()
+        area = make(t, child)
+        t.accepted("write", t.worker.debug_write, child, area.address, WORD)
+        t.expect(child.peek(area.address, 8), WORD, f"{area.name} page of the child")
+        t.expect(area.look(0, 8), WORD, f"{area.name} page, seen by the other side")
+        child.poke(area.address + PAGE, b"by child")
+        read = t.accepted("read", t.worker.debug_read, child, area.address + PAGE, 8)
+        t.expect(read, b"by child", "what a debugger reads")
+        t.accepted(
+            "read of an untouched page", t.worker.debug_read, child, area.address + 2 * PAGE, 8
+        )
+        area.end(t)
+        child.exit()
+        t.worker.wait(child)
+
+
+@case(
+    "vm.killed-locked",
+    ["W1", "O11"],
+    "a process killed with its pages locked leaves none",
+    ["fork"],
+)
+def killed_locked(t: Context) -> None:
+    """A wrong kernel keeps the grants of a process that is gone."""
+    child = t.worker.fork()
+    dev = Gntdev(t, child, child.open("gntdev"))
+    refs = t.peer.grants(PAGES)
+    address = dev.mmap(PAGES, dev.map(refs))
+    child.mlock(address, PAGES * PAGE)
+    share = Gntalloc(t, child, child.open("gntalloc"))
+    index, _ = share.alloc(PAGES)
+    child.mlock(share.mmap(PAGES, index), PAGES * PAGE)
+    t.expect(t.peer.states(refs), [MAPPED] * PAGES, "entries")
+    t.worker.kill(child)
+    t.worker.wait(child)
+    t.expect(settle(t, refs), [FREE] * PAGES, "entries when it is gone")
+
+
+@case(
+    "vm.killed-in-flight",
+    ["W2", "O11"],
+    "a process killed while a pipe has its pages leaves none",
+    ["fork", "pin"],
+)
+def killed_in_flight(t: Context) -> None:
+    """A wrong kernel frees what the pipe shows, or waits for a reader that is gone."""
+    child = t.worker.fork()
+    dev = Gntdev(t, child, child.open("gntdev"))
+    refs = t.peer.grants(2)
+    address = dev.mmap(2, dev.map(refs))
+    InFlight(t, address, worker=child)
+    share = Gntalloc(t, child, child.open("gntalloc"))
+    index, _ = share.alloc(2)
+    InFlight(t, share.mmap(2, index), worker=child)
+    t.worker.kill(child)
+    t.worker.wait(child)
+    t.expect(settle(t, refs), [FREE] * 2, "entries when it is gone")
+    share = t.gntalloc()
+    index, _ = share.alloc(16)
+    fresh = share.mmap(16, index)
+    t.expect(t.worker.check(fresh, 16 * PAGE, 0), True, "pages made later are zeroes")
+
+
+@case("vm.exec-locked", ["W1", "O12"], "exec with locked pages leaves none", ["exec"])
+def exec_locked(t: Context) -> None:
+    """A wrong kernel keeps the grants of an address space that is gone."""
+    dev, index, address, refs = t.mapped(PAGES)
+    t.worker.mlock(address, PAGES * PAGE)
+    t.worker.exec()
+    t.forget_memory()
+    dev.unmap(index, PAGES)
+    t.expect(settle(t, refs), [FREE] * PAGES, "entries after UNMAP")
+
+
+@case(
+    "vm.fork-locked", ["W1", "V7"], "a child of a process with locked pages shares them", ["fork"]
+)
+def fork_locked(t: Context) -> None:
+    """A wrong kernel copies the page for the child, or counts the lock twice."""
+    dev, index, address, refs = t.mapped(2)
+    t.worker.mlock(address, 2 * PAGE)
+    child = t.worker.fork()
+    word = t.attempt(child.poke, address, WORD)
+    t.expect(word, "ok", "store by the child", {"K7": "SIGSEGV"})
+    if word == "ok":
+        t.expect(t.peer.read(0, 0, 8), WORD, "granter's page")
+    child.exit()
+    t.worker.wait(child)
+    t.worker.munmap(address, 2 * PAGE)
+    dev.unmap(index, 2)
+    t.expect(settle(t, refs), [FREE] * 2, "entries after UNMAP")

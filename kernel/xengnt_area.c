@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 The xengnt authors */
+
+#include "xengnt_vm.h"
+
+#include <sys/systm.h>
+#include <sys/lock.h>
+#include <sys/proc.h>
+#include <sys/rwlock.h>
+
+#include <machine/atomic.h>
+
+#include <vm/vm_object.h>
+#include <vm/vm_pager.h>
+
+#include "xengnt.h"
+#include "xengnt_area.h"
+#include "xengnt_file.h"
+
+bool
+xengnt_page_in_use(vm_page_t m)
+{
+
+	return (VPRC_WIRE_COUNT(atomic_load_acq_int(&m->ref_count)) > 1);
+}
+
+static vm_page_t
+area_page(vm_object_t object, vm_pindex_t pidx)
+{
+	struct xengnt_area *area;
+
+	area = object->un_pager.phys.data_ptr;
+	KASSERT(pidx < area->npages, ("xengnt: page %ju of %u",
+	    (uintmax_t)pidx, area->npages));
+	return (area->ops->page(area, pidx));
+}
+
+/*
+ * Enters a page, valid and busy, as a fault wants it.  False if there is a
+ * page at the index already, or no memory for the object's tree.
+ */
+static bool
+area_enter_page(vm_object_t object, vm_pindex_t pidx)
+{
+	vm_page_t m;
+
+	VM_OBJECT_ASSERT_WLOCKED(object);
+	if (vm_page_lookup(object, pidx) != NULL)
+		return (false);
+	m = area_page(object, pidx);
+	KASSERT(m->object == NULL, ("xengnt: page %p is in another object", m));
+	/* Nobody else can have it busy: it is in no object. */
+	vm_page_busy_acquire(m, 0);
+	vm_page_valid(m);
+	if (vm_page_insert(m, object, pidx) == 0)
+		return (true);
+	vm_page_xunbusy(m);
+	return (false);
+}
+
+/*
+ * The first fault of a mapping enters all of its pages, so that there is no
+ * second one; Linux does it at mmap(2), where FreeBSD's drivers do not know
+ * the address yet.  What cannot be entered now is left to area_getpages().
+ */
+static int
+area_populate(vm_object_t object, vm_pindex_t pidx, int fault_type __unused,
+    vm_prot_t max_prot __unused, vm_pindex_t *first, vm_pindex_t *last)
+{
+	struct xengnt_area *area;
+
+	area = object->un_pager.phys.data_ptr;
+	/* Asks the fault to go the way of single pages. */
+	if (!area_enter_page(object, pidx))
+		return (VM_PAGER_BAD);
+	*first = *last = pidx;
+	while (*last + 1 < area->npages && area_enter_page(object, *last + 1))
+		++*last;
+	while (*first > 0 && area_enter_page(object, *first - 1))
+		--*first;
+	return (VM_PAGER_OK);
+}
+
+/*
+ * Single pages, each in place of one that FreeBSD has made: while something
+ * shadows the object (after minherit(INHERIT_COPY), say), or memory is short.
+ * Told that there is none, FreeBSD would fill its own with zeroes.
+ */
+static int
+area_getpages(vm_object_t object, vm_page_t *ma, int count, int *rbehind,
+    int *rahead)
+{
+	vm_page_t m;
+	int i;
+
+	VM_OBJECT_WLOCK(object);
+	for (i = 0; i < count; i++) {
+		m = area_page(object, ma[i]->pindex);
+		vm_page_busy_acquire(m, 0);
+		vm_page_valid(m);
+		vm_page_replace(m, object, ma[i]->pindex, ma[i]);
+		ma[i] = m;
+	}
+	VM_OBJECT_WUNLOCK(object);
+	if (rbehind != NULL)
+		*rbehind = 0;
+	if (rahead != NULL)
+		*rahead = 0;
+	return (VM_PAGER_OK);
+}
+
+static boolean_t
+area_haspage(vm_object_t object __unused, vm_pindex_t pidx __unused,
+    int *before, int *after)
+{
+
+	if (before != NULL)
+		*before = 0;
+	if (after != NULL)
+		*after = 0;
+	return (TRUE);
+}
+
+/*
+ * The last reference is gone, and with it every page from the object and
+ * from all address spaces.  Nobody can find the object: it may be unlocked.
+ */
+static void
+area_dtor(vm_object_t object)
+{
+	struct xengnt_area *area;
+	struct xengnt_file *file;
+
+	VM_OBJECT_ASSERT_WLOCKED(object);
+	area = object->un_pager.phys.data_ptr;
+	VM_OBJECT_WUNLOCK(object);
+	/* The area is gone when its end returns. */
+	file = area->file;
+	area->ops->end(area);
+	xengnt_file_rele(file);
+	VM_OBJECT_WLOCK(object);
+}
+
+static const struct phys_pager_ops area_pager_ops = {
+	.phys_pg_getpages = area_getpages,
+	.phys_pg_populate = area_populate,
+	.phys_pg_haspage = area_haspage,
+	.phys_pg_dtor =	area_dtor,
+};
+
+vm_object_t
+xengnt_area_object(struct xengnt_area *area, const struct xengnt_area_ops *ops,
+    struct xengnt_file *file, u_int npages, int prot)
+{
+	vm_object_t object;
+
+	area->ops = ops;
+	area->file = file;
+	area->npages = npages;
+	object = phys_pager_allocate(NULL, &area_pager_ops, area,
+	    ptoa((vm_ooffset_t)npages), prot, 0, curthread->td_ucred);
+	if (object != NULL)
+		xengnt_file_hold(file);
+	return (object);
+}
+
+struct xengnt_area *
+xengnt_object_area(vm_object_t object)
+{
+
+	if (object->type != OBJT_PHYS ||
+	    object->un_pager.phys.ops != &area_pager_ops)
+		return (NULL);
+	return (object->un_pager.phys.data_ptr);
+}
