@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import cases
 from cases import rows
 from cases.framework import Case
+from report import documents
 from report.console import Live, make_console, print_summary, print_table
 from report.results import Origin, Run, TargetRun, compare
 from report.writers import write_all, write_json
@@ -33,7 +34,6 @@ from testbed import packages
 from testbed.errors import TestbedError
 
 from devtools.paths import cache_dir
-from report import documents
 
 ROOT = Path(__file__).resolve().parents[1]
 ABI = ROOT / "docs/abi.md"

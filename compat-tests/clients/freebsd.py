@@ -75,7 +75,7 @@ class Machine:
             freebsd_programs.APART if self._mode == "base" else libraries,
             amount,
             thorough,
-            disks.ALL if thorough else disks.MAIN[:1],
+            disks.MAIN[:1],
             device_model=freebsd_programs.DEVICE_MODEL,
             freebsd_disks=disks.FREEBSD,
             places={UFS: "UFS", MEMORY: "tmpfs"},

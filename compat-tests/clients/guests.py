@@ -26,6 +26,10 @@ GUEST = "client"
 OTHER = "beastie"
 GUEST_MEMORY = 192
 OTHER_MEMORY = 256
+#: What libxl says when QEMU has not answered within the ten seconds that libxl has for it: under
+#: emulation, on a busy machine, these can be too few.
+_TOO_SLOW = "Post DM startup configs failed, rc=-9"
+_TRIES = 3
 CONSOLES = "/var/log/xen/console"
 
 # The guest has no PIT either (testbed/README.md, trap 2).  event_*: trap 3 of our README.md.
@@ -145,10 +149,16 @@ def _create(run: Run, name: str, settings: Mapping[str, object], disks: Sequence
         config["device_model_override"] = run.device_model
     dom0.must(f"cat >/tmp/{name}.cfg <<'END'\n{_config(config)}\nEND")
     before = _boots(run, name)
-    # Not to the control channel: a daemon of xl's would keep it open.
-    status, _ = dom0.run(f"{run.tool('xl')} create /tmp/{name}.cfg >/tmp/{name}.create 2>&1")
-    if status != 0:
+    for _ in range(_TRIES):
+        # Not to the control channel: a daemon of xl's would keep it open.
+        status, _ = dom0.run(f"{run.tool('xl')} create /tmp/{name}.cfg >/tmp/{name}.create 2>&1")
+        if status == 0:
+            break
         said = dom0.run(f"tail -n 30 /var/log/xen/qemu* /tmp/{name}.create")[1]
+        if _TOO_SLOW not in said:
+            break
+        dom0.progress("xl gave up on QEMU after its ten seconds; once more")
+    if status != 0:
         for line in said.splitlines():
             dom0.progress(f"  {line}")
         errors = [line for line in said.splitlines() if "rror" in line or "ail" in line]
@@ -184,9 +194,8 @@ def reboot_guest(run: Run) -> Guest:
     old = run.running_guest()
     before = _boots(run, old.name)
     old.send("sync; reboot -f")
-    run.dom0.until(
-        f'[ "$({run.tool("xl")} domid {old.name} 2>/dev/null)" != {old.domid} ]',
-        "the guest going down",
+    old.until(
+        f'[ "$({run.tool("xl")} domid {old.name} 2>/dev/null)" != {old.domid} ]', "going down"
     )
     run.guest = _booted(run, old.name, before)
     if run.guest.domid == old.domid:

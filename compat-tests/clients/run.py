@@ -152,7 +152,7 @@ def run_linux(
             str(Path(library).parent),
             LONG_AMOUNT if thorough else SHORT_AMOUNT,
             thorough,
-            disks.ALL if thorough else disks.MAIN[:1],
+            disks.MAIN[:1],
             places={UFS: "memory", MEMORY: "memory"},
             mark=machine.mark(),
         )

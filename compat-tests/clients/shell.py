@@ -235,7 +235,8 @@ class Guest:
         """Exit status and output of a command in the guest."""
         return self.wait(self.send(command), command, show=show)
 
-    def _until(self, condition: str, what: str, show: str | None = None) -> None:
+    def until(self, condition: str, what: str, show: str | None = None) -> None:
+        """Waits until a command in Dom0 succeeds, and keeps the guest awake meanwhile."""
         # An empty line now and then: input that arrives while the guest sleeps is seen late under
         # nested emulation, with Debian's library as well.
         self.dom0.until(f"{condition} || {{ echo >{self.terminal}; false; }}", f"guest: {what}",
@@ -243,11 +244,11 @@ class Guest:
 
     def says(self, number: int, word: str) -> None:
         """Until a command that was sent has said a line that begins with a word."""
-        self._until(f"sed -n '/^@ {number} begin/,$p' {self.log} | grep -q '^{word}'", word)
+        self.until(f"sed -n '/^@ {number} begin/,$p' {self.log} | grep -q '^{word}'", word)
 
     def wait(self, number: int, what: str, *, show: str | None = None) -> tuple[int, str]:
         """Exit status and output of a command that was sent."""
-        self._until(f"grep -q '^@ {number} end' {self.log}", what, show)
+        self.until(f"grep -q '^@ {number} end' {self.log}", what, show)
         text = self.dom0.must(f"sed -n '/^@ {number} begin/,/^@ {number} end/p' {self.log}")
         lines = text.replace("\r", "").splitlines()
         return int(lines[-1].split()[-1]), "\n".join(lines[1:-1])

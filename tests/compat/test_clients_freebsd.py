@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from clients import freebsd_programs, helper, run
@@ -25,8 +25,8 @@ FAR = (
 class Program:
     """Stands for a program in Dom0: what it prints and how it ends."""
 
-    script: dict[str, tuple[list[str], int]] = {}
-    commands: list[str] = []
+    script: ClassVar[dict[str, tuple[list[str], int]]] = {}
+    commands: ClassVar[list[str]] = []
 
     def __init__(self, _: Run, name: str, command: str) -> None:
         self.pid = 4711
