@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+from xengnttab._types import Buffer
 
 
 class CopyStatus(IntEnum):

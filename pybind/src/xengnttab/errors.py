@@ -57,6 +57,10 @@ class ShareError(GrantError):
     """Pages cannot be granted to another domain."""
 
 
+class EventError(GrantError):
+    """An event channel that cannot be bound, signalled or read."""
+
+
 class CopyError(GrantError):
     """A copy that the kernel refused as a whole, or one whose status is an error.
 
