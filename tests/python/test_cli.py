@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xengnttab
 from xengnttab import PAGE_SIZE
 from xengnttab.cli import main
 from xengnttab.hexdump import hexdump, text
@@ -221,7 +222,7 @@ def test_module_and_command_are_the_same() -> None:
         [str(Path(sys.executable).parent / "xengnttab")],
     ):
         done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
-        assert done.stdout == "xengnttab 0.1.0\n"
+        assert done.stdout == f"xengnttab {xengnttab.__version__}\n"
 
 
 def test_version_is_the_projects() -> None:

@@ -9,12 +9,10 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self
 
+from xengnttab._calls import CData
 from xengnttab.errors import GrantError
-
-if TYPE_CHECKING:
-    from xengnttab._calls import CData
 
 
 class Calls(Protocol):

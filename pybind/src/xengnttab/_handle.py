@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from xengnttab import _device
 from xengnttab._area import release
+from xengnttab._calls import CData
 from xengnttab._device import Device
 
 if TYPE_CHECKING:
-    from xengnttab._calls import CData
     from xengnttab._pages import Pages
 
 P = TypeVar("P", bound="Pages")

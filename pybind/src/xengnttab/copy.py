@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a grant copy is made of: places, segments, and what became of each."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 from typing import NamedTuple, Self
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from xengnttab.copy import CopyStatus
+from xengnttab.copy import CopyStatus
 
 
 class GrantError(OSError):
