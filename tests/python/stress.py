@@ -81,6 +81,11 @@ class World:
                 view[number % 7] = 1
             bytes(view[-3:])
 
+    def write(self, number: int) -> None:
+        pages = self.page(number)
+        if not pages.readonly:
+            assert pages.write(b"abc", number % 9) == 3
+
     def copy(self, number: int) -> None:
         ref = self.refs[number % len(self.refs)]
         buffer = bytearray(16)
@@ -124,7 +129,7 @@ OPERATIONS: dict[str, Callable[[World, int], object]] = {
     "release": lambda w, n: w.release(),
     "view and release": World.poke,
     "read": lambda w, n: w.page(n).read(3, n % 9),
-    "write": lambda w, n: None if w.page(n).readonly else w.page(n).write(b"abc", n % 9),
+    "write": World.write,
     "look": lambda w, n: (repr(w.page(n)), w.page(n).views, len(w.page(n)), w.page(n).address),
     "copy": World.copy,
     "copy read": lambda w, n: w.table.read(0, w.refs[0], 8),

@@ -104,8 +104,9 @@ def test_a_peers_text_does_not_command_the_terminal(
     shown = on_terminal(machine, 1, command, "0", evil, "--text", *hold)
     assert SHOWN in shown
     assert not set(EVIL) & set(shown) - set(SHOWN) - {"\r"}
-    for way in ("--read", "--json"):
-        assert "\x1b" not in on_terminal(machine, 1, command, "0", evil, way, *hold)
+    for way in (["--read"], ["--json"], ["--json", "--text"]):
+        shown = on_terminal(machine, 1, command, "0", evil, *way, *hold)
+        assert escaped(shown.replace("\r\n", "\n")) == shown.replace("\r\n", "\n")
     # Whoever wants the bytes says so.
     assert "\x1b]0;owned\x07" in on_terminal(machine, 1, command, "0", evil, "--raw", *hold)
     # A pipe gets them as they are.
