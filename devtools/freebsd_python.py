@@ -83,6 +83,8 @@ def _chain(place: Path, release: freebsd.Release) -> Iterator[tuple[Part, str]]:
             [*told, "CFLAGS=-O2", f"CPPFLAGS=-I{root}/include", f"LDFLAGS=-L{root}/lib",
              # What only a running system could say.
              "ac_cv_file__dev_ptmx=no", "ac_cv_file__dev_ptc=no", "ac_cv_buggy_getaddrinfo=no",
+             # libc has dlopen(3).
+             "ac_cv_lib_dl_dlopen=no",
              str(python / "configure"), *where, f"--with-build-python={sys.executable}",
              f"--prefix={PREFIX}", "--disable-ipv6", "--without-ensurepip",
              "--disable-test-modules", "--without-readline", "--with-system-ffi",
@@ -211,9 +213,12 @@ def runtime(base: Path, files: Iterable[Path]) -> dict[str, Path]:
     todo = [name for path in files for name in _needed(path)]
     while todo:
         name = todo.pop()
+        if name.startswith("libxen"):
+            continue  # Xen's and ours come from elsewhere
         places = [f"{where}/{name}" for where in WHERE if (base / where / name).is_file()]
-        # Xen's and ours come from elsewhere.
-        if places and f"/{places[0]}" not in found:
+        if not places:
+            raise DevError(f"{base} has no {name}")
+        if f"/{places[0]}" not in found:
             found[f"/{places[0]}"] = base / places[0]
             todo += _needed(base / places[0])
     return found
