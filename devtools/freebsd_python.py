@@ -31,7 +31,8 @@ PREFIX = "/usr/local"
 MINOR = f"3.{sys.version_info.minor}"
 PROGRAM = f"{PREFIX}/bin/python{MINOR}"
 LIBRARY = f"{PREFIX}/lib/python{MINOR}"
-PACKAGES = f"{LIBRARY}/site-packages"
+# Where Debian's Python looks for packages that are not its own.
+PACKAGES = f"{PREFIX}/lib/python3/dist-packages"
 # Of the standard library; nobody needs these where nothing but the package runs.
 UNUSED = {
     "ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tests", "tkinter",

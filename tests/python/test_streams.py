@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from xengnttab._wait import Ended, hold
 
 from tests.python.machine import PATIENCE, Machine, let_go
 
@@ -254,6 +255,20 @@ ours, theirs = socket.socketpair()
 assert hold(None, ours, os.open(os.devnull, os.O_RDONLY)) is Ended.AT_ONCE
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)
+
+
+def test_a_pipe_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FreeBSD's tcgetpgrp(3) answers 0 for one instead of failing."""
+    monkeypatch.setattr(os, "tcgetpgrp", lambda descriptor: 0)
+    reader, writer = os.pipe()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        os.write(writer, b"\n")
+        assert hold(None, ours, reader) is Ended.LINE
+        os.close(writer)
+        assert hold(None, ours, reader) is Ended.AT_ONCE
+        theirs.close()
+    os.close(reader)
 
 
 @pytest.mark.parametrize("ignored", ["SIGINT", "SIGHUP"])

@@ -73,7 +73,8 @@ def stdin() -> int | None:
 def foreground(descriptor: int) -> bool:
     """False for a terminal of which this process is a background job: not ours to read."""
     try:
-        return os.tcgetpgrp(descriptor) == os.getpgrp()
+        # FreeBSD has an answer for a pipe, too: who gets its signals.
+        return not os.isatty(descriptor) or os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
         return True  # no terminal, or one that controls no jobs of ours
 
