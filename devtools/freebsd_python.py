@@ -71,6 +71,7 @@ def _chain(place: Path, release: freebsd.Release) -> Iterator[tuple[Part, str]]:
     ]  # fmt: skip
     where = [f"--host={release.triple}", "--build=x86_64-pc-linux-gnu"]
     ffi, python = sources.obtain("libffi"), _patched(place, release)
+    builder = Path(sys.executable).resolve()  # the same for every environment made of it
     parts = (
         Part(
             "libffi",
@@ -86,7 +87,7 @@ def _chain(place: Path, release: freebsd.Release) -> Iterator[tuple[Part, str]]:
              "ac_cv_file__dev_ptmx=no", "ac_cv_file__dev_ptc=no", "ac_cv_buggy_getaddrinfo=no",
              # libc has dlopen(3).
              "ac_cv_lib_dl_dlopen=no",
-             str(python / "configure"), *where, f"--with-build-python={sys.executable}",
+             str(python / "configure"), *where, f"--with-build-python={builder}",
              f"--prefix={PREFIX}", "--disable-ipv6", "--without-ensurepip",
              "--disable-test-modules", "--without-readline", "--with-system-ffi",
              "--with-pkg-config=no"],
