@@ -114,5 +114,5 @@ const struct abi abi_base = {
 	.alloc = base_alloc,
 	.dealloc = base_dealloc,
 	/* It frees the pages of one request one by one, out of one array. */
-	.pagewise = true,
+	.pagewise = BASE_MAX_GRANTS,
 };

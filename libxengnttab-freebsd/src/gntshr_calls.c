@@ -103,6 +103,11 @@ share_pagewise(xengntshr_handle *xgs, const struct share_request *req)
 	char *area;
 	int error, i;
 
+	if (req->count > xgs->abi->pagewise) {
+		errno = EINVAL;
+		log_errno(xgs, "cannot share %d pages", req->count);
+		return (NULL);
+	}
 	one = *req;
 	one.count = 1;
 	size = GRANT_PAGE_SIZE * (size_t)req->count;
@@ -133,7 +138,7 @@ osdep_gntshr_share(xengntshr_handle *xgs, const struct share_request *req)
 		return (NULL);
 	}
 	/* Only single pages have notifications (REFERENCE 4.3). */
-	if (xgs->abi->pagewise && req->count > 1)
+	if (xgs->abi->pagewise != 0 && req->count > 1)
 		return (share_pagewise(xgs, req));
 	return (share_at(xgs, req, NULL));
 }

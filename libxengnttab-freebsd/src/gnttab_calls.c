@@ -57,6 +57,50 @@ forget_map(xengnttab_handle *xgt, uint64_t index, uint32_t count)
 	errno = error;
 }
 
+/*
+ * mmap(2) says EAGAIN for two reasons.  A frame of the peer is paged out, and
+ * Xen is fetching it: worth another try.  Or the process may not lock so much
+ * memory (RLIMIT_MEMLOCK with mlockall(MCL_FUTURE)), which does not pass: then
+ * memory of its own is refused, too.
+ */
+static bool
+may_lock(size_t size, int prot)
+{
+	void *probe;
+
+	probe = mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANON, -1, 0);
+	if (probe == MAP_FAILED)
+		return (errno != EAGAIN);
+	(void)munmap(probe, size);
+	return (true);
+}
+
+/* The drivers wait for Xen themselves; so long and no longer is asked again. */
+#define PAGING_TRIES	1000
+#define PAGING_USEC	1000
+
+static void *
+map_area(xengnttab_handle *xgt, const struct map_request *req, uint64_t index)
+{
+	void *area;
+	size_t size;
+	int tries;
+
+	size = GRANT_PAGE_SIZE * req->count;
+	for (tries = 0;; tries++) {
+		area = mmap(NULL, size, req->prot, GRANT_MAP_FLAGS, xgt->fd,
+		    (off_t)index);
+		if (area != MAP_FAILED || errno != EAGAIN)
+			return (area);
+		if (tries == PAGING_TRIES ||
+		    (tries == 0 && !may_lock(size, req->prot))) {
+			errno = EAGAIN;
+			return (MAP_FAILED);
+		}
+		usleep(PAGING_USEC);
+	}
+}
+
 void *
 osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req)
 {
@@ -77,14 +121,7 @@ osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req)
 	}
 	listed = true;
 
-	for (;;) {
-		area = mmap(NULL, GRANT_PAGE_SIZE * req->count, req->prot,
-		    GRANT_MAP_FLAGS, xgt->fd, (off_t)index);
-		if (area != MAP_FAILED || errno != EAGAIN)
-			break;
-		/* A frame of the peer is paged out, Xen is fetching it. */
-		usleep(1000);
-	}
+	area = map_area(xgt, req, index);
 	if (area == MAP_FAILED) {
 		/* Copying by mapping makes a status of this one. */
 		if (!req->refusable || errno != EINVAL)

@@ -92,7 +92,8 @@ struct abi {
 	    uint32_t *refs);
 	int (*dealloc)(int fd, uint64_t index, uint32_t count);
 	bool dmabuf;			/* knows the words of DMA buffers */
-	bool pagewise;			/* alloc bears one page at a time */
+	/* Not 0: alloc takes one page at a time, and this is the most. */
+	int pagewise;
 };
 extern const struct abi abi_native;	/* Linux's, and our module's */
 extern const struct abi abi_base;	/* of FreeBSD's base system */

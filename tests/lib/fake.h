@@ -41,6 +41,9 @@ const char *fake_log(void);
 int fake_messages(void);
 int fake_message_errno(void);
 
+/* How often the library slept. */
+int fake_sleeps(void);
+
 /* Asserts that an expression fails with an errno, kept through clean-up. */
 #define assert_errno(expression, failure, error) do {	\
 	errno = 0;					\

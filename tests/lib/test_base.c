@@ -5,6 +5,8 @@
  */
 #include <sys/mman.h>
 
+#include <limits.h>
+
 #include "fake.h"
 #include "private.h"
 
@@ -143,6 +145,24 @@ pages_before_a_failure_are_taken_back(void **state)
 	assert_errno(xengntshr_share_pages(&handle, 4, 2, refs, 0), NULL,
 	    ENOMEM);
 	assert_calls("reserve(8192)");
+}
+
+static void
+more_pages_than_it_maps_at_once_are_refused(void **state)
+{
+	uint32_t ref;
+
+	(void)state;
+	assert_errno(xengntshr_share_pages(&handle, 4, 65537, &ref, 0), NULL,
+	    EINVAL);
+	assert_errno(xengntshr_share_pages(&handle, 4, INT_MAX, &ref, 0), NULL,
+	    EINVAL);
+	assert_calls("");
+	/* The largest that is tried; no room is asked for more. */
+	fake_fail("reserve", ENOMEM, 1);
+	assert_errno(xengntshr_share_pages(&handle, 4, 65536, &ref, 0), NULL,
+	    ENOMEM);
+	assert_calls("reserve(268435456)");
 }
 
 /* Grant copy */
@@ -331,6 +351,7 @@ main(void)
 		TEST(one_page_is_shared_as_by_ours),
 		TEST(several_pages_are_shared_one_by_one),
 		TEST(pages_before_a_failure_are_taken_back),
+		TEST(more_pages_than_it_maps_at_once_are_refused),
 		TEST(copy_of_nothing_succeeds_and_asks_nobody),
 		TEST(copies_from_a_grant),
 		TEST(copies_to_a_grant_and_between_two),

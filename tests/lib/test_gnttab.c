@@ -5,6 +5,8 @@
  */
 #include <sys/mman.h>
 
+#include <limits.h>
+
 #include "fake.h"
 #include "private.h"
 
@@ -103,7 +105,8 @@ eagain_is_retried_until_it_ends(void **state)
 	assert_ptr_equal(xengnttab_map_grant_ref(&handle, 3, 17, PROT_READ),
 	    FAKE_AREA);
 	assert_calls("MAP(1,3:17) "
-		     "mmap(4096,r,shared,0x5000) usleep(1000) "
+		     "mmap(4096,r,shared,0x5000) "
+		     "probe(4096) munmap(area,4096) usleep(1000) "
 		     "mmap(4096,r,shared,0x5000) usleep(1000) "
 		     "mmap(4096,r,shared,0x5000) usleep(1000) "
 		     "mmap(4096,r,shared,0x5000)");
@@ -118,8 +121,40 @@ eagain_then_another_error(void **state)
 	fake_fail("mmap", EPERM, 1);
 	assert_errno(xengnttab_map_grant_ref(&handle, 3, 17, PROT_READ), NULL,
 	    EPERM);
-	assert_calls("MAP(1,3:17) mmap(4096,r,shared,0x5000) usleep(1000) "
+	assert_calls("MAP(1,3:17) mmap(4096,r,shared,0x5000) "
+		     "probe(4096) munmap(area,4096) usleep(1000) "
 		     "mmap(4096,r,shared,0x5000) UNMAP(0x5000,1)");
+}
+
+static void
+eagain_for_ever_ends(void **state)
+{
+	(void)state;
+	fake_fail("mmap", EAGAIN, INT_MAX);
+	assert_errno(xengnttab_map_grant_ref(&handle, 3, 17, PROT_READ), NULL,
+	    EAGAIN);
+	assert_int_equal(fake_sleeps(), 1000);
+	assert_int_equal(fake_messages(), 1);
+}
+
+/* RLIMIT_MEMLOCK with mlockall(MCL_FUTURE): no time mends that. */
+static void
+eagain_of_locked_memory_is_not_retried(void **state)
+{
+	uint32_t domids[2] = { 3, 3 }, refs[2] = { 17, 18 };
+
+	(void)state;
+	fake_fail("mmap", EAGAIN, INT_MAX);
+	fake_fail("probe", EAGAIN, 1);
+	assert_errno(xengnttab_map_grant_refs(&handle, 2, domids, refs,
+			 PROT_READ | PROT_WRITE), NULL, EAGAIN);
+	assert_calls("MAP(2,3:17,3:18) mmap(8192,rw,shared,0x5000) "
+		     "probe(8192) UNMAP(0x5000,2)");
+	/* Another answer says nothing about locked memory. */
+	fake_fail("probe", ENOMEM, 1);
+	assert_errno(xengnttab_map_grant_ref(&handle, 3, 17, PROT_READ), NULL,
+	    EAGAIN);
+	assert_int_equal(fake_sleeps(), 1000);
 }
 
 static void
@@ -304,6 +339,8 @@ main(void)
 		TEST(errno_of_a_failed_undo_does_not_win),
 		TEST(eagain_is_retried_until_it_ends),
 		TEST(eagain_then_another_error),
+		TEST(eagain_for_ever_ends),
+		TEST(eagain_of_locked_memory_is_not_retried),
 		TEST(notify_arms_what_was_asked_for),
 		TEST(failed_notify_undoes_the_mapping),
 		TEST(unmap_looks_up_then_unmaps_then_forgets),

@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import xengnttab._calls
+import xengnttab._events
+from xengnttab import DeviceMissingError
 
 from tests.python.fake_library import FakeLibrary
+from tests.python.machine import Machine
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -14,7 +22,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLibrary]:
+    """The package on a stand-in for libxengnttab, and without libxenevtchn."""
     library = FakeLibrary()
     monkeypatch.setattr(xengnttab._calls, "lib", library)
-    return library
+
+    def none() -> None:
+        raise DeviceMissingError(errno.ENOENT, "load libxenevtchn.so.1")
+
+    monkeypatch.setattr(xengnttab._events, "library", none)
+    yield library
+    gc.collect()
+    library.end()
+
+
+@pytest.fixture
+def machine(build: Path, tmp_path: Path) -> Iterator[Machine]:
+    preload = build / "tests/host/libxengnt-host.so"
+    if not preload.exists():
+        pytest.skip(f"{preload} is not built (needs -Dfreebsd_headers, as ./dev build gives it)")
+    machine = Machine(preload, tmp_path / "machine")
+    try:
+        yield machine
+    finally:
+        machine.stop()

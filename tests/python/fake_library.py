@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 from typing import Any
 
 from xengnttab._native import ffi
@@ -26,6 +27,11 @@ class FakeLibrary:
         self.failures: dict[str, int] = {}
         self.memory: dict[int, mmap.mmap] = {}
         self.statuses: dict[int, int] = {}
+        self.table_fd, self.share_fd = (os.open(os.devnull, os.O_RDWR) for _ in range(2))
+
+    def end(self) -> None:
+        os.close(self.table_fd)
+        os.close(self.share_fd)
 
     def _call(self, name: str, *args: Any) -> bool:
         """True when the call is to fail, with errno set as by the library."""
@@ -68,10 +74,10 @@ class FakeLibrary:
         return -self._call("xengntshr_close")
 
     def xengnttab_fd(self, _handle: Any) -> int:
-        return 42
+        return self.table_fd
 
     def xengntshr_fd(self, _handle: Any) -> int:
-        return 43
+        return self.share_fd
 
     def xengnttab_set_max_grants(self, _handle: Any, count: int) -> int:
         return -self._call("xengnttab_set_max_grants", count)

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import errno
 import json
+import re
+import shlex
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 
 import pytest
 from xengnttab import PAGE_SIZE, _completion, _system, cli
+from xengnttab._arguments import NO_DEVICE, USAGE
 from xengnttab._terminal import table
 from xengnttab.cli import main
 
@@ -28,9 +32,10 @@ def objects(output: Output) -> list[dict[str, Any]]:
 
 def test_copy_from_pages(fake: FakeLibrary, capsys: Output) -> None:
     assert main(["copy", "1", "8", "9", "--offset", "4000", "--length", "200"]) == 0
-    out = capsys.readouterr().out.splitlines()
-    assert out[0] == "copied 200 bytes from 2 of 2 pages of domain 1"
-    assert out[1].startswith("00000000  67 67 67") and out[-1] == "000000c8"
+    said = capsys.readouterr()
+    assert said.err == "copied 200 bytes from 2 of 2 pages of domain 1\n"
+    out = said.out.splitlines()
+    assert out[0].startswith("00000000  67 67 67") and out[-1] == "000000c8"
     assert [entry[1:] for entry in fake.log if entry[0] == "segment"] == [
         ((1, 8, 4000), bytes(96), 96),
         ((1, 9, 0), bytes(104), 104),
@@ -43,7 +48,7 @@ def test_copy_to_pages_as_json(fake: FakeLibrary, capsys: Output, tmp_path: Path
     assert main(["copy", "1", "8", "9", "10", "--file", str(file), "--json"]) == 0
     assert objects(capsys) == [
         {
-            "command": "copy", "domid": 1, "refs": [8, 9], "direction": "to",
+            "type": "status", "command": "copy", "domid": 1, "refs": [8, 9], "direction": "to",
             "bytes": PAGE_SIZE + 1, "statuses": ["OKAY", "OKAY"],
         }
     ]  # fmt: skip
@@ -52,15 +57,17 @@ def test_copy_to_pages_as_json(fake: FakeLibrary, capsys: Output, tmp_path: Path
 def test_refused_copy_is_a_table_and_status_1(fake: FakeLibrary, capsys: Output) -> None:
     fake.statuses = {9: -1}
     assert main(["copy", "1", "8", "9", "--text"]) == 1
-    assert capsys.readouterr().out.splitlines() == [
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
         "copied 4096 bytes from 1 of 2 pages of domain 1",
         "reference  bytes  status",
         "        8   4096  okay (0)",
         "        9   4096  general error (-1)",
     ]
     assert main(["copy", "1", "8", "9", "--json"]) == 1
-    (said,) = objects(capsys)
-    assert (said["bytes"], said["statuses"]) == (4096, ["OKAY", "GENERAL_ERROR"])
+    (found,) = objects(capsys)
+    assert (found["bytes"], found["statuses"]) == (4096, ["OKAY", "GENERAL_ERROR"])
 
 
 def test_arm_says_what_it_will_do(fake: FakeLibrary, capsys: Output) -> None:
@@ -73,10 +80,13 @@ def test_arm_says_what_it_will_do(fake: FakeLibrary, capsys: Output) -> None:
     assert main(["notify", "arm", "1", "8", "--port", "6", "--hold", "0", "--json"]) == 0
     (said,) = objects(capsys)
     assert said == {
-        "command": "notify", "role": "arm", "domid": 1, "ref": 8, "byte": None, "port": 6,
+        "type": "status", "command": "notify", "role": "arm", "domid": 1, "ref": 8, "byte": None,
+        "port": 6,
     }  # fmt: skip
-    assert main(["notify", "arm", "1", "8", "--hold", "0"]) == cli.USAGE
-    assert "nothing to arm" in capsys.readouterr().err
+    # As watch does, if nothing else is said.
+    assert main(["notify", "arm", "1", "8", "--hold", "0"]) == 0
+    assert "byte 0 is cleared" in capsys.readouterr().out
+    assert fake.log[-3] == ("xengnttab_map_grant_ref_notify", 1, 8, 3, 0, 0xFFFFFFFF)
 
 
 def test_watch_sees_the_byte(fake: FakeLibrary, capsys: Output) -> None:
@@ -93,7 +103,10 @@ def test_watch_sees_the_byte(fake: FakeLibrary, capsys: Output) -> None:
     assert main(["notify", "watch", "--domid", "2", "--byte", "5", "--json"]) == 0
     thread.join()
     first, second = objects(capsys)
-    assert first == {"command": "notify", "role": "watch", "domid": 2, "ref": 100, "byte": 5}
+    assert first == {
+        "type": "status", "command": "notify", "role": "watch", "domid": 2, "ref": 100, "byte": 5,
+        "port": None,
+    }  # fmt: skip
     assert second["event"] == "cleared"
     arguments = ["notify", "watch", "--domid", "2", "--timeout", "0.02"]
     assert main(arguments) == 1
@@ -105,20 +118,24 @@ def test_probe(fake: FakeLibrary, capsys: Output, monkeypatch: pytest.MonkeyPatc
     fake.failures = {"xengnttab_dmabuf_imp_release": errno.ENOTTY}
     assert main(["probe"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "what          here",
-        "/nonexistent  no",
-        "map grants    yes",
-        "share pages   yes",
-        "grant copy    yes",
-        "DMA buffers   no (ENOTTY)",
+        "what            here",
+        "/nonexistent    no",
+        "map grants      yes",
+        "share pages     yes",
+        "event channels  no (ENOENT)",
+        "grant copy      yes",
+        "DMA buffers     no (ENOTTY)",
     ]
     fake.failures = {"xengntshr_open": errno.ENOENT, "xengnttab_grant_copy": errno.ENOTTY}
     fake.failures["xengnttab_dmabuf_imp_release"] = errno.ENOENT
-    assert main(["probe", "--json"]) == cli.NO_DEVICE
+    assert main(["probe", "--json"]) == NO_DEVICE
     (said,) = objects(capsys)
     assert said["usable"] is False
     assert said["found"]["share pages"] == "no (ENOENT)"
     assert (said["found"]["grant copy"], said["found"]["DMA buffers"]) == ("no", "yes")
+    assert said["answers"]["share pages"] == {"works": False, "errno": "ENOENT"}
+    assert said["answers"]["grant copy"] == {"works": False, "errno": None}
+    assert said["answers"]["map grants"] == {"works": True, "errno": None}
 
 
 def test_stat_of_linux(
@@ -126,13 +143,18 @@ def test_stat_of_linux(
 ) -> None:
     monkeypatch.setattr(_system, "SYS_MODULE", tmp_path)
     monkeypatch.setattr("sys.platform", "linux")
-    assert main(["stat"]) == cli.NO_DEVICE
+    assert main(["stat"]) == 1
+    assert "the drivers are there, but publish none" in capsys.readouterr().err
+    fake.failures = {"xengnttab_open": errno.ENOENT, "xengntshr_open": errno.ENOENT}
+    assert main(["stat"]) == NO_DEVICE
     assert "modprobe xen-gntdev" in capsys.readouterr().err
     limit = tmp_path / "xen_gntalloc/parameters/limit"
     limit.parent.mkdir(parents=True)
     limit.write_text("1024\n")
     assert main(["stat", "--json"]) == 0
-    assert objects(capsys) == [{"command": "stat", "values": {"xen_gntalloc.limit": 1024}}]
+    assert objects(capsys) == [
+        {"type": "status", "command": "stat", "values": {"xen_gntalloc.limit": 1024}}
+    ]
 
 
 def test_stat_of_freebsd(
@@ -165,7 +187,7 @@ def test_bench(fake: FakeLibrary, capsys: Output) -> None:
     assert main(["bench", "--seconds", "0"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("call ") and "map" not in text
-    assert main(["bench", "1"]) == cli.USAGE
+    assert main(["bench", "1"]) == USAGE
 
 
 def test_tables_align() -> None:
@@ -178,44 +200,67 @@ def test_tables_align() -> None:
     ]
 
 
-def complete(*words: str) -> list[str]:
-    """What bash would offer for the last word."""
-    line = " ".join(("xengnttab", *words))
-    script = f"""
-{_completion.script(cli.parser(), "bash")}
-COMP_WORDS=({line} {"''" if words[-1:] == ("",) else ""}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
-_xengnttab
+def completed(shell: str, *words: str) -> set[str]:
+    """What the shell offers for the last word."""
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    script = _completion.script(cli.parser(), shell)
+    if shell == "fish":
+        script += f"complete -C '{' '.join(('xengnttab', *words))}'\n"
+    else:
+        *_, function = re.findall(r"^complete .*-F (\S+) xengnttab$", script, re.MULTILINE)
+        line = " ".join(shlex.quote(word) for word in ("xengnttab", *words))
+        script += f"""
+COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+{function}
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("bash is not installed")
-    done = subprocess.run([bash, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([program, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    return done.stdout.split()
+    # fish adds a tab and what the word means.
+    return {line.partition("\t")[0] for line in done.stdout.splitlines() if line}
 
 
-def test_completion_knows_the_parser() -> None:
-    assert set(complete("")) >= {"share", "map", "copy", "notify", "stat", "probe", "bench"}
-    assert complete("sh") == ["share"]
-    assert complete("notify", "a") == ["arm"]
-    assert complete("notify", "arm", "--p") == ["--port"]
-    assert complete("share", "--wr") == ["--writable", "--write"]
-    assert complete("completion", "z") == ["zsh"]
-    assert complete("share", "--domid", "") == []
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+def test_completion_knows_the_parser(shell: str) -> None:
+    names = {"share", "map", "copy", "notify", "stat", "probe", "bench", "completion"}
+    assert completed(shell, "") >= names
+    assert completed(shell, "sh") == {"share"}
+    assert completed(shell, "notify", "a") == {"arm"}
+    assert completed(shell, "notify", "arm", "--remo") == {"--remote-port"}
+    assert completed(shell, "share", "--wr") == {"--writable", "--write"}
+    assert completed(shell, "completion", "z") == {"zsh"}
 
 
 def test_completion_for_zsh(capsys: Output) -> None:
     assert main(["completion", "zsh"]) == 0
-    assert "bashcompinit" in capsys.readouterr().out
+    script = capsys.readouterr().out
+    assert script.startswith("#compdef xengnttab") and "--remote-port" in script
+    zsh = shutil.which("zsh")
+    if zsh is not None:
+        # It reads as a script, and puts its function in charge of the command.
+        test = 'compinit=0; compdef() { echo "$@"; }; eval "$(cat)"'
+        done = subprocess.run(
+            [zsh, "-fc", test], input=script, capture_output=True, text=True, check=True
+        )
+        assert (done.stdout, done.stderr) == ("_shtab_xengnttab -N xengnttab\n", "")
+
+
+def test_completion_without_shtab(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == USAGE
+    said = capsys.readouterr()
+    assert said.out == "" and "pip install 'xengnttab[completion]'" in said.err
 
 
 def test_manual_has_every_command_and_option() -> None:
     page = (Path(__file__).parents[2] / "pybind/man/xengnttab.1").read_text()
     page = page.replace("\\-", "-")
-    for path, words in _completion.commands(cli.parser()).items():
+    for path, parser in _completion.parsers(cli.parser()):
         for command in path.split():
             assert f".Cm {command}" in page, command
+        words = [word for action in parser._actions for word in action.option_strings]
         for word in words:
             if word.startswith("--"):
                 assert f"Fl {word[1:]}" in page or word == "--help", f"{path} {word}"

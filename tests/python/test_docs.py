@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
+import typing
 from collections.abc import Iterator
+from pathlib import Path
 
 import xengnttab
 
@@ -33,6 +37,31 @@ def test_everything_public_is_documented() -> None:
         if not inspect.getdoc(thing) and name.rpartition(".")[2] not in silent
     ]
     assert bare == []
+
+
+def test_annotations_can_be_resolved() -> None:
+    """As tools do that read them at run time: pdoc, dependency injection, typeguard."""
+    seen = 0
+    for name in xengnttab.__all__:
+        thing = getattr(xengnttab, name)
+        if not inspect.isclass(thing):
+            continue
+        typing.get_type_hints(thing)
+        for _, member in inspect.getmembers(thing):
+            function = member.fget if isinstance(member, property) else member
+            if inspect.isfunction(function):
+                typing.get_type_hints(function)
+                seen += 1
+    assert seen > 30
+    hints = typing.get_type_hints(xengnttab.Segment)
+    assert set(hints) == {"source", "dest", "length"}
+
+
+def test_pages_are_made_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "pdoc", "-o", str(tmp_path), "xengnttab"]
+    subprocess.run(command, check=True)
+    page = (tmp_path / "xengnttab.html").read_text()
+    assert all(f'id="{name}"' in page for name in xengnttab.__all__)
 
 
 def test_all_is_all() -> None:

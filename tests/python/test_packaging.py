@@ -4,6 +4,7 @@ virtual environment, where the examples of its README run (on the host harness).
 
 from __future__ import annotations
 
+import email
 import os
 import re
 import subprocess
@@ -50,6 +51,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) -
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_bytes((PYBIND / name).read_bytes())
     identity = ("-c", "user.name=x", "-c", "user.email=x")
+    (root / "CHANGELOG.md").write_bytes((ROOT / "CHANGELOG.md").read_bytes())
     for words in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "x")):
         run("git", *words, cwd=tree, env=clean_env)
     program = f"import mesonpy; print(mesonpy.build_sdist({str(root)!r}))"
@@ -74,6 +76,62 @@ def test_sdist_has_what_a_build_needs(sdist: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"PKG-INFO", "LICENSE", "README.md", "meson.build", "build_native.py"} <= names
     assert {"man/xengnttab.1", "src/xengnttab/py.typed", "src/xengnttab/_area.c"} <= names
+    assert "CHANGELOG.md" in names
+    assert any(name.startswith("examples/") and name.endswith(".py") for name in names)
+
+
+def tool(name: str) -> Path:
+    return Path(sys.executable).parent / name
+
+
+def test_metadata(sdist: Path) -> None:
+    """What an index shows, and what installers choose by."""
+    run(tool("twine"), "check", "--strict", sdist, cwd=sdist.parent, env=dict(os.environ))
+    with tarfile.open(sdist) as archive:
+        (info,) = [name for name in archive.getnames() if name.endswith("PKG-INFO")]
+        file = archive.extractfile(info)
+        assert file is not None
+        fields = email.message_from_bytes(file.read())
+    assert fields["License-Expression"] == "BSD-2-Clause"
+    assert fields.get_all("License-File") == ["LICENSE"]
+    assert fields["Author"] and fields["Maintainer"]
+    assert all(" https://" in url for url in fields.get_all("Project-URL", []))
+    assert fields.get_all("Project-URL") and fields.get_all("Provides-Extra") == ["completion"]
+    classifiers = fields.get_all("Classifier", [])
+    for version in ("3.11", "3.12", "3.13"):
+        assert f"Programming Language :: Python :: {version}" in classifiers
+    assert "Typing :: Typed" in classifiers
+
+
+def test_a_missing_library_is_named(sdist: Path, tmp_path: Path, clean_env: dict[str, str]) -> None:
+    said = setup(sdist, tmp_path, {**clean_env, "PKG_CONFIG_LIBDIR": "/nonexistent",
+                                   "PKG_CONFIG_PATH": ""})  # fmt: skip
+    assert "libxengnttab is not installed: install libxen-dev (Debian), xen-tools (FreeBSD)" in said
+
+
+def test_free_threaded_python_is_refused(
+    sdist: Path, tmp_path: Path, clean_env: dict[str, str]
+) -> None:
+    """Shown by a Python that only says that it is."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sysconfig\nsysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1\n"
+    )
+    said = setup(sdist, tmp_path, {**clean_env, "PYTHONPATH": str(tmp_path)})
+    assert "does not support free-threaded Python" in said
+
+
+def setup(sdist: Path, where: Path, env: dict[str, str]) -> str:
+    """What meson says to a build that must fail."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(where, filter="data")
+    (tree,) = where.glob("xengnttab-*")
+    done = subprocess.run(
+        [tool("meson"), "setup", where / "build", tree],
+        env={**env, "PATH": environment()["PATH"]}, capture_output=True, text=True, check=False,
+        timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode != 0
+    return " ".join(done.stdout.split())
 
 
 def examples() -> list[str]:
@@ -119,6 +177,9 @@ def check_installed(bin_: Path, build: Path, where: Path, env: dict[str, str]) -
     place = run(bin_ / "python", "-c", "import xengnttab; print(xengnttab.__file__)", cwd=where,
                 env=env)  # fmt: skip
     assert place.startswith(str(bin_.parent))
+    strict = (bin_ / "python", "-W", "error", "-X", "dev")
+    assert run(*strict, "-c", "from xengnttab import *", cwd=where, env=env) == ""
+    assert run(*strict, "-m", "xengnttab", "--version", cwd=where, env=env)
     check_examples(bin_ / "python", build, where)
 
 
@@ -143,5 +204,7 @@ def test_pip_alone(
         assert "xengnttab/py.typed" in names
         assert any(name.endswith("share/man/man1/xengnttab.1") for name in names), names
         what = [wheel]
+        run(tool("twine"), "check", "--strict", wheel, cwd=tmp_path, env=dict(os.environ))
+        run(tool("abi3audit"), "--strict", wheel, cwd=tmp_path, env=dict(os.environ))
     pip(bin_, "install", *what, env=clean_env)
     check_installed(bin_, build, tmp_path, clean_env)

@@ -18,7 +18,7 @@ from tests.python.fake_library import FakeLibrary
 
 def test_map_asks_for_each_domain(fake: FakeLibrary) -> None:
     with GrantTable() as table:
-        assert table.fileno() == 42
+        assert table.fileno() == fake.table_fd
         with table.map([1, 2], [8, 9]) as mapping:
             assert isinstance(mapping, Mapping)
             assert mapping.grants == (Grant(1, 8), Grant(2, 9))
@@ -36,7 +36,7 @@ def test_map_asks_for_each_domain(fake: FakeLibrary) -> None:
 
 def test_share_tells_the_references(fake: FakeLibrary) -> None:
     with GrantShare() as share:
-        assert share.fileno() == 43
+        assert share.fileno() == fake.share_fd
         with share.share(7, 3, writable=True) as pages:
             assert isinstance(pages, SharedPages)
             assert pages.refs == (100, 101, 102)

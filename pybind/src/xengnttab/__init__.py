@@ -20,22 +20,29 @@ Devices, mappings and sharings are context managers.  They can be closed early w
 use after that raises ValueError, as of a closed file.  What the kernel refuses is a `GrantError`,
 an OSError with the errno and with what it means here.
 
+`EventChannel` is the bell that goes with shared memory.
+
+Threads may share all objects.  A process that has them by fork may only close the devices; any
+other use raises RuntimeError.
+
 A domain must not map its own grants: the page is lost, and the kernel may crash.
 """
 
-from xengnttab._pages import PAGE_SIZE
 from xengnttab._version import __version__
+from xengnttab._numbers import PAGE_SIZE
 from xengnttab.copy import CopyStatus, Place, Segment
 from xengnttab.errors import (
     CopyError,
     DeviceError,
     DeviceMissingError,
     DevicePermissionError,
+    EventError,
     GrantError,
     MapError,
     ShareError,
     UnmapError,
 )
+from xengnttab.event import EventChannel
 from xengnttab.share import GrantShare, SharedPages
 from xengnttab.table import Grant, GrantTable, Mapping
 
@@ -46,6 +53,8 @@ __all__ = [
     "DeviceError",
     "DeviceMissingError",
     "DevicePermissionError",
+    "EventChannel",
+    "EventError",
     "Grant",
     "GrantError",
     "GrantShare",

@@ -8,11 +8,16 @@
  */
 #include <Python.h>
 
+#include <sys/types.h>
+
+#include <unistd.h>
+
 typedef struct {
 	PyObject_HEAD char *start; /* NULL: released */
 	Py_ssize_t length;
 	Py_ssize_t views;
 	int readonly;
+	pid_t process; /* whose memory it is */
 } Area;
 
 static PyObject *
@@ -46,6 +51,7 @@ area_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	area->length = length;
 	area->views = 0;
 	area->readonly = readonly;
+	area->process = getpid();
 	return ((PyObject *)area);
 }
 
@@ -59,12 +65,28 @@ area_dealloc(PyObject *self)
 	Py_DECREF(type);
 }
 
+/*
+ * True, with an exception set, in a child that has the range by fork: it may
+ * not be mapped there, and is not the child's to end.
+ */
+static int
+inherited(const Area *area)
+{
+	if (area->process == getpid())
+		return (0);
+	PyErr_Format(PyExc_RuntimeError,
+	    "the pages were made by process %ld: "
+	    "after a fork only that process may use them",
+	    (long)area->process);
+	return (1);
+}
+
 /* True, with an exception set, when the range is gone. */
 static int
 released(const Area *area)
 {
 	if (area->start != NULL)
-		return (0);
+		return (inherited(area));
 	PyErr_SetString(PyExc_ValueError, "the pages are closed");
 	return (1);
 }
@@ -100,20 +122,32 @@ area_length(PyObject *self)
 	return (released(area) ? -1 : area->length);
 }
 
+/* True, with an exception set, when the range cannot be let go of. */
+static int
+busy(const Area *area)
+{
+	if (area->start == NULL)
+		return (0);
+	if (inherited(area))
+		return (1);
+	if (area->views == 0)
+		return (0);
+	PyErr_Format(PyExc_BufferError,
+	    "cannot close pages that %zd "
+	    "exported view%s still show%s",
+	    area->views, area->views == 1 ? "" : "s",
+	    area->views == 1 ? "s" : "");
+	return (1);
+}
+
 static PyObject *
 area_release(PyObject *self, PyObject *unused)
 {
 	Area *area = (Area *)self;
 
 	(void)unused;
-	if (area->views > 0) {
-		PyErr_Format(PyExc_BufferError,
-		    "cannot close pages that %zd "
-		    "exported view%s still show%s",
-		    area->views, area->views == 1 ? "" : "s",
-		    area->views == 1 ? "s" : "");
+	if (busy(area))
 		return (NULL);
-	}
 	area->start = NULL;
 	Py_RETURN_NONE;
 }
@@ -130,6 +164,13 @@ area_readonly(PyObject *self, void *unused)
 {
 	(void)unused;
 	return (PyBool_FromLong(((Area *)self)->readonly));
+}
+
+static PyObject *
+area_inherited(PyObject *self, void *unused)
+{
+	(void)unused;
+	return (PyBool_FromLong(((Area *)self)->process != getpid()));
 }
 
 static PyObject *
@@ -151,6 +192,8 @@ area_views(PyObject *self, void *unused)
 static PyGetSetDef area_getset[] = { { "closed", area_closed, NULL,
 					 "True after the pages were closed." },
 	{ "readonly", area_readonly, NULL, "True when views cannot write." },
+	{ "inherited", area_inherited, NULL,
+	    "True in a child that has the pages by fork." },
 	{ "address", area_address, NULL, "Address of the first byte." },
 	{ "views", area_views, NULL, "Number of exported views." }, { NULL } };
 
@@ -175,6 +218,45 @@ static PyType_Spec area_spec = {
 	.slots = area_slots,
 };
 
+/*
+ * All of them or none: nothing can make a view in between, because no Python
+ * code runs here.
+ */
+static PyObject *
+module_release(PyObject *module, PyObject *areas)
+{
+	PyObject *type;
+	Py_ssize_t count, i;
+	int good;
+
+	type = PyObject_GetAttrString(module, "Area");
+	if (type == NULL)
+		return (NULL);
+	good = PyList_Check(areas);
+	count = good ? PyList_Size(areas) : 0;
+	for (i = 0; good && i < count; i++)
+		good = PyObject_TypeCheck(PyList_GetItem(areas, i),
+		    (PyTypeObject *)type);
+	Py_DECREF(type);
+	if (!good) {
+		PyErr_SetString(PyExc_TypeError, "not a list of areas");
+		return (NULL);
+	}
+	for (i = 0; i < count; i++) {
+		if (busy((Area *)PyList_GetItem(areas, i)))
+			return (NULL);
+	}
+	for (i = 0; i < count; i++)
+		((Area *)PyList_GetItem(areas, i))->start = NULL;
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef module_methods[] = {
+	{ "release", module_release, METH_O,
+	    "Lets go of a list of areas, of all or of none." },
+	{ NULL }
+};
+
 static int
 module_exec(PyObject *module)
 {
@@ -195,6 +277,7 @@ static PyModuleDef_Slot module_slots[] = { { Py_mod_exec, module_exec },
 static struct PyModuleDef module_def = {
 	PyModuleDef_HEAD_INIT,
 	.m_name = "xengnttab._area",
+	.m_methods = module_methods,
 	.m_slots = module_slots,
 };
 

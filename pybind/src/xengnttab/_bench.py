@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from xengnttab._pages import PAGE_SIZE
+from xengnttab._arguments import OK, UsageError
+from xengnttab._numbers import PAGE_SIZE
 from xengnttab._terminal import Progress, report, table
 from xengnttab.copy import Place, Segment
 from xengnttab.share import GrantShare
@@ -84,15 +85,17 @@ def calls(domid: int | None, refs: list[int]) -> Iterator[tuple[str, int, Callab
 
 
 def run_bench(args: argparse.Namespace) -> int:
+    if args.domid is not None and not args.refs:
+        raise UsageError("no grant reference to map")
     progress = Progress()
     figures = []
     for name, pages, call in calls(args.domid, args.refs):
-        progress.say(f"{name}, {pages} pages …")
+        progress.say(f"{name}, {pages} pages ...")
         figures.append(measure(name, pages, args.seconds, call))
     progress.end()
-    head = ("call", "pages", "calls", "median µs", "p99 µs", "µs a page")
+    head = ("call", "pages", "calls", "median us", "p99 us", "us a page")
     report(
         args, table(head, figures),
         command="bench", unit="microseconds", figures=[figure._asdict() for figure in figures],
     )  # fmt: skip
-    return 0
+    return OK

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from xengnttab._native import ffi, lib
+from xengnttab._numbers import PAGE_SIZE
 from xengnttab.copy import CopyStatus, Place, Segment
 from xengnttab.errors import (
     CopyError,
@@ -25,7 +27,6 @@ CData = Any
 
 # "no byte" and "no event" in a notification
 NONE = 0xFFFFFFFF
-PAGE_SIZE = 4096
 
 # errno of an open without a driver behind the node, or without the node
 MISSING = {errno.ENOENT, errno.ENXIO, errno.ENODEV}
@@ -61,6 +62,7 @@ def open_table() -> CData:
     handle = lib.xengnttab_open(lib.quiet_logger(), 0)
     if handle == ffi.NULL:
         raise _device_error("gntdev")
+    os.set_inheritable(table_fd(handle), False)
     return handle
 
 
@@ -68,6 +70,8 @@ def open_share() -> CData:
     handle = lib.xengntshr_open(lib.quiet_logger(), 0)
     if handle == ffi.NULL:
         raise _device_error("gntalloc")
+    # The library leaves this one open to a program that is executed, as Xen's does.
+    os.set_inheritable(share_fd(handle), False)
     return handle
 
 

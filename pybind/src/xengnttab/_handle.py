@@ -3,82 +3,85 @@
 
 from __future__ import annotations
 
-import os
 import weakref
-from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+
+from xengnttab import _device
+from xengnttab._area import release
+from xengnttab._calls import CData
+from xengnttab._device import Device
 
 if TYPE_CHECKING:
-    from xengnttab._calls import CData
     from xengnttab._pages import Pages
 
+P = TypeVar("P", bound="Pages")
 
-class Calls(Protocol):
-    """The library's functions on one kind of device."""
 
-    def open(self) -> CData: ...
-    def close(self, handle: CData) -> None: ...
-    def fd(self, handle: CData) -> int: ...
+class Calls(_device.Calls, Protocol):
+    """The library's functions on a device with pages."""
+
     def unmap(self, handle: CData, address: int, count: int) -> None: ...
 
 
-class Handle:
+class Handle(Device):
     """An open device.  Closing it closes the pages that came from it."""
 
     calls: ClassVar[Calls]
 
     def __init__(self) -> None:
-        self._pages: weakref.WeakSet[Pages] = weakref.WeakSet()
-        # After a fork only close is allowed: the pages are the parent's.
-        self._process = os.getpid()
-        self._handle: CData = self.calls.open()
-        self._closer = weakref.finalize(self, self.calls.close, self._handle)
-        self._closer.atexit = False
-
-    @property
-    def closed(self) -> bool:
-        return not self._closer.alive
-
-    def _live(self) -> CData:
-        """The library's handle; ValueError as of a closed file."""
-        if self.closed:
-            raise ValueError(f"{type(self).__name__} is closed")
-        return self._handle
+        # By address: how many pages, and the object.  Whoever takes an entry out unmaps it, so
+        # that it is done once, by the pages' close, by their finalizer, or by the device's close.
+        self._ranges: dict[int, tuple[int, weakref.ref[Pages]]] = {}
+        super().__init__()
 
     def fileno(self) -> int:
         """The descriptor of the device: to pass on, there is nothing to wait for on it."""
-        return self.calls.fd(self._live())
+        return super().fileno()
+
+    def _own(self, make: Callable[[], P], address: int, count: int) -> P:
+        """The object for pages that a call under way has just made; on failure they are undone."""
+        try:
+            pages = make()
+            with self._lock:
+                self._check_open()
+                self._ranges[address] = count, weakref.ref(pages)
+        except BaseException:
+            self.calls.unmap(self._handle, address, count)
+            raise
+        return pages
+
+    def _unmap(self, address: int) -> None:
+        if self._inherited():
+            return  # the pages are the parent's
+        with self._lock:
+            count, _ = self._ranges.pop(address, (0, None))
+            if count == 0:
+                return
+            self._users += 1
+        try:
+            self.calls.unmap(self._handle, address, count)
+        finally:
+            self._leave()
+
+    def _to_end(self) -> list[Callable[[], None]]:
+        ranges = list(self._ranges.items())
+        release([pages for _, (_, ref) in ranges if (pages := ref()) is not None])
+        self._ranges = {}
+        return [
+            partial(self.calls.unmap, self._handle, address, count)
+            for address, (count, _) in ranges
+        ]
 
     def close(self) -> None:
-        """Closes the device and all pages that came from it.
+        """Closes the device and all pages that came from it.  Does nothing the second time.
 
-        Raises BufferError, with nothing closed, while any of the pages has exported views.
+        Raises BufferError, with nothing closed, while any of the pages has exported views.  When
+        the kernel refuses to unmap some pages, the others and the device are closed all the same,
+        and the first refusal is raised.
+
+        A call of another thread that is under way is not cut short: the device is closed when it
+        returns, and what it mapped or shared is undone (ValueError in that thread).
         """
-        pages = list(self._pages)
-        for page in pages:
-            if page.views:
-                raise BufferError(f"{page!r} has exported views: release them, or their owner")
-        for page in pages:
-            page.close()
-        if self._closer.detach():
-            self.calls.close(self._handle)
-
-    def _unmap(self, address: int, count: int) -> None:
-        if not self.closed and os.getpid() == self._process:
-            self.calls.unmap(self._handle, address, count)
-
-    def __enter__(self) -> Self:
-        self._live()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        state = "closed" if self.closed else f"fd {self.fileno()}"
-        return f"<{type(self).__name__}: {state}>"
+        super().close()

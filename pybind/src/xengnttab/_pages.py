@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from operator import index
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from xengnttab._area import Area
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-    from xengnttab._handle import Handle
-
-PAGE_SIZE = 4096
+from xengnttab._handle import Handle
+from xengnttab._numbers import PAGE_SIZE
+from xengnttab._types import Buffer
 
 
 class Pages(Area):
@@ -23,6 +21,10 @@ class Pages(Area):
     `memoryview(pages)` shows the memory itself.  The pages cannot be closed while such a view
     exists (BufferError); a view released, or forgotten, no longer counts.  After close every use
     raises ValueError.  Pages that nobody refers to any more are closed.
+
+    They belong to the process that made them.  In a child that has them by fork every use raises
+    RuntimeError, and views made before the fork must not be touched: depending on the system the
+    memory is not there.
 
     The other domain may change the memory at any time.
     """
@@ -33,16 +35,19 @@ class Pages(Area):
         pages = super().__new__(cls, address, len(refs) * PAGE_SIZE, not writable)
         pages.refs = refs
         # The finalizer keeps the handle alive as long as it has pages.
-        pages._closer = weakref.finalize(pages, handle._unmap, address, len(refs))
-        pages._closer.atexit = False
-        handle._pages.add(pages)
+        closer = weakref.finalize(pages, handle._unmap, address)
+        closer.atexit = False
+        pages._closer = closer
         return pages
 
-    if TYPE_CHECKING:  # no type that can be written down at run time
-        _closer: weakref.finalize[[int, int], Self]
+    _closer: Callable[[], object]
 
     def close(self) -> None:
-        """Ends the mapping or the sharing.  Does nothing the second time."""
+        """Ends the mapping or the sharing.  Does nothing the second time.
+
+        Raises BufferError while there are views, RuntimeError in a process that has the pages by
+        fork: only the process that made them can end them.
+        """
         self._release()
         self._closer()
 
@@ -52,12 +57,14 @@ class Pages(Area):
 
     def read(self, size: int = -1, offset: int = 0) -> bytes:
         """A copy of `size` bytes from `offset` on, by default of all that follow."""
+        size, offset = index(size), index(offset)
         self._check(offset, max(size, 0))
         with memoryview(self) as view:
             return bytes(view[offset:] if size < 0 else view[offset : offset + size])
 
     def write(self, data: Buffer, offset: int = 0) -> int:
         """Puts bytes at `offset`, all of them or none; TypeError on read-only pages."""
+        offset = index(offset)
         with memoryview(data).cast("B") as source, memoryview(self) as view:
             self._check(offset, len(source))
             view[offset : offset + len(source)] = source
@@ -77,8 +84,12 @@ class Pages(Area):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        # Of a child that ends with an exception, this exception is what matters.
+        if kind is None or not self.inherited:
+            self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "read-only" if self.readonly else "writable"
+        if self.inherited:
+            state = "of another process"
         return f"<{type(self).__name__} of {len(self.refs)} pages, {state}>"

@@ -8,11 +8,17 @@ import errno
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from xengnttab import _calls
+from xengnttab._arguments import NO_DEVICE, OK
+from xengnttab._device import Device
 from xengnttab._terminal import report, table
-from xengnttab.errors import DeviceError
+from xengnttab.errors import DeviceError, GrantError
+from xengnttab.event import EventChannel
 from xengnttab.share import GrantShare
 from xengnttab.table import GrantTable
 
@@ -22,36 +28,53 @@ LINUX_PARAMETERS = ("xen_gntdev/parameters/limit", "xen_gntalloc/parameters/limi
 SYS_MODULE = Path("/sys/module")
 
 
-def opens(device: type[GrantTable] | type[GrantShare]) -> str:
-    """`yes`, or why not, by the errno's name."""
+class Answer(NamedTuple):
+    """Whether something works here; if not, the name of the errno, if there was one."""
+
+    works: bool
+    errno: str | None = None
+
+    def __str__(self) -> str:
+        if self.works:
+            return "yes"
+        return "no" if self.errno is None else f"no ({self.errno})"
+
+
+def opens(device: Callable[[], Device]) -> Answer:
     try:
         with device():
-            return "yes"
-    except DeviceError as error:
-        return f"no ({error.name})"
+            return Answer(True)
+    except GrantError as error:
+        return Answer(False, error.name)
 
 
-def probe() -> dict[str, str]:
+def probe() -> dict[str, Answer]:
     """What works here, found out by trying."""
-    found = {node: "yes" if Path(node).exists() else "no" for node in NODES}
+    found = {node: Answer(Path(node).exists()) for node in NODES}
     found["map grants"] = opens(GrantTable)
     found["share pages"] = opens(GrantShare)
-    if found["map grants"] == "yes":
+    # With domain 0: every domain may make a channel for it.
+    found["event channels"] = opens(partial(EventChannel, 0))
+    if found["map grants"].works:
         with GrantTable() as grants:
-            found["grant copy"] = "yes" if grants.can_copy else "no"
-            number = _calls.dmabuf_errno(grants._live())
+            found["grant copy"] = Answer(grants.can_copy)
+            with grants._held() as handle:
+                number = _calls.dmabuf_errno(handle)
             # A buffer that does not exist: whoever looks for it knows what buffers are.
-            absent = errno.errorcode.get(number, str(number))
-            found["DMA buffers"] = "yes" if number == errno.ENOENT else f"no ({absent})"
+            known = number == errno.ENOENT
+            absent = None if known else errno.errorcode.get(number, str(number))
+            found["DMA buffers"] = Answer(known, absent)
     return found
 
 
 def run_probe(args: argparse.Namespace) -> int:
     found = probe()
-    usable = found["map grants"] == found["share pages"] == "yes"
-    human = table(("what", "here"), found.items())
-    report(args, human, command="probe", usable=usable, found=found)
-    return 0 if usable else 3
+    usable = found["map grants"].works and found["share pages"].works
+    words = {name: str(answer) for name, answer in found.items()}
+    human = table(("what", "here"), words.items())
+    answers = {name: answer._asdict() for name, answer in found.items()}
+    report(args, human, command="probe", usable=usable, found=words, answers=answers)
+    return OK if usable else NO_DEVICE
 
 
 def statistics() -> dict[str, int]:
@@ -78,6 +101,9 @@ def statistics() -> dict[str, int]:
 def run_stat(args: argparse.Namespace) -> int:
     found = statistics()
     if not found:
-        raise DeviceError(errno.ENOENT, "read the drivers' numbers", _calls.module("gntdev"))
+        action = "read the drivers' numbers"
+        if opens(GrantTable).works or opens(GrantShare).works:
+            raise GrantError(errno.ENOENT, action, "the drivers are there, but publish none")
+        raise DeviceError(errno.ENOENT, action, _calls.module("gntdev"))
     report(args, table(("what", "value"), found.items()), command="stat", values=found)
-    return 0
+    return OK

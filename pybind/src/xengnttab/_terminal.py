@@ -1,18 +1,116 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the command prints: JSON for programs, tables and progress for people."""
+"""What the command prints: JSON for programs, tables and progress for people.
+
+All that the command writes goes through here, for three reasons: a stream may be closed, full or
+without a reader; it may not know a character; and a terminal obeys the control characters that
+another domain, a file or an argument brought along.
+"""
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, BinaryIO, TextIO
 
 
-def report(args: argparse.Namespace, human: str, **fields: Any) -> None:
-    """Says at once what was done: a reader at the other end of a pipe waits for it."""
-    print(json.dumps(fields) if args.json else human, flush=True)
+class OutputError(Exception):
+    """Output that cannot be written; `quiet` when its reader has gone."""
+
+    def __init__(self, where: str, error: OSError) -> None:
+        super().__init__(f"cannot write to {where}: {error.strerror or error}")
+        self.quiet = error.errno == errno.EPIPE
+
+
+def escaped(text: str) -> str:
+    """The text without anything that a terminal would obey instead of showing it.
+
+    Lines and tabs stay; escaped are the other control characters, those that change the direction
+    of writing, and what else is not printable.
+    """
+    return "".join(
+        char
+        if char.isprintable() or char in "\n\t"
+        else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in text
+    )
+
+
+def on_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _abandon(stream: TextIO) -> None:
+    """What is left in the stream's buffer goes nowhere: the interpreter would fail on it again."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def _put(stream: TextIO | None, where: str, data: str | bytes) -> None:
+    if stream is None:
+        raise OutputError(where, OSError(errno.EBADF, os.strerror(errno.EBADF)))
+    try:
+        if isinstance(data, bytes):
+            stream.flush()
+            stream.buffer.write(data)
+        else:
+            # What the stream's encoding does not know is escaped.
+            encoding = stream.encoding or "utf-8"
+            stream.write(data.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except OSError as error:
+        _abandon(stream)
+        raise OutputError(where, error) from None
+
+
+def put(text: str) -> None:
+    """Text to standard output, at once: a reader at the other end of a pipe waits for it."""
+    _put(sys.stdout, "standard output", text)
+
+
+def put_bytes(data: bytes) -> None:
+    _put(sys.stdout, "standard output", data)
+
+
+def complain(text: str) -> None:
+    """A line to standard error, never anywhere else; nobody can be told when that fails."""
+    with suppress(OutputError):
+        _put(sys.stderr, "standard error", escaped(text) + "\n")
+
+
+def to_file(file: BinaryIO, data: bytes) -> None:
+    try:
+        with file:
+            file.write(data)
+    except OSError as error:
+        raise OutputError(escaped(str(file.name)), error) from None
+
+
+def put_json(kind: str, fields: dict[str, Any]) -> None:
+    put(json.dumps({"type": kind, **fields}) + "\n")
+
+
+def report(
+    args: argparse.Namespace,
+    human: str,
+    *,
+    aside: bool = False,
+    kind: str = "status",
+    **fields: Any,
+) -> None:
+    """Says what was done; aside: on standard error, because standard output has the content."""
+    if args.json:
+        put_json(kind, fields)
+    elif aside:
+        complain(human)
+    else:
+        put((escaped(human) if on_terminal(sys.stdout) else human) + "\n")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -44,11 +142,12 @@ class Progress:
     """One line on a terminal that is rewritten, and nothing anywhere else."""
 
     def __init__(self) -> None:
-        self.on = sys.stderr is not None and sys.stderr.isatty()
+        self.on = on_terminal(sys.stderr)
 
     def say(self, text: str) -> None:
         if self.on:
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            with suppress(OutputError):
+                _put(sys.stderr, "standard error", f"\r\x1b[K{text}")
 
     def end(self) -> None:
         self.say("")

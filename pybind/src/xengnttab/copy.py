@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a grant copy is made of: places, segments, and what became of each."""
 
-from __future__ import annotations
-
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+from xengnttab._types import Buffer
 
 
 class CopyStatus(IntEnum):

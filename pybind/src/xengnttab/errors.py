@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from xengnttab.copy import CopyStatus
+from xengnttab.copy import CopyStatus
 
 
 class GrantError(OSError):
@@ -55,6 +53,10 @@ class MapError(GrantError):
 
 class ShareError(GrantError):
     """Pages cannot be granted to another domain."""
+
+
+class EventError(GrantError):
+    """An event channel that cannot be bound, signalled or read."""
 
 
 class CopyError(GrantError):

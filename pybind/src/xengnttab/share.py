@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from functools import partial
+from typing import Self, SupportsIndex
 
 from xengnttab import _calls
 from xengnttab._handle import Handle
+from xengnttab._numbers import MAX_PAGES, PEERS, notification, number
 from xengnttab._pages import Pages
-from xengnttab.table import MAX_DOMID, check, check_notify
-
-MAX_PAGES = 0x7FFFFFFF
 
 
 class SharedPages(Pages):
@@ -48,12 +47,12 @@ class GrantShare(Handle):
 
     def share(
         self,
-        domid: int,
-        pages: int = 1,
+        domid: SupportsIndex,
+        pages: SupportsIndex = 1,
         *,
         writable: bool = False,
-        notify_byte: int | None = None,
-        notify_port: int | None = None,
+        notify_byte: SupportsIndex | None = None,
+        notify_port: SupportsIndex | None = None,
     ) -> SharedPages:
         """Makes zeroed pages and grants them to a domain, for writing too if `writable`.
 
@@ -64,14 +63,13 @@ class GrantShare(Handle):
         has ended: the byte at `notify_byte` becomes zero, then the event channel with the local
         port `notify_port` is signalled.
         """
-        check("domain", (domid,), MAX_DOMID)
-        if not 1 <= pages <= MAX_PAGES:
-            raise ValueError(f"{pages} is no number of pages")
-        handle = self._live()
-        if check_notify(notify_byte, notify_port, pages):
-            address, refs = _calls.share_page_notify(
-                handle, domid, writable, notify_byte, notify_port
-            )
-        else:
-            address, refs = _calls.share_pages(handle, domid, pages, writable)
-        return SharedPages(self, address, refs, domid=domid, peer_writable=writable)
+        peer = number("domain", domid, PEERS)
+        count = number("number of pages", pages, MAX_PAGES, 1)
+        byte, port = notification(notify_byte, notify_port, count)
+        with self._held() as handle:
+            if byte is None and port is None:
+                address, refs = _calls.share_pages(handle, peer, count, writable)
+            else:
+                address, refs = _calls.share_page_notify(handle, peer, writable, byte, port)
+            make = partial(SharedPages, self, address, refs, domid=peer, peer_writable=writable)
+            return self._own(make, address, count)

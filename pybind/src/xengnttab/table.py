@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Self
+from collections.abc import Iterable
+from functools import partial
+from typing import NamedTuple, Self, SupportsIndex, cast
 
 from xengnttab import _calls
 from xengnttab._handle import Handle
-from xengnttab._pages import PAGE_SIZE, Pages
+from xengnttab._numbers import (
+    MAX_DOMID,
+    MAX_REF,
+    PAGE_SIZE,
+    is_number,
+    notification,
+    number,
+    numbers,
+)
+from xengnttab._pages import Pages
+from xengnttab._types import Buffer
 from xengnttab.copy import CopyStatus, Place, Segment
 from xengnttab.errors import CopyError
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-MAX_DOMID = 0xFFFF
-MAX_REF = 0xFFFFFFFF
-MAX_PORT = 0xFFFFFFFE
 
 
 class Grant(NamedTuple):
@@ -64,12 +68,12 @@ class GrantTable(Handle):
 
     def map(
         self,
-        domid: int | Sequence[int],
-        refs: int | Sequence[int],
+        domid: SupportsIndex | Iterable[SupportsIndex],
+        refs: SupportsIndex | Iterable[SupportsIndex],
         *,
         writable: bool = False,
-        notify_byte: int | None = None,
-        notify_port: int | None = None,
+        notify_byte: SupportsIndex | None = None,
+        notify_port: SupportsIndex | None = None,
     ) -> Mapping:
         """Maps grants at consecutive addresses, all of them or none.
 
@@ -80,27 +84,30 @@ class GrantTable(Handle):
         has ended, whatever ended it: the byte at `notify_byte` becomes zero (the page has to be
         `writable`), then the event channel with the local port `notify_port` is signalled.
         """
-        wanted = (refs,) if isinstance(refs, int) else tuple(refs)
-        owners = (domid,) * len(wanted) if isinstance(domid, int) else tuple(domid)
+        wanted = numbers("grant reference", _several(refs), MAX_REF)
         if not wanted:
             raise ValueError("no grant reference to map")
+        owners = numbers("domain", _several(domid), MAX_DOMID)
+        if is_number(domid):
+            owners *= len(wanted)
         if len(owners) != len(wanted):
             raise ValueError(f"{len(owners)} domains for {len(wanted)} grant references")
-        check("domain", owners, MAX_DOMID)
-        check("grant reference", wanted, MAX_REF)
-        handle = self._live()
-        if check_notify(notify_byte, notify_port, len(wanted)):
-            address = _calls.map_grant_notify(
-                handle, owners[0], wanted[0], writable, notify_byte, notify_port
-            )
-        else:
-            address = _calls.map_grants(handle, owners, wanted, writable)
-        return Mapping(self, address, wanted, writable, owners)
+        byte, port = notification(notify_byte, notify_port, len(wanted))
+        with self._held() as handle:
+            if byte is None and port is None:
+                address = _calls.map_grants(handle, owners, wanted, writable)
+            else:
+                address = _calls.map_grant_notify(
+                    handle, owners[0], wanted[0], writable, byte, port
+                )
+            make = partial(Mapping, self, address, wanted, writable, owners)
+            return self._own(make, address, len(wanted))
 
     @property
     def can_copy(self) -> bool:
         """Whether `copy` works here."""
-        return _calls.can_copy(self._live())
+        with self._held() as handle:
+            return _calls.can_copy(handle)
 
     def copy(self, segments: Iterable[Segment]) -> list[CopyStatus]:
         """Has the hypervisor copy between granted pages and memory, without mapping any.
@@ -112,50 +119,60 @@ class GrantTable(Handle):
         >>> table.copy([Segment(Place(1, 8), buffer), Segment(b"answer", Place(1, 9, 16))])
         [<CopyStatus.OKAY: 0>, <CopyStatus.GENERAL_ERROR: -1>]
         """
-        wanted = [item if isinstance(item, Segment) else Segment(*item) for item in segments]
-        for segment in wanted:
-            ends = [end for end in segment[:2] if isinstance(end, Place)]
-            if not ends:
-                raise ValueError("one end of a segment must be a place in a granted page")
-            check("domain", [end.domid for end in ends], MAX_DOMID)
-            check("grant reference", [end.ref for end in ends], MAX_REF)
-            check("offset", [end.offset for end in ends], PAGE_SIZE)
-        return _calls.copy(self._live(), wanted)
+        wanted = [_checked(Segment(*item)) for item in segments]
+        with self._held() as handle:
+            return _calls.copy(handle, wanted)
 
-    def read(self, domid: int, ref: int, length: int = PAGE_SIZE, offset: int = 0) -> bytes:
+    def read(
+        self,
+        domid: SupportsIndex,
+        ref: SupportsIndex,
+        length: SupportsIndex = PAGE_SIZE,
+        offset: SupportsIndex = 0,
+    ) -> bytes:
         """A copy of bytes of a granted page; CopyError when they are not to be had."""
-        buffer = bytearray(length)
-        self._copy_one(Segment(Place(domid, ref, offset), buffer), f"copy from grant {ref}")
+        buffer = bytearray(number("length", length, PAGE_SIZE))
+        self._copy_one(Segment(_place(domid, ref, offset), buffer), f"copy from grant {ref}")
         return bytes(buffer)
 
-    def write(self, domid: int, ref: int, data: Buffer, offset: int = 0) -> None:
+    def write(
+        self, domid: SupportsIndex, ref: SupportsIndex, data: Buffer, offset: SupportsIndex = 0
+    ) -> None:
         """Copies bytes into a granted page; CopyError when it is not granted for writing."""
-        self._copy_one(Segment(data, Place(domid, ref, offset)), f"copy to grant {ref}")
+        self._copy_one(Segment(data, _place(domid, ref, offset)), f"copy to grant {ref}")
 
     def _copy_one(self, segment: Segment, action: str) -> None:
         (status,) = self.copy([segment])
         if status:
             raise CopyError(errno.EIO, action, f"{status.text} ({status.value})", status)
 
-    def set_max_grants(self, count: int) -> None:
+    def set_max_grants(self, count: SupportsIndex) -> None:
         """Announces how many grants will be mapped at once; most kernels do not care."""
-        check("limit", (count,), MAX_REF)
-        _calls.set_max_grants(self._live(), count)
+        wanted = number("limit", count, MAX_REF)
+        with self._held() as handle:
+            _calls.set_max_grants(handle, wanted)
 
 
-def check_notify(byte: int | None, port: int | None, pages: int) -> bool:
-    """Whether a notification is wanted; ValueError for one that cannot be."""
-    if byte is None and port is None:
-        return False
-    if pages != 1:
-        raise ValueError(f"a notification is about one page, not {pages}")
-    check("byte", [] if byte is None else [byte], PAGE_SIZE - 1)
-    check("port", [] if port is None else [port], MAX_PORT)
-    return True
+def _several(value: SupportsIndex | Iterable[SupportsIndex]) -> Iterable[SupportsIndex]:
+    if is_number(value):
+        return (cast(SupportsIndex, value),)
+    return cast(Iterable[SupportsIndex], value)
 
 
-def check(what: str, numbers: Sequence[int], largest: int) -> None:
-    """ValueError for a number that the library would cut off."""
-    for number in numbers:
-        if not 0 <= number <= largest:
-            raise ValueError(f"{what} {number} is not between 0 and {largest}")
+def _place(domid: SupportsIndex, ref: SupportsIndex, offset: SupportsIndex) -> Place:
+    return Place(
+        number("domain", domid, MAX_DOMID),
+        number("grant reference", ref, MAX_REF),
+        number("offset", offset, PAGE_SIZE),
+    )
+
+
+def _checked(segment: Segment) -> Segment:
+    source, dest, length = segment
+    if not isinstance(source, Place) and not isinstance(dest, Place):
+        raise ValueError("one end of a segment must be a place in a granted page")
+    return Segment(
+        _place(*source) if isinstance(source, Place) else source,
+        _place(*dest) if isinstance(dest, Place) else dest,
+        None if length is None else number("length", length, PAGE_SIZE),
+    )

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""CPython and the package xengnttab as files of a FreeBSD Dom0's image."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from agent.client import LIBRARY_WORKER
+from testbed.errors import TestbedError
+from testbed.freebsd import FreeBSD
+from testbed.image import File
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from devtools import consumers, environment, freebsd, freebsd_python
+from devtools.console import Console, DevError
+from devtools.paths import freebsd_build
+
+SCRIPT = "/usr/local/lib/xengnt/library_worker.py"
+#: For Worker.exec(): the package's worker.
+PROGRAM = (freebsd_python.PROGRAM, SCRIPT)
+
+
+def files(release: FreeBSD) -> list[File]:
+    """The interpreter, its library, cffi's run-time part, the package, and the library under it."""
+    made = freebsd.RELEASES.get(int(release.version.split(".")[0]))
+    if made is None:
+        raise TestbedError(f"Python is built for FreeBSD 14 and 15, not for {release.version}")
+    console = Console()
+    try:
+        environment.compile_(console, freebsd_build(made.major))
+        python = freebsd_python.build(console, made)
+        found = freebsd_python.runtime(release.base, python.values()) | python
+    except DevError as error:
+        raise TestbedError(str(error)) from error
+    ours = freebsd_build(made.major) / "libxengnttab-freebsd/libxengnttab.so.1.2"
+    found[f"{freebsd_python.PREFIX}/lib/{consumers.SONAME}"] = ours
+    return [
+        *(File(path, place, 0o555) for place, path in found.items()),
+        File(LIBRARY_WORKER.read_bytes(), SCRIPT, 0o444),
+    ]

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Numbers that the library would cut off, or take for others: judged before it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import index
+from typing import SupportsIndex
+
+PAGE_SIZE = 4096
+MAX_DOMID = 0xFFFF
+# From 0x7FF0 on Xen has its own (DOMID_SELF, DOMID_IO, ...): no domain can have such a number.
+PEERS = 0x7FEF
+MAX_REF = 0xFFFFFFFF
+MAX_PORT = 0xFFFFFFFE
+# 4 GiB: more than any grant table has entries for.
+MAX_PAGES = 1 << 20
+
+
+def number(what: str, value: SupportsIndex, largest: int, smallest: int = 0) -> int:
+    """An int of any integer type; TypeError or ValueError that name what was wrong."""
+    try:
+        found = index(value)
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"{what} must be an integer, not {kind} {value!r}") from None
+    if not smallest <= found <= largest:
+        raise ValueError(f"{what} {found} is not between {smallest} and {largest}")
+    return found
+
+
+def numbers(what: str, values: Iterable[SupportsIndex], largest: int) -> tuple[int, ...]:
+    return tuple(number(what, value, largest) for value in values)
+
+
+def is_number(value: object) -> bool:
+    try:
+        index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return True
+
+
+def notification(
+    byte: SupportsIndex | None, port: SupportsIndex | None, pages: int
+) -> tuple[int | None, int | None]:
+    """The byte and the port of a notification, if any is wanted; ValueError if it cannot be."""
+    if byte is None and port is None:
+        return None, None
+    if pages != 1:
+        raise ValueError(f"a notification is about one page, not {pages}")
+    return (
+        None if byte is None else number("byte", byte, PAGE_SIZE - 1),
+        None if port is None else number("port", port, MAX_PORT),
+    )

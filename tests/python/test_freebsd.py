@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""CPython and the package on a real FreeBSD: a Dom0 on Xen in QEMU, from FreeBSD's release sets.
+
+FREEBSD_DIST=DIR pytest tests/python/test_freebsd.py
+
+Both with the base system's driver beside ours and with it disabled.  The first run builds CPython
+for FreeBSD (two minutes), later ones take it from the cache.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import targets.freebsd_python
+from clients import freebsd_programs
+from clients.freebsd_session import Session
+from testbed.freebsd import FreeBSD, missing
+from testbed.freebsd_vm import FreeBSDDom0, Mode
+from testbed.image import File
+
+from devtools import freebsd_python
+from devtools.paths import ROOT, cache_dir
+from tests.python import freebsd_checks
+from tests.python.test_packaging import examples
+
+pytestmark = pytest.mark.dom0
+
+BOOT_SECONDS = 240.0
+CHECK_SECONDS = 600.0
+SHARE = "/usr/local/share/xengnttab"
+CHECKS = f"{SHARE}/freebsd_checks.py"
+
+
+def files(release: FreeBSD) -> list[File]:
+    """Python, the package and what uses it, as files of the image."""
+    found = {file.dst: file for file in freebsd_programs.Programs(release, cache_dir()).files()}
+    for file in targets.freebsd_python.files(release):
+        found.setdefault(file.dst, file)
+    sysctl = freebsd_python.extract(
+        release.sets / "base.txz", "sbin/sysctl", cache_dir() / "freebsd" / release.base.name / "+"
+    )
+    found["/sbin/sysctl"] = File(sysctl, "/sbin/sysctl", 0o555)
+    for place, path in freebsd_python.runtime(release.base, [sysctl]).items():
+        found.setdefault(place, File(path, place, 0o555))
+    more = {CHECKS: Path(freebsd_checks.__file__).read_bytes()}
+    for number, text in enumerate(examples()):
+        more[f"{SHARE}/readme/{number}.py"] = text.encode()
+    for path in (ROOT / "pybind/examples").glob("*.py"):
+        more[f"{SHARE}/examples/{path.name}"] = path.read_bytes()
+    return [*found.values(), *(File(data, place, 0o444) for place, data in more.items())]
+
+
+@pytest.fixture(scope="module", params=["native", "alone"])
+def session(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
+    named = os.environ.get("FREEBSD_DIST")
+    if not named:
+        pytest.skip("FREEBSD_DIST names no directory with FreeBSD's release sets")
+    if shutil.which("qemu-system-x86_64") is None:
+        pytest.skip("qemu-system-x86_64 is not installed")
+    sets = Path(named)
+    if absent := missing(sets):
+        pytest.fail(f"{sets} lacks {', '.join(absent)}")
+    release = FreeBSD(sets, cache_dir())
+    mode: Mode = request.param
+    machine = FreeBSDDom0(
+        mode, release, tmp_path_factory.mktemp(mode), cache_dir(), files=files(release),
+        environment={"xengnt.run": f"/bin/xengnt-relay 0x2f8 {freebsd_programs.SESSION}"},
+    )  # fmt: skip
+    with machine:
+        session = Session(machine, print)
+        session.wait_ready(BOOT_SECONDS)
+        for name, value in (
+            ("LD_LIBRARY_PATH", freebsd_programs.LIBRARIES),
+            ("PATH", "/sbin:/bin:/usr/local/bin"),
+            ("LC_ALL", "C.UTF-8"),
+        ):
+            session.environment(name, value)
+        yield session
+
+
+@pytest.mark.parametrize("name", [check.__name__ for check in freebsd_checks.CHECKS])
+def test_on_freebsd(session: Session, name: str) -> None:
+    mark = session.machine.mark()
+    session.start(name[:12], freebsd_python.PROGRAM, CHECKS, freebsd_programs.PEER, name)
+    lines = session.finish(name[:12], CHECK_SECONDS)
+    assert session.ended[name[:12]] == "exit 0", lines
+    assert f"ok {name}" in lines, "\n".join(lines)
+    assert session.machine.alarms_since(mark) == []
