@@ -13,7 +13,8 @@ from .framework import Broken, Context
 
 #: The least that FreeBSD takes as it is; what it copies instead holds nothing.
 LENGTH = 2 * PAGE
-SOON = 5000
+# Only a failure waits as long.
+SOON = 30000
 
 
 class InFlight:
@@ -33,6 +34,7 @@ class InFlight:
         self._thread = self.worker.thread()
         self._written = self._thread.submit(f"writefrom {into} 0x{address:x} {length}")
         if "in" not in self.worker.poll(self.out, SOON):
+            self._written.result(1.0)
             raise Broken("nothing came into the pipe")
 
     def finish(self) -> int:

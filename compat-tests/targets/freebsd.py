@@ -72,7 +72,8 @@ KINDS: dict[str, _Kind] = {
         "linux", "Linux agent on FreeBSD", "xengnt.ko, xengnt_linux.ko",
         _LINUX,
         {**_LACKS, "unload": "Linux's delete_module(2) is not emulated",
-         "inherit_copy": "Linux has no minherit(2)"},
+         "inherit_copy": "Linux has no minherit(2)",
+         "noreplace": "the Linuxulator refuses MAP_FIXED_NOREPLACE"},
     ),
     "freebsd-alone": _Kind(
         "alone", "our module, base driver off by its hint", "xengnt.ko", _DIFFERENCES,

@@ -691,6 +691,23 @@ do_mprotect(struct input *in)
 	    error);
 }
 
+static void
+do_mlock(struct input *in)
+{
+	unsigned map;
+	size_t pages;
+	char *addr;
+	bool lock;
+
+	addr = pick_mapped(in, &pages, &map);
+	lock = take8(in) % 3 != 0;
+	if (addr == NULL || !host_owns(addr, pages * PAGE))
+		return;
+	SAY("%s(%p, %zu pages)\n", lock ? "mlock" : "munlock", (void *)addr,
+	    pages);
+	host_mlock(addr, pages * PAGE, lock);
+}
+
 /* Loads and stores that may fault, by the system's own copying. */
 static void
 do_touch(struct input *in)
@@ -1009,7 +1026,7 @@ static void (*const ops[])(struct input *) = {
 	do_touch, do_peer, do_peer_map, do_peer_unmap, do_mprotect, do_pin,
 	do_unpin, do_share, do_unshare, do_exit, do_tasks, do_dup, do_rw,
 	do_linux, do_page_out, do_sysctl, do_faults, do_unload, do_killed,
-	do_open, do_map, do_mmap, do_mmap, do_alloc, do_munmap, do_munmap,
+	do_open, do_map, do_mmap, do_mlock, do_alloc, do_munmap, do_munmap,
 	do_unmap, do_copy,
 };
 
