@@ -28,8 +28,8 @@ other use raises RuntimeError.
 A domain must not map its own grants: the page is lost, and the kernel may crash.
 """
 
-from xengnttab._version import __version__
 from xengnttab._numbers import PAGE_SIZE
+from xengnttab._version import __version__
 from xengnttab.copy import CopyStatus, Place, Segment
 from xengnttab.errors import (
     CopyError,
