@@ -294,8 +294,13 @@ def test_signals_end_it_in_good_order(page: tuple[Machine, str], name: str) -> N
     import signal
 
     machine, _ = page
-    process, _ = machine.share(2, "1", "--hold", "forever", "--write", "bye", "--text")
-    process.send_signal(signal.Signals[name])
+    number = signal.Signals[name]
+    process = machine.start(
+        2, "share", "1", "--hold", "forever", "--write", "bye", "--text", "--json",
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdout.readline()
+    process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")
     assert json.loads(out)["text"] == "bye"
