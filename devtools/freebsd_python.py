@@ -24,8 +24,8 @@ from elftools.elf.elffile import ELFFile
 
 from devtools import consumers, environment, freebsd, sources, stamp
 from devtools.console import Console, DevError
+from devtools.parts import Part, make
 from devtools.paths import ROOT, cache_dir, freebsd_build
-from devtools.qemu import Part, make
 
 PREFIX = "/usr/local"
 MINOR = f"3.{sys.version_info.minor}"

@@ -132,6 +132,16 @@ class Programs:
             _run([self._clang.tool("llvm-objcopy"), "--strip-all", str(path), str(target)])
         return target
 
+    def shared(self) -> list[File]:
+        """The base system's programs, Xen's libraries and ours, a shell: for other programs."""
+        libraries = self._tools.libraries
+        return [
+            *self._base.base_files(BASE_PROGRAMS, *libraries.values()),
+            *(File(path, f"{LIBRARIES}/{name}", 0o444) for name, path in libraries.items()),
+            File(self._shown, f"{LIBRARIES}/{consumers.SONAME}", 0o444),
+            File(_SCRIPTS / "dom0-freebsd.sh", SHELL),
+        ]
+
     def files(self, base: bool, selection: packages.Selection, own: images.Ours) -> list[File]:
         """All of it, as files of the root image; `base`: for Xen's own library."""
         stack = {**self._tools.programs, consumers.QEMU: self._qemu}

@@ -12,7 +12,7 @@ import signal
 
 from .channels import last_json
 from .guests import Figures, Run
-from .shell import Failed
+from .shell import Dom0, Failed
 
 PEER = "/bin/xengnt-peer"
 GNTTAB = "/bin/xengnt-gnttab"
@@ -38,12 +38,12 @@ _number = itertools.count()
 class Program:
     """A program in the background: its output in a file, its status beside it."""
 
-    def __init__(self, run: Run, name: str, command: str) -> None:
-        self._dom0 = run.dom0
+    def __init__(self, dom0: Dom0, name: str, command: str) -> None:
+        self._dom0 = dom0
         self._name = name
         self._file = f"/tmp/{name}.{next(_number)}"
         # The program's own number, so that a signal meets it and not a shell.
-        self.pid = int(run.dom0.must(
+        self.pid = int(dom0.must(
             f"{{ {command} & echo $! >{self._file}.pid; wait $!; echo $? >{self._file}.status; }}"
             f" >{self._file} 2>&1 & until [ -s {self._file}.pid ]; do sleep 0.1; done;"
             f" cat {self._file}.pid"
@@ -74,7 +74,7 @@ class Program:
 def library(run: Run) -> Figures:
     """The program prints a line a part; its failed checks come before the part's name."""
     command = f"LD_LIBRARY_PATH={run.ours} {GNTTAB} {PEER} {' '.join(NODES[run.target])}"
-    program = Program(run, "library", command)
+    program = Program(run.dom0, "library", command)
     status = program.status()
     lines = program.said()
     failed = [line for line in lines if not line.startswith(("ok ", "gnttab: ", "gntshr: "))]
@@ -88,10 +88,10 @@ def _start(run: Run, role: str, amount: int) -> tuple[Program, Program]:
     """`role` is Dom0's, which is the library's; the helper domain has the other one."""
     other = "server" if role == "client" else "client"
     path = f"/xengnt/{next(_number)}"
-    end = Program(run, "helper", f"{END} {other} {END_CODE} {STORE} {path} {amount}")
+    end = Program(run.dom0, "helper", f"{END} {other} {END_CODE} {STORE} {path} {amount}")
     domid = end.line("domid ").split()[1]
     near = Program(
-        run, "vchan",
+        run.dom0, "vchan",
         f"env XENGNT_XENSTORE={STORE} LD_LIBRARY_PATH={STORE_LIBRARY}:{run.ours}"
         f" {VCHAN} {role} {domid} {path} {amount} {RING}",
     )  # fmt: skip

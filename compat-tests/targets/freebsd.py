@@ -26,6 +26,7 @@ from testbed.errors import TestbedError
 from testbed.freebsd import WHERE, FreeBSD, missing
 from testbed.freebsd_vm import ALARM, LIBRARY, FreeBSDDom0, Mode
 
+from . import freebsd_python
 from .base import Setting, TargetMissing, excerpt, probe_worker
 from .dom0 import Dom0Target
 
@@ -114,6 +115,8 @@ class FreeBSDTarget(Dom0Target):
         self.module = self._kind.module
         if self._kind.mode != "linux":
             self.programs["library"] = (LIBRARY,)
+        if self._kind.mode in ("native", "alone"):
+            self.programs["python"] = freebsd_python.PROGRAM
         self._sets = where
         self._release: FreeBSD | None = None
         self._ours = False
@@ -165,6 +168,7 @@ class FreeBSDTarget(Dom0Target):
             self.setting.cache,
             self.progress,
             linux_agent=agent,
+            files=freebsd_python.files(self._release) if "python" in self.programs else (),
         )
 
     @property

@@ -28,7 +28,7 @@ class Program:
     script: ClassVar[dict[str, tuple[list[str], int]]] = {}
     commands: ClassVar[list[str]] = []
 
-    def __init__(self, _: Run, name: str, command: str) -> None:
+    def __init__(self, _: Any, name: str, command: str) -> None:
         self.pid = 4711
         self._said, self._status = self.script[name]
         self.commands.append(command)

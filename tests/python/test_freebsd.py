@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import targets.freebsd_python
 from clients import freebsd_programs
-from clients.freebsd_session import Session
+from clients.helper import PEER, Program
+from clients.shell import FreeBSDDom0 as Shell
 from testbed.freebsd import FreeBSD, missing
 from testbed.freebsd_vm import FreeBSDDom0, Mode
 from testbed.image import File
@@ -30,22 +31,15 @@ from tests.python.test_packaging import examples
 pytestmark = pytest.mark.dom0
 
 BOOT_SECONDS = 240.0
-CHECK_SECONDS = 600.0
 SHARE = "/usr/local/share/xengnttab"
 CHECKS = f"{SHARE}/freebsd_checks.py"
 
 
 def files(release: FreeBSD) -> list[File]:
     """Python, the package and what uses it, as files of the image."""
-    found = {file.dst: file for file in freebsd_programs.Programs(release, cache_dir()).files()}
+    found = {file.dst: file for file in freebsd_programs.Programs(release, cache_dir()).shared()}
     for file in targets.freebsd_python.files(release):
         found.setdefault(file.dst, file)
-    sysctl = freebsd_python.extract(
-        release.sets / "base.txz", "sbin/sysctl", cache_dir() / "freebsd" / release.base.name / "+"
-    )
-    found["/sbin/sysctl"] = File(sysctl, "/sbin/sysctl", 0o555)
-    for place, path in freebsd_python.runtime(release.base, [sysctl]).items():
-        found.setdefault(place, File(path, place, 0o555))
     more = {CHECKS: Path(freebsd_checks.__file__).read_bytes()}
     for number, text in enumerate(examples()):
         more[f"{SHARE}/readme/{number}.py"] = text.encode()
@@ -55,9 +49,9 @@ def files(release: FreeBSD) -> list[File]:
 
 
 @pytest.fixture(scope="module", params=["native", "alone"])
-def session(
+def shell(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Session]:
+) -> Iterator[Shell]:
     named = os.environ.get("FREEBSD_DIST")
     if not named:
         pytest.skip("FREEBSD_DIST names no directory with FreeBSD's release sets")
@@ -70,25 +64,19 @@ def session(
     mode: Mode = request.param
     machine = FreeBSDDom0(
         mode, release, tmp_path_factory.mktemp(mode), cache_dir(), files=files(release),
-        environment={"xengnt.run": f"/bin/xengnt-relay 0x2f8 {freebsd_programs.SESSION}"},
+        environment={"xengnt.run": f"/bin/xengnt-relay 0x2f8 /bin/sh {freebsd_programs.SHELL}"},
     )  # fmt: skip
     with machine:
-        session = Session(machine, print)
-        session.wait_ready(BOOT_SECONDS)
-        for name, value in (
-            ("LD_LIBRARY_PATH", freebsd_programs.LIBRARIES),
-            ("PATH", "/sbin:/bin:/usr/local/bin"),
-            ("LC_ALL", "C.UTF-8"),
-        ):
-            session.environment(name, value)
-        yield session
+        yield Shell(machine, print, BOOT_SECONDS)
 
 
 @pytest.mark.parametrize("name", [check.__name__ for check in freebsd_checks.CHECKS])
-def test_on_freebsd(session: Session, name: str) -> None:
-    mark = session.machine.mark()
-    session.start(name[:12], freebsd_python.PROGRAM, CHECKS, freebsd_programs.PEER, name)
-    lines = session.finish(name[:12], CHECK_SECONDS)
-    assert session.ended[name[:12]] == "exit 0", lines
+def test_on_freebsd(shell: Shell, name: str) -> None:
+    mark = shell.machine.mark()
+    command = f"{freebsd_python.PROGRAM} {CHECKS} {PEER} {name}"
+    program = Program(shell, name, f"env LC_ALL=C.UTF-8 {command}")
+    status = program.status()
+    lines = program.said()
+    assert status == 0, lines
     assert f"ok {name}" in lines, "\n".join(lines)
-    assert session.machine.alarms_since(mark) == []
+    assert shell.machine.alarms_since(mark) == []
