@@ -153,7 +153,9 @@ GUEST_TOOLS = {"mke2fs": "sbin", "e2fsck": "sbin", "fallocate": "bin"}
 QEMU = "xen-qemu-system-i386"
 
 # What the guest's kernel needs for its disk and for its half of a channel.
-GUEST_MODULES = ("xen-blkfront", "crc32c_generic", "ext4", "xen-evtchn", "xen-gntalloc")
+GUEST_MODULES = (
+    "xen-blkfront", "crc32c_generic", "ext4", "xen-evtchn", "xen-gntalloc", "xen-gntdev",
+)  # fmt: skip
 # Built in or gone in other kernels.
 _OPTIONAL = frozenset({"crc32c_generic"})
 _GUEST_KERNEL = re.compile(
@@ -256,7 +258,7 @@ def _collect(cache: Path, selection: packages.Selection, store: Store) -> Progra
     )
 
 
-_SCHEMA = 3
+_SCHEMA = 4
 
 
 def _remember(memo: Path, key: Sequence[object], found: Programs) -> None:

@@ -31,7 +31,9 @@ newfs -U $dev >$tmp/newfs 2>&1 || fail "newfs: $(tail -1 $tmp/newfs)"
 mount $dev $mnt || fail mount
 : >$tmp/sums
 for size; do
-	head -c $size /dev/urandom >$mnt/file.$size || fail "write $size"
+	# head(1) takes no count of 0.
+	: >$mnt/file.$size
+	[ $size = 0 ] || head -c $size /dev/urandom >$mnt/file.$size || fail "write $size"
 	echo "$(sha256 -q $mnt/file.$size) file.$size" >>$tmp/sums
 done
 sync
