@@ -188,6 +188,14 @@ def qdisk_freebsd(run: Run) -> Figures:
     guest = run.other
     if guest is None:
         raise Failed("there is no FreeBSD guest")
+    try:
+        return _check_freebsd(run, guest)
+    finally:
+        destroy_guest(run, guest)
+        run.other = None
+
+
+def _check_freebsd(run: Run, guest: Guest) -> Figures:
     before = run.dom0.counters()
     figures: Figures = {}
     written = 0
@@ -198,10 +206,7 @@ def qdisk_freebsd(run: Run) -> Figures:
         figures[f"{disk.format} s"] = found["s"]
     figures["MiB written"] = written / MIB
     figures["fsck"] = 0
-    figures.update(_copied(run, before, written))
-    destroy_guest(run, guest)
-    run.other = None
-    return figures
+    return {**figures, **_copied(run, before, written)}
 
 
 def qdisk_media(run: Run) -> Figures:

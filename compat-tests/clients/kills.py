@@ -61,8 +61,8 @@ def kill_guest(run: Run) -> Figures:
     _write_for_ever(run)
     before = len(run.foreign())
     guest = run.running_guest()
+    pid = run.dom0.device_model(run.tool("qemu"), guest.domid)
     destroy_guest(run, guest)
-    pid = run.dom0.pid_of(run.tool("qemu"))
     if pid is not None:
         run.dom0.until(run.dom0.gone(pid), "QEMU ending")
     idle(run)
@@ -72,7 +72,7 @@ def kill_guest(run: Run) -> Figures:
 def kill_qemu(run: Run) -> Figures:
     """While the guest writes to its disk (in the short run it does not)."""
     guest = ensure_guest(run)
-    pid = run.dom0.pid_of(run.tool("qemu"))
+    pid = run.dom0.device_model(run.tool("qemu"), guest.domid)
     if pid is None:
         raise Failed("QEMU does not run")
     if run.thorough:

@@ -58,8 +58,8 @@ class Dom0(ABC):
         """Bytes of a file."""
 
     @abstractmethod
-    def pid_of(self, program: str) -> int | None:
-        """The process that runs a program, named by its path."""
+    def device_model(self, program: str, domid: int) -> int | None:
+        """The process of QEMU, named by its path, that serves a domain."""
 
     @abstractmethod
     def gone(self, pid: int) -> str:
@@ -165,11 +165,12 @@ class LinuxDom0(Dom0):
     def size(self, path: str) -> int:
         return int(self.must(f"stat -c %s {path}"))
 
-    def pid_of(self, program: str) -> int | None:
+    def device_model(self, program: str, domid: int) -> int | None:
         # grep itself has the name among its arguments.
         for line in self.run(f"grep -l {program} /proc/[0-9]*/cmdline")[1].split():
             pid = int(line.split("/")[2])
-            if self.run(f"test $(readlink /proc/{pid}/exe) = {program}")[0] == 0:
+            mine = f"tr '\\0' ' ' </proc/{pid}/cmdline | grep -q 'xen-domid {domid} '"
+            if self.run(f"test $(readlink /proc/{pid}/exe) = {program} && {mine}")[0] == 0:
                 return pid
         return None
 
@@ -200,8 +201,8 @@ class FreeBSDDom0(Dom0):
     def size(self, path: str) -> int:
         return int(self.must(f"stat -f %z {path}"))
 
-    def pid_of(self, program: str) -> int | None:
-        found = self.run(f"pgrep -x {program.rsplit('/', 1)[-1]}")[1].split()
+    def device_model(self, program: str, domid: int) -> int | None:
+        found = self.run(f"pgrep -f '{program} .*xen-domid {domid} '")[1].split()
         return int(found[0]) if found else None
 
     def gone(self, pid: int) -> str:

@@ -61,13 +61,6 @@ def xenconsoled(run: Run) -> Figures:
     return _daemon(run, "xenconsoled", f"--log=all --log-dir={CONSOLES}")
 
 
-def _qemu(run: Run) -> int:
-    pid = run.dom0.pid_of(run.tool("qemu"))
-    if pid is None:
-        raise Failed("QEMU does not run")
-    return pid
-
-
 def guest(run: Run) -> Figures:
     """`xl create`, and the guest's shell answers over its console."""
     for disk in run.disks:
@@ -78,7 +71,10 @@ def guest(run: Run) -> Figures:
     said = domain.must("cat /sys/hypervisor/guest_type; wc -l </proc/modules")
     if not said.startswith("PVH"):
         raise Failed(f"the guest says it is {said.splitlines()[0]}")
-    check_library(run, "QEMU", _qemu(run))
+    pid = run.dom0.device_model(run.tool("qemu"), domain.domid)
+    if pid is None:
+        raise Failed("QEMU does not run")
+    check_library(run, "QEMU", pid)
     mapped = {g.ref for g in run.foreign()}
     if not {REF_CONSOLE, REF_XENSTORE} <= mapped:
         raise Failed(f"Xen sees refs {sorted(mapped)} mapped, without console's or xenstore's")
