@@ -24,6 +24,7 @@ class Result:
     seconds: float = 0.0
     figures: dict[str, float | int | str] = field(default_factory=dict)
     detail: str = ""
+    died: bool = False  # the machine with it
 
 
 @dataclass

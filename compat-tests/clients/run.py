@@ -102,24 +102,33 @@ def perform(steps: Sequence[Step], run: Run, say: Callable[[str], None]) -> list
             continue
         say(f"{step.name}: {step.title}")
         begin = time.monotonic()
-        gone = False
         try:
             result.figures = step.run(run)
             result.status = "pass"
         except (Failed, ValueError, IndexError) as error:
             result.status, result.detail = "fail", str(error)
         except (vm.Died, vm.Hung) as error:
-            result.status, result.detail = "fail", str(error)
-            gone = True
+            result.status, result.detail, result.died = "fail", str(error), True
         result.seconds = time.monotonic() - begin
         if result.status == "fail":
             say(f"{step.name}: FAILED: {result.detail}")
             if run.target == "freebsd-base":
                 # Not our code: the row says what a FreeBSD without this project lacks.
                 result.status = "lacks"
-        if gone:
-            break  # the machine is gone
+        if result.died:
+            break
     return done
+
+
+def resume(steps: Sequence[Step], done: Sequence[Result]) -> list[Step]:
+    """What is left to run on a new machine after one has died in a step: the steps behind it, and
+    before them those that they need."""
+    dead = next((n for n, result in enumerate(done) if result.died), len(steps) - 1)
+    rest = steps[dead + 1 :]
+    if not {step.name for step in rest} - {"log", "unload"}:
+        return []
+    needed = [s for s in steps if s.name in FIRST and s not in rest and s.name != done[dead].name]
+    return [*(needed if {s.name for s in rest} - ALONE else ()), *rest]
 
 
 def run_linux(
@@ -173,10 +182,26 @@ def run_freebsd(
     )
     report = Report(machine.target, {}, machine.packages, machine.digest, cpus=args.cpus)
     thorough = not args.quick
-    with machine.machine:
-        run = machine.run(amount=LONG_AMOUNT if thorough else SHORT_AMOUNT, thorough=thorough)
-        report.results = perform(choose(args.quick, _names(args)), run, say)
-        report.facts = machine.machine.facts
+    steps = chosen = choose(args.quick, _names(args))
+    results: dict[str, Result] = {}
+    while steps:
+        with machine.machine:
+            run = machine.run(amount=LONG_AMOUNT if thorough else SHORT_AMOUNT, thorough=thorough)
+            done = perform(steps, run, say)
+            report.facts = machine.machine.facts
+        for result in done:
+            if results.get(result.name, result).status == "skip":
+                results[result.name] = result
+            results.setdefault(result.name, result)
+        # A panic of the base driver must not hide what else a FreeBSD without us can do.
+        steps = resume(steps, done) if mode == "base" else []
+        if steps:
+            say("the machine is gone; a new one goes on behind that step")
+            machine = freebsd.Machine(
+                mode, args.freebsd, args.cache, work, say, own, library=args.library,
+                cpus=args.cpus,
+            )  # fmt: skip
+    report.results = [results[step.name] for step in chosen]
     report.seconds = time.monotonic() - begin
     return report
 

@@ -183,6 +183,23 @@ def test_a_dead_machine_ends_the_run() -> None:
     ]  # fmt: skip
 
 
+def test_a_new_machine_goes_on_behind_the_death() -> None:
+    chosen = run.choose(False, ())
+    names = [step.name for step in chosen]
+
+    def left(dead: str) -> list[str]:
+        done = [results.Result(step.name, "") for step in chosen]
+        done[names.index(dead)].died = True
+        return [step.name for step in run.resume(chosen, done)]
+
+    assert left("vchan-server") == names[names.index("vchan-server") + 1 :]
+    first = ["xenstored", "xenconsoled", "guest"]
+    assert left("qdisk") == first + names[names.index("qdisk") + 1 :]
+    # The guest that killed the machine is not tried again.
+    assert left("guest")[:3] == ["xenstored", "xenconsoled", "vchan"]
+    assert left("kill-xenstored") == [] == run.resume(chosen, [])
+
+
 def test_what_the_base_driver_lacks_is_no_failure_of_ours() -> None:
     done = outcome("freebsd-base", None, Failed("no grant copy"), None)
     assert done[1] == ("lacks", "no grant copy")
