@@ -192,6 +192,10 @@ def _package(place: Path, release: freebsd.Release) -> dict[str, Path]:
     for path in (ROOT / "pybind/src/xengnttab").glob("*.py"):
         shutil.copyfile(path, tree / path.name)
     shutil.copyfile(scratch / "_evtchn.py", tree / "_evtchn.py")
+    # As meson makes it of the same template.
+    template = ROOT / "pybind/src/xengnttab/_version.py.in"
+    version = (ROOT / "pybind/VERSION").read_text().strip()
+    (tree / "_version.py").write_text(template.read_text().replace("@VERSION@", version))
     return found | dict(_compiled(tree, f"{PACKAGES}/xengnttab"))
 
 
