@@ -230,22 +230,6 @@ def runtime(base: Path, files: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def extract(archive: Path, name: str, into: Path) -> Path:
-    """One file of a release's set."""
-    target = into / Path(name).name
-    if not target.exists():
-        into.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(archive) as opened:
-            for member in opened:
-                if member.name.removeprefix("./") == name and member.isreg():
-                    source = opened.extractfile(member)
-                    assert source is not None
-                    target.write_bytes(source.read())
-                    return target
-        raise DevError(f"{archive} has no {name}")
-    return target
-
-
 def _needed(path: Path) -> list[str]:
     with path.open("rb") as stream:
         if stream.read(4) != b"\x7fELF":

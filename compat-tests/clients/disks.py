@@ -120,13 +120,18 @@ def check_disk(run: Run, guest: Guest, device: str, path: str, sizes: tuple[int,
     return {"s": found["end"] - found["begin"]}
 
 
-def attach(run: Run, guest: Guest, disk: Disk) -> None:
-    """Makes an image and gives it to the running guest, which then has the device."""
+def _offer(run: Run, guest: Guest, disk: Disk) -> None:
+    """Makes an image and tells xl to give it to the running guest."""
     run.dom0.must(disk.make, f"making {disk.path}")
     run.dom0.must(
         f"{run.tool('xl')} block-attach {guest.name} '{disk.line}' >/tmp/attach.log 2>&1",
         "xl block-attach",
     )
+
+
+def attach(run: Run, guest: Guest, disk: Disk) -> None:
+    """Gives the running guest a new disk, and waits until it has the device."""
+    _offer(run, guest, disk)
     guest.must(_until(f"[ -b {disk.device} ]"))
 
 
@@ -293,11 +298,7 @@ def _read_only(run: Run, guest: Guest) -> Figures:
     """A disk that the guest must not write; QEMU 10 serves none from a raw file
     (docs/known-problems.md)."""
     dom0 = run.dom0
-    dom0.must(READ_ONLY.make)
-    dom0.must(
-        f"{run.tool('xl')} block-attach {guest.name} '{READ_ONLY.line}' >/tmp/attach.log 2>&1",
-        "xl block-attach of a read-only disk",
-    )
+    _offer(run, guest, READ_ONLY)
     if guest.run(_until(f"[ -b {READ_ONLY.device} ]"))[0] != 0:
         said = dom0.run("cat /var/log/xen/qemu*")[1]
         if "Block node is read-only" not in said:

@@ -177,14 +177,15 @@ def run_freebsd(
     """One FreeBSD machine from start to end."""
     begin = time.monotonic()
     own = images.ours(args.build.resolve(), None)
-    machine = freebsd.Machine(
-        mode, args.freebsd, args.cache, work, say, own, library=args.library, cpus=args.cpus
-    )
-    report = Report(machine.target, {}, machine.packages, machine.digest, cpus=args.cpus)
+    report = Report(f"freebsd-{mode}", {}, {}, "", cpus=args.cpus)
     thorough = not args.quick
     steps = chosen = choose(args.quick, _names(args))
     results: dict[str, Result] = {}
     while steps:
+        machine = freebsd.Machine(
+            mode, args.freebsd, args.cache, work, say, own, library=args.library, cpus=args.cpus
+        )
+        report.packages, report.library = machine.packages, machine.digest
         with machine.machine:
             run = machine.run(amount=LONG_AMOUNT if thorough else SHORT_AMOUNT, thorough=thorough)
             done = perform(steps, run, say)
@@ -197,10 +198,6 @@ def run_freebsd(
         steps = resume(steps, done) if mode == "base" else []
         if steps:
             say("the machine is gone; a new one goes on behind that step")
-            machine = freebsd.Machine(
-                mode, args.freebsd, args.cache, work, say, own, library=args.library,
-                cpus=args.cpus,
-            )  # fmt: skip
     report.results = [results[step.name] for step in chosen]
     report.seconds = time.monotonic() - begin
     return report

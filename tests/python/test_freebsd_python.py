@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -58,17 +56,6 @@ def test_needs_are_read_from_the_file(build: Path, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
     assert freebsd_python._needed(script) == []
-
-
-def test_one_file_of_a_set(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "base.txz", "w:xz") as archive:
-        member = tarfile.TarInfo("./sbin/sysctl")
-        member.size = 4
-        archive.addfile(member, io.BytesIO(b"text"))
-    found = freebsd_python.extract(tmp_path / "base.txz", "sbin/sysctl", tmp_path / "into")
-    assert found.read_bytes() == b"text"
-    with pytest.raises(DevError, match="has no sbin/other"):
-        freebsd_python.extract(tmp_path / "base.txz", "sbin/other", tmp_path / "into")
 
 
 def test_a_configure_script_of_another_kind(
