@@ -1,37 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cases of the parity suite, one module a subject."""
+"""The cases of the parity suite: a module for each subject, and what they share."""
 
 from __future__ import annotations
+
+import importlib
+import pkgutil
 
 from .framework import Case, registered
 
 
 def load() -> list[Case]:
-    """All cases, in the order of the sections."""
-    from . import (  # noqa: F401
-        s21_files,
-        s22_map,
-        s23_mmap,
-        s24_unmap,
-        s25_offset,
-        s26_notify,
-        s27_grant_copy,
-        s28_other,
-        s29_mm,
-        s29_pinned,
-        s29_vm,
-        s29_wired,
-        s43_library,
-        s210_alloc,
-        s211_dealloc,
-        s212_notify,
-        s213_gntalloc_mmap,
-        s214_peer_maps,
-        s217_exit,
-        s600_events,
-        s601_advisories,
-        s701_beside,
-        s900_system,
-    )
-
+    """The cases of every module of this directory, section by section."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
     return registered()

@@ -102,11 +102,14 @@ class Host(Protocol):
 
 _registry: dict[str, Case] = {}
 _section = ""
+_places: dict[str, int] = {}
 
 
-def section(title: str) -> None:
-    """Names the section that the following cases of a module belong to."""
+def section(title: str, place: int) -> None:
+    """Names the section that the following cases of a module belong to; lists go by place."""
     global _section
+    if _places.setdefault(title, place) != place:
+        raise ValueError(f"two sections are called {title!r}")
     _section = title
 
 
@@ -134,7 +137,7 @@ def case(
 
 
 def registered() -> list[Case]:
-    return list(_registry.values())
+    return sorted(_registry.values(), key=lambda case: _places.get(case.section, 0))
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import cases
 import pytest
-from cases.framework import Case, Context, case
+from cases.framework import Case, Context, case, section
 from cases.k_rows import K_ROWS, ROWS
 from cases.rows import account, documented, with_cases
 from cases.untestable import COVERED, K_SEEN, SECTIONS, UNTESTABLE
@@ -174,6 +176,24 @@ def test_a_case_without_a_row_or_words_is_refused() -> None:
     with pytest.raises(ValueError, match="wrong kernel"):
         case("unit.silent", ["M1"], "no words")(silent)
     assert len(cases.load()) == len(ALL)
+
+
+def test_a_module_is_found_by_being_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "found_here.py").write_text("SEEN = True\n", "utf-8")
+    monkeypatch.setattr(cases, "__path__", [*cases.__path__, str(tmp_path)])
+    assert len(cases.load()) == len(ALL)
+    assert sys.modules.pop("cases.found_here").SEEN
+    assert not list(Path(cases.__file__).parent.glob("s[0-9]*.py"))
+
+
+def test_sections_stand_in_their_order() -> None:
+    sections = list(dict.fromkeys(item.section for item in ALL))
+    # All cases of a section are together, and what looks at the whole boot comes last.
+    assert len(sections) == 1 + sum(a.section != b.section for a, b in pairwise(ALL))
+    assert sections[0].startswith("Open, close")
+    assert next(item.id for item in ALL if item.section == sections[-1]).startswith("system.")
+    with pytest.raises(ValueError, match="two sections"):
+        section(sections[0], 7)
 
 
 def _ids(chosen: list[Case]) -> list[str]:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from agent.client import PAGE
 
 from . import abi
+from .alloc import allocated
 from .framework import Context, Loop, case, section
-from .s210_alloc import allocated
 
-section("2.11 gntalloc DEALLOC_GREF")
+section("gntalloc DEALLOC_GREF", 120)
 
 
 @case("dealloc.null-argument", ["D1"], "DEALLOC of a null pointer is EFAULT")

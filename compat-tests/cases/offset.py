@@ -8,7 +8,7 @@ from agent.client import PAGE
 from . import abi
 from .framework import Context, case, section
 
-section("2.5 gntdev GET_OFFSET_FOR_VADDR")
+section("gntdev GET_OFFSET_FOR_VADDR", 50)
 
 
 @case("offset.null-argument", ["G1"], "GET_OFFSET of a null pointer is EFAULT")

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from agent.client import PAGE
 
+from .alloc import allocated
 from .framework import Context, Loop, case, section
-from .s210_alloc import allocated
 
-section("2.13 gntalloc mmap")
+section("gntalloc mmap", 140)
 
 
 @case("share.length-zero", ["B1", "P1"], "mmap of no bytes is EINVAL")

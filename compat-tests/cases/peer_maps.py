@@ -14,7 +14,7 @@ from . import abi
 from .events import BOTH, BYTE, MARK, SOON, Channels, around
 from .framework import Context, Gntalloc, case, section
 
-section("2.14 gntalloc: page still mapped by the peer")
+section("gntalloc: page still mapped by the peer", 150)
 
 NEEDS = ("peer_maps",)
 EVENTS = ("peer_maps", "notify", "evtchn")

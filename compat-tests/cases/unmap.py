@@ -7,9 +7,9 @@ from agent.client import PAGE
 
 from . import abi
 from .framework import Context, case, section
-from .s23_mmap import HIGH
+from .mmap import HIGH
 
-section("2.4 gntdev UNMAP_GRANT_REF")
+section("gntdev UNMAP_GRANT_REF", 40)
 
 
 @case("unmap.null-argument", ["U1"], "UNMAP of a null pointer is EFAULT")

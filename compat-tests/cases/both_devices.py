@@ -13,9 +13,9 @@ from agent.client import PAGE, Worker
 
 from .framework import Context, Gntalloc, Gntdev, Loop, case, section
 from .in_flight import InFlight
-from .s29_pinned import FREE, MAPPED, settle
+from .pinned import FREE, MAPPED, settle
 
-section("2.9 memory management of both devices")
+section("Memory management of both devices", 92)
 
 PAGES = 3
 WORD = b"eight by"

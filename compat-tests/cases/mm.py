@@ -8,7 +8,7 @@ from agent.client import PAGE
 from . import abi
 from .framework import Context, case, section
 
-section("2.9 gntdev: memory management")
+section("gntdev: memory management", 90)
 
 
 @case("mm.munmap-head-middle-tail", ["V2"], "any page of a mapping can go first")

@@ -10,7 +10,7 @@ from agent.client import PAGE
 from . import abi
 from .framework import Context, case, section
 
-section("2.2 gntdev MAP_GRANT_REF")
+section("gntdev MAP_GRANT_REF", 20)
 
 
 @case("map.null-argument", ["M1"], "MAP of a null pointer is EFAULT")

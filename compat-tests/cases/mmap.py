@@ -8,7 +8,7 @@ from agent.client import PAGE
 from . import abi
 from .framework import Context, case, section
 
-section("2.3 gntdev mmap")
+section("gntdev mmap", 30)
 
 READONLY = abi.GTF_PERMIT | abi.GTF_READONLY
 # Beyond 32 bits of page index: Linux cuts the number to an int.

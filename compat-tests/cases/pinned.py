@@ -13,7 +13,7 @@ from agent.client import PAGE
 from .framework import Context, case, section
 from .in_flight import InFlight
 
-section("2.9 gntdev: pages in use when their map goes")
+section("gntdev: pages in use when their map goes", 91)
 
 NEEDS = ("pin",)
 TRIES = 60

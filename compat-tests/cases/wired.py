@@ -11,9 +11,9 @@ from agent.client import PAGE, Worker
 from . import abi
 from .framework import Broken, Context, case, section
 from .in_flight import InFlight
-from .s29_pinned import FREE, MAPPED, reuse, settle
+from .pinned import FREE, MAPPED, reuse, settle
 
-section("2.9 memory of either device: wired, in flight, shadowed")
+section("Memory of either device: wired, in flight, shadowed", 93)
 
 MARKER = 0x5A5A
 # Far more than can be copied before somebody has answered: some ten seconds on the test bed.

@@ -14,7 +14,7 @@ from . import abi
 from .abi import DEST_GREF, SOURCE_GREF, Foreign, Segment
 from .framework import Context, Loop, case, section
 
-section("2.7 gntdev GRANT_COPY")
+section("gntdev GRANT_COPY", 70)
 
 UNTOUCHED = 0x5A5A
 BATCH = 16

@@ -6,11 +6,11 @@ from __future__ import annotations
 from agent.client import PAGE
 
 from . import abi
+from .alloc import allocated
 from .events import BOTH, BYTE, MARK, SOON, Channels, Held, Shared
 from .framework import Context, Gntalloc, Loop, case, section
-from .s210_alloc import allocated
 
-section("2.12 gntalloc SET_UNMAP_NOTIFY")
+section("gntalloc SET_UNMAP_NOTIFY", 130)
 
 NOTIFY = ("notify",)
 EVENTS = ("notify", "evtchn")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from .framework import Context, case, section
 
-section("2.8 gntdev: other commands")
+section("gntdev: other commands", 80)
 
 # Linux's words (REFERENCE 1.2).
 DMABUF = {

@@ -8,7 +8,7 @@ from agent.client import PAGE
 from . import abi
 from .framework import Context, Gntalloc, Loop, case, section
 
-section("2.10 gntalloc ALLOC_GREF")
+section("gntalloc ALLOC_GREF", 110)
 
 
 def request(count: int, flags: int = abi.WRITABLE, domid: int = 0, first: int = 0) -> bytes:

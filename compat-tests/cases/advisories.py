@@ -7,9 +7,9 @@ from agent.client import PAGE
 
 from . import abi
 from .framework import Context, case, section
-from .s214_peer_maps import granted, peer_map
+from .peer_maps import granted, peer_map
 
-section("6 Known bugs of others")
+section("Known bugs of others", 171)
 
 TRIES = 120
 

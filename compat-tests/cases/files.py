@@ -8,7 +8,7 @@ from agent.client import PAGE
 from . import abi
 from .framework import Context, Gntalloc, Gntdev, Loop, case, section
 
-section("2.1 open, close, descriptors")
+section("Open, close, descriptors", 10)
 
 MODULES = {"gntdev": "xen_gntdev", "gntalloc": "xen_gntalloc"}
 

@@ -14,7 +14,7 @@ from . import abi
 from .events import BOTH, BYTE, MARK, SOON, around
 from .framework import Context, Gntalloc, Gntdev, case, section
 
-section("2.17 Two systems side by side")
+section("Two systems side by side", 180)
 
 NEEDS = ("beside", "peer", "evtchn")
 MARKS = bytes([MARK] * 3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from agent.client import Errno
 
 from .framework import Broken, Context, NotApplicable, case, section
-from .s43_library import Library
+from .library_calls import Library
 
 #: Number of the driver, and what it is while nobody uses it.
 IDLE = (
@@ -55,7 +55,7 @@ def _modules(t: Context) -> str:
     return modules
 
 
-section("FreeBSD when the cases are over")
+section("FreeBSD when the cases are over", 1000)
 
 
 @case("system.library", ["7.6"], "the library uses our driver, whatever its node", ["peer"])

@@ -90,7 +90,7 @@ def _register(
     case(f"{way}.{name}", rows, f"{title}, through {way}", needs=[way, *needs])(through)
 
 
-section("4.3 libxengnttab and Python")
+section("libxengnttab and Python", 100)
 
 
 @both("map", ["P9", "U5", "G1"], "map one and many, read, write, unmap", needs=["peer"])

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from . import abi
+from .alloc import allocated
 from .events import SOON, Channels
 from .framework import Context, case, section
-from .s210_alloc import allocated
 
-section("6 Known bugs: event channels")
+section("Known bugs: event channels", 170)
 
 NEEDS = ("notify", "evtchn")
 EVENT = abi.SEND_EVENT

@@ -13,7 +13,7 @@ from . import abi
 from .events import BOTH, BYTE, FIRED, KEPT, SOON, Channels, Held, Shared, Watched, around
 from .framework import Context, Gntalloc, Gntdev, case, section
 
-section("2.17 The end of a process, and libxenvchan")
+section("The end of a process, and libxenvchan", 160)
 
 NEEDS = ("notify", "evtchn", "fork")
 HELD = (*NEEDS, "hold")

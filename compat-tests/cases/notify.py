@@ -10,7 +10,7 @@ from .events import BOTH, BYTE, FIRED, KEPT, MARK, PV_UNMAPPED, SOON, Channels, 
 from .framework import Context, Gntdev, case, section
 from .in_flight import InFlight
 
-section("2.6 gntdev SET_UNMAP_NOTIFY")
+section("gntdev SET_UNMAP_NOTIFY", 60)
 
 NOTIFY = ("notify",)
 EVENTS = ("notify", "evtchn")
