@@ -41,12 +41,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from . import image, packages, xenelf
 from .errors import TestbedError
+from .nudge import Nudge, processor_time
 
 Kind = Literal["pv", "pvh"]
 Progress = Callable[[str], None]
@@ -282,6 +284,7 @@ class Machine:
     def __init__(self, name: str, workdir: Path, progress: Progress | None) -> None:
         self.name = name
         self.console_log = workdir / "console.log"
+        self._console_input = workdir / "console.in"
         self.qemu_log = workdir / "qemu.log"
         self._workdir = workdir
         self._progress: Progress = progress or (lambda _: None)
@@ -289,6 +292,7 @@ class Machine:
         self._guard: subprocess.Popen[bytes] | None = None
         self._clock: _Clock | None = None
         self._channel: socket.socket | None = None
+        self._nudge: Nudge | None = None
         self._control: Control | None = None
         self._known: dict[str, str] = {}
         self._watched = 0
@@ -306,7 +310,7 @@ class Machine:
         for log in (self.console_log, self.qemu_log):
             if log.exists():  # the log of a machine that died stays one generation
                 log.replace(log.with_suffix(".log.1"))
-        self.console_log.touch()
+        self._make_console()
         self._progress(f"booting {self.name}")
         try:
             self._launch(command)
@@ -314,6 +318,15 @@ class Machine:
             self._kill()
             raise
         return self
+
+    def _make_console(self) -> None:
+        """The files that QEMU's chardev "pipe" opens: it writes the log straight to its file."""
+        self.console_log.touch()
+        output = self._workdir / "console.out"
+        for path in (self._console_input, output):
+            path.unlink(missing_ok=True)
+        output.symlink_to(self.console_log.name)
+        os.mkfifo(self._console_input)
 
     def _launch(self, command: Callable[[int], list[str]]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -342,6 +355,7 @@ class Machine:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self._nudge = Nudge(self._console_input, partial(processor_time, self._qemu.pid))
         self._clock = _Clock(self._qemu.pid)
         self._control = Control(self, ours)
 
@@ -368,13 +382,16 @@ class Machine:
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
+        nudge, self._nudge = self._nudge, None
+        if nudge is not None:
+            nudge.close()
 
     def common(self, memory: int, channel: int) -> list[str]:
         """The options of every machine: memory, name, console, control channel."""
         return [
             "-m", f"{memory}M",
             "-name", self.name,
-            "-chardev", f"file,id=console,path={quoted(self.console_log)}",
+            "-chardev", f"pipe,id=console,path={quoted(self._workdir / 'console')}",
             "-serial", "chardev:console",
             "-chardev", f"socket,id=control,fd={channel}",
             "-serial", "chardev:control",
@@ -428,6 +445,8 @@ class Machine:
         if "end" not in self._known:
             found = dict(_FACT.findall(self._text(0)))
             self._known.update({key: value.strip() for key, value in found.items()})
+        if self._nudge is not None:
+            self._known["nudges"] = str(self._nudge.count)
         return {key: value for key, value in self._known.items() if key != "end"}
 
     def hint(self) -> str:

@@ -6,9 +6,12 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
+import select
+import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ from pathlib import Path
 import pytest
 from testbed import image, packages, vm, xenelf
 from testbed.errors import TestbedError
+from testbed.nudge import Nudge, processor_time
 
 
 def selection(tmp_path: Path) -> packages.Selection:
@@ -280,6 +284,56 @@ def test_waiting_for_a_processor_does_not_count() -> None:
         for process in processes:
             process.kill()
             process.wait()
+
+
+class _Clockwork:
+    """Seconds that a machine has run, as told by a test."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.moves = True
+        self.looked = threading.Semaphore(0)
+
+    def __call__(self) -> float:
+        if self.moves:
+            self.seconds += 0.01
+        self.looked.release()
+        return self.seconds
+
+
+def test_a_machine_is_nudged_only_while_it_stands_still(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "console.in")
+    machine = os.open(tmp_path / "console.in", os.O_RDWR | os.O_NONBLOCK)
+    used = _Clockwork()
+    nudge = Nudge(tmp_path / "console.in", used, seconds=0.01)
+    for _ in range(5):
+        used.looked.acquire()
+    assert nudge.count == 0
+    used.moves = False
+    ready, _, _ = select.select([machine], [], [], 60)
+    assert ready
+    assert os.read(machine, 1) == b"\x11"  # XON
+    for _ in range(70_000 // 8):  # a machine that never reads: the FIFO fills, nobody waits
+        if nudge.count > 20:
+            break
+        used.looked.acquire()
+    nudge.close()
+    assert nudge.count > 20
+    os.close(machine)
+
+
+def test_a_stopped_process_uses_no_processor_time() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            while processor_time(process.pid) < 0.05:
+                time.sleep(0.01)
+            os.kill(process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            before = processor_time(process.pid)
+            time.sleep(0.1)
+            assert processor_time(process.pid) == before
+        finally:
+            process.kill()
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
