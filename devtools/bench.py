@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Instructions per operation of the driver on the host harness (tests/bench), and what the Python
+"""Instructions per operation of the driver on the harness (tests/bench), and what the Python
 package costs over the library (tests/python/binding.py)."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from devtools.paths import NATIVE, RESULTS
 
 PROGRAM = NATIVE / "tests/bench/bench"
 QUIET = 2.0  # seconds without a word
-TARGETS = ("host", "python")
+TARGETS = ("harness", "python")
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,12 @@ def main(console: Console, targets: Sequence[str], output: str | None) -> int:
     environment.compile_(console, NATIVE)
     said: dict[str, object] = {"schema": 1}
     quiet = output == "-"
-    if "host" in targets:
+    if "harness" in targets:
         counted_by, results = measure(console)
-        said |= {"counted_by": counted_by, "host": [{**asdict(r), "each": r.each} for r in results]}
+        said |= {
+            "counted_by": counted_by,
+            "harness": [{**asdict(r), "each": r.each} for r in results],
+        }
         if not quiet:
             print(table(results))
             by = f"counted by {counted_by}"

@@ -218,7 +218,7 @@ def parity(console: Console, options: Options) -> Tally:
     RESULTS.mkdir(parents=True, exist_ok=True)
     report = RESULTS / "parity.json"
     report.unlink(missing_ok=True)
-    targets = ["--targets", "host"] if options.quick else []
+    targets = ["--targets", "harness"] if options.quick else []
     # The suite shows its own progress and table.
     status = suite.run([*targets, "--json", str(report), "--report", str(RESULTS / "parity")])
     if not report.exists():
@@ -289,7 +289,7 @@ def covering(console: Console, options: Options) -> Tally:
 
 
 STEPS = (
-    Step("native", "C unit tests and host harness, built by this machine's compiler", native),
+    Step("native", "C unit tests and harness, built by this machine's compiler", native),
     Step("sanitizers", "the same under AddressSanitizer and UBSan", sanitizers),
     Step("threads", "the harness's own tests under ThreadSanitizer", threads),
     Step("typecheck", "the driver as FreeBSD 14 and 15 objects", typecheck),

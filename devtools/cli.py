@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         " the unit step runs, unless --step says otherwise.",
     )  # fmt: skip
     test.add_argument("--quick", action="store_true",
-                      help="no virtual machines: parity only on the host harness")  # fmt: skip
+                      help="no virtual machines: parity only on the harness")  # fmt: skip
     test.add_argument("--step", action="append", default=[], metavar="NAME",
                       help="only this step (repeat for more): native, sanitizers, threads,"
                       " typecheck, cross, lint, fuzz, coverage, unit, parity,"
@@ -116,19 +116,19 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     commands.add_parser(
         "coverage", help="branch coverage of the driver by the tests of this machine",
         description="Builds for coverage, runs the C tests, the fuzz corpus and the parity cases on"
-        " the host harness and prints a table of branches per file.  Fails under 95 % and for a"
+        " the harness and prints a table of branches per file.  Fails under 95 % and for a"
         " branch that is neither taken nor listed, with its reason, in tests/coverage-exclusions.",
     )  # fmt: skip
     bench = commands.add_parser(
         "bench", help="instructions per operation of the driver, or times on a real FreeBSD",
         description="Counts the instructions that each operation of the driver costs in user space"
-        " on the host harness: they compare one version with another, not with a kernel.  With"
+        " on the harness: they compare one version with another, not with a kernel.  With"
         " --freebsd it measures real systems under Xen instead: our driver, FreeBSD's own and"
         " Linux's; compat-tests/bench.py has more options, which are handed on (--rounds,"
         " --machines, --report, --show).",
     )  # fmt: skip
-    bench.add_argument("--targets", default="host", metavar="NAME,…",
-                       help="host (default): the driver; python: the package")  # fmt: skip
+    bench.add_argument("--targets", default="harness", metavar="NAME,…",
+                       help="harness (default): the driver; python: the package")  # fmt: skip
     bench.add_argument("--freebsd", metavar="DIR",
                        help="measure on FreeBSD and Linux under Xen: directory with base.txz,"
                        " kernel.txz and src.txz of a kernel without INVARIANTS")  # fmt: skip

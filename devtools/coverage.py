@@ -152,7 +152,7 @@ def measure(console: Console) -> tuple[list[Row], list[Missed]]:
     console.run(
         "coverage: parity cases",
         [environment.tool("python3"), suite.PARITY, "--build", COVERAGE, "--cache", cache_dir(),
-         "--targets", "host", "--report", RESULTS / "coverage-parity"],
+         "--targets", "harness", "--report", RESULTS / "coverage-parity"],
         env=env,
     )  # fmt: skip
     RESULTS.mkdir(parents=True, exist_ok=True)

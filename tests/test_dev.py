@@ -328,17 +328,17 @@ def test_parity_cells_count() -> None:
         "linux-pvh": {"status": "pass", "differences": []},
         "linux-pv": {"status": "diff", "differences": ["K7"]},
         "freebsd-base": {"status": "crash", "differences": ["E6"]},
-        "host": {"status": "crash", "differences": []},
+        "harness": {"status": "crash", "differences": []},
         "freebsd": {"status": "skip", "differences": []},
     }
     tally = checks.count_parity({"schema": 2, "cases": [{"id": "map-one", "results": cells}]})
     assert (tally.passed, tally.failed, tally.skipped) == (3, 1, 1)
-    assert tally.failures == ["map-one on host: crash"]
+    assert tally.failures == ["map-one on harness: crash"]
 
 
 def test_unknown_parity_status_is_a_failure() -> None:
     cells = {
-        "host": {"status": "splendid", "differences": ["K1"]},
+        "harness": {"status": "splendid", "differences": ["K1"]},
         "linux-pv": {"status": "diff", "differences": []},
     }
     tally = checks.count_parity({"cases": [{"id": "x", "results": cells}]})
@@ -410,7 +410,7 @@ def test_parity_status_is_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     def fake(args: Sequence[str]) -> int:
         target = Path(args[args.index("--json") + 1])
-        cells = {"host": {"status": "pass"}}
+        cells = {"harness": {"status": "pass"}}
         target.write_text(json.dumps({"cases": [{"id": "x", "results": cells}]}))
         return 1
 

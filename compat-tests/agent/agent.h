@@ -132,14 +132,14 @@ struct options {
 int	supervise(const struct options *);
 
 /*
- * The host harness's preload library defines these; elsewhere they are NULL.
+ * The harness's preload library defines these; elsewhere they are NULL.
  * hosted() tells which.
  */
-extern int xengnt_host_peer(const char *, char *, size_t)
+extern int xengnt_harness_peer(const char *, char *, size_t)
     __attribute__((weak));
-extern int xengnt_host_sysctl(const char *, const unsigned *, unsigned *)
+extern int xengnt_harness_sysctl(const char *, const unsigned *, unsigned *)
     __attribute__((weak));
-extern int xengnt_host_unload(void) __attribute__((weak));
+extern int xengnt_harness_unload(void) __attribute__((weak));
 bool	hosted(void);
 
 #endif /* !AGENT_H */

@@ -129,12 +129,12 @@ def or_none(text: str) -> int | None:
 
 
 def ask_peer(words: list[str]) -> str:
-    """On the host harness the helper domain belongs to the process."""
+    """On the harness the helper domain belongs to the process."""
     import ctypes  # not in a Dom0's image, where the supervisor asks a helper domain
 
     reply = ctypes.create_string_buffer(MESSAGE_BYTES)
     request = " ".join(words).encode()
-    ctypes.CDLL(None).xengnt_host_peer(request, reply, ctypes.c_size_t(len(reply)))
+    ctypes.CDLL(None).xengnt_harness_peer(request, reply, ctypes.c_size_t(len(reply)))
     return reply.value.decode().split("\n", 1)[0]
 
 

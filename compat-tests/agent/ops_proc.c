@@ -27,7 +27,7 @@ struct sub {
 bool
 hosted(void)
 {
-	return (xengnt_host_sysctl != NULL);
+	return (xengnt_harness_sysctl != NULL);
 }
 
 static struct sub *
@@ -402,9 +402,10 @@ static int
 op_limit(struct agent *a, int argc, char **argv, struct reply *r)
 {
 	char name[64];
+	const unsigned *change;
 	unsigned new, old;
 	uint64_t v;
-	int error;
+	int error = 0;
 
 	(void)a;
 	if (!is_device(argv[1]))
@@ -413,11 +414,12 @@ op_limit(struct agent *a, int argc, char **argv, struct reply *r)
 	if (argc > 2 && (parse_u64(argv[2], &v) != 0 || v > 0xffffffff))
 		return (bad(r, "limit: %.40s", argv[2]));
 	new = (unsigned)v;
+	change = argc > 2 ? &new : NULL;
 	old = 0;
 	if (hosted()) {
 		snprintf(name, sizeof(name), "hw.xen.%s.limit", argv[1]);
-		error = xengnt_host_sysctl(name, argc > 2 ? &new : NULL, &old)
-		    == 0 ? 0 : errno;
+		if (xengnt_harness_sysctl(name, change, &old) != 0)
+			error = errno;
 	} else
 		error = os_limit(argv[1], argc > 2, new, &old);
 	if (error == 0)
@@ -437,8 +439,8 @@ op_unload(struct agent *a, int argc, char **argv, struct reply *r)
 	    strncmp(argv[1], "xengnt", 6) != 0)
 		return (bad(r, "not a grant module: %.40s", argv[1]));
 	if (hosted())
-		error = xengnt_host_unload == NULL ? ENOSYS :
-		    xengnt_host_unload() == 0 ? 0 : errno;
+		error = xengnt_harness_unload == NULL ? ENOSYS :
+		    xengnt_harness_unload() == 0 ? 0 : errno;
 	else
 		error = os_unload(argv[1]);
 	if (error != 0 && error != EBUSY)
@@ -464,7 +466,7 @@ op_peer(struct agent *a, int argc, char **argv, struct reply *r)
 	size_t len;
 	int i, n;
 
-	if (xengnt_host_peer == NULL)
+	if (xengnt_harness_peer == NULL)
 		return (bad(r, "no peer here"));
 	for (len = 0, i = 1; i < argc; i++) {
 		n = snprintf(request + len, sizeof(request) - len, "%s%s",
@@ -474,7 +476,7 @@ op_peer(struct agent *a, int argc, char **argv, struct reply *r)
 			return (bad(r, "peer request too long"));
 	}
 	reply[0] = '\0';
-	if (xengnt_host_peer(request, reply, sizeof(reply)) != 0 &&
+	if (xengnt_harness_peer(request, reply, sizeof(reply)) != 0 &&
 	    reply[0] == '\0')
 		snprintf(reply, sizeof(reply), "err EIO no answer");
 	reply[strcspn(reply, "\n")] = '\0';

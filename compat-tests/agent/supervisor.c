@@ -342,9 +342,9 @@ hello(struct supervisor *s, const char *seq)
 	uname(&u);
 	os_facts(facts, sizeof(facts));
 	say(s, "%s ok proto=%d os=%.64s release=%.64s machine=%.64s "
-	    "pagesize=%ld host=%d peer=%d%s", seq, AGENT_PROTO, u.sysname,
+	    "pagesize=%ld harness=%d peer=%d%s", seq, AGENT_PROTO, u.sysname,
 	    u.release, u.machine, sysconf(_SC_PAGESIZE), hosted(),
-	    xengnt_host_peer != NULL || s->opt->peer != NULL, facts);
+	    xengnt_harness_peer != NULL || s->opt->peer != NULL, facts);
 }
 
 /* The line is clean text "SEQ OP ..."; what is not ours goes to the worker. */
@@ -382,7 +382,7 @@ handle(struct supervisor *s, char *line, size_t len)
 			say(s, "%s ok", seq);
 		else
 			say(s, "%s err %s", seq, errno_name(error, name));
-	} else if (strcmp(copy, "peer") == 0 && xengnt_host_peer == NULL) {
+	} else if (strcmp(copy, "peer") == 0 && xengnt_harness_peer == NULL) {
 		if (*rest == '\0')
 			say(s, "%s err EPROTO usage: peer OP ...", seq);
 		else

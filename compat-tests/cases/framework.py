@@ -79,7 +79,7 @@ class Stop(Exception):
     """A failed expectation after which the rest means nothing; already recorded."""
 
 
-class Host(Protocol):
+class Subject(Protocol):
     """What a case may ask of its target."""
 
     @property
@@ -264,7 +264,7 @@ class Context:
     """What a case works with: a worker, its target's facts, and the expectations made so far."""
 
     worker: Worker
-    target: Host
+    target: Subject
     checks: list[Check] = field(default_factory=list)
     # The helper domain that an earlier case left, clean.
     known_peer: PeerFacts | None = None

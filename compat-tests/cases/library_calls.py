@@ -23,7 +23,7 @@ class Library:
     def __init__(self, t: Context, way: str) -> None:
         self.t = t
         self.way = way
-        # Before the helper domain is asked for: on the host harness it belongs to the process.
+        # Before the helper domain is asked for: on the harness it belongs to the process.
         t.worker.exec(*t.target.programs[way])
         t.forget_memory()
 

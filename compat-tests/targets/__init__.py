@@ -31,10 +31,10 @@ def _linux(kind: Literal["pv", "pvh"]) -> Callable[[Setting], Target]:
     return make
 
 
-def _host(setting: Setting) -> Target:
-    from .host import HostTarget
+def _harness(setting: Setting) -> Target:
+    from .harness import HarnessTarget
 
-    return HostTarget(setting)
+    return HarnessTarget(setting)
 
 
 def _freebsd(name: str) -> Callable[[Setting], Target]:
@@ -64,7 +64,7 @@ def _local(setting: Setting) -> Target:
 TARGETS: dict[str, Entry] = {
     "linux-pvh": Entry("Debian's kernel as PVH Dom0 on real Xen: the reference", _linux("pvh")),
     "linux-pv": Entry("Debian's kernel as PV Dom0 on real Xen", _linux("pv")),
-    "host": Entry("our driver's sources on the host harness", _host, slow=False),
+    "harness": Entry("our driver's sources on the harness", _harness, slow=False),
     "freebsd": Entry("FreeBSD PVH Dom0 on real Xen, our module", _freebsd("freebsd")),
     "freebsd-linux": Entry(
         "the Linux agent on that Dom0, by the Linuxulator", _freebsd("freebsd-linux")
@@ -97,4 +97,4 @@ def entry(name: str) -> Entry:
     return Entry(host_of(name), lambda setting: RemoteTarget(name, setting))
 
 
-DEFAULT = ("linux-pvh", "linux-pv", "host")
+DEFAULT = ("linux-pvh", "linux-pv", "harness")

@@ -70,7 +70,7 @@ def test_hello_names_the_system(agent: Agent) -> None:
     facts = agent.hello()
     assert facts["proto"] == "1"
     assert facts["os"] == "Linux"
-    assert facts["host"] == "0"
+    assert facts["harness"] == "0"
 
 
 def test_memory_goes_in_and_out(worker: Worker) -> None:

@@ -16,7 +16,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 TARGETS = (
-    *("linux-pvh", "linux-pv", "host", "freebsd", "freebsd-linux", "freebsd-base"),
+    *("linux-pvh", "linux-pv", "harness", "freebsd", "freebsd-linux", "freebsd-base"),
     *("freebsd-alone", "freebsd-words", "freebsd-domu", "linux-beside-freebsd", "local"),
 )
 DESKTOP, PHONE = (1400, 900), (390, 844)

@@ -46,9 +46,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sshd(build: Path, place: Path) -> Iterator[str]:
     """A server whose every command has the harness's devices; the ssh command that reaches it."""
-    preload = build / "tests/host/libxengnt-host.so"
+    preload = build / "tests/host/libxengnt-harness.so"
     if not preload.exists():
-        pytest.skip("the host harness is not part of this build")
+        pytest.skip("the harness is not part of this build")
     host, user, port = _key(place / "host"), _key(place / "user"), _free_port()
     keys = place / "authorized"
     keys.write_text((place / "user.pub").read_text())

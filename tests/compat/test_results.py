@@ -131,7 +131,7 @@ def _run(reference: Cell, other: Cell) -> Run:
     case = _case()
     columns = [
         TargetRun("linux-pvh", {"release": "6.1"}, cells={case.id: reference}),
-        TargetRun("host", {"release": "6.1"}, cells={case.id: other}),
+        TargetRun("harness", {"release": "6.1"}, cells={case.id: other}),
     ]
     run = Run([case], columns)
     compare(run)
@@ -534,17 +534,17 @@ def test_freebsd_columns_say_what_they_need(name: str, tmp_path: Path) -> None:
 
 
 def test_what_was_not_run_is_told() -> None:
-    told = " ".join(parity.not_run(["host", "freebsd"], None))
-    assert not {"host", "freebsd"} & set(re.findall(r"[\w:@-]+", told.replace("--freebsd", "")))
+    told = " ".join(parity.not_run(["harness", "freebsd"], None))
+    assert not {"harness", "freebsd"} & set(re.findall(r"[\w:@-]+", told.replace("--freebsd", "")))
     for name in TARGETS:
-        assert name in ("host", "freebsd") or re.search(rf"(?<![\w-]){name}(?![\w-])", told)
+        assert name in ("harness", "freebsd") or re.search(rf"(?<![\w-]){name}(?![\w-])", told)
     assert "ssh:USER@HOST" in told and "release sets" in told
-    assert "release sets" not in " ".join(parity.not_run(["host"], Path("sets")))
+    assert "release sets" not in " ".join(parity.not_run(["harness"], Path("sets")))
 
 
 def test_where_results_come_from() -> None:
-    words = ["--build", "build/native", "--targets", "host", "--cache", "/somewhere"]
-    assert parity.shown_arguments(words) == ["--targets", "host"]
+    words = ["--build", "build/native", "--targets", "harness", "--cache", "/somewhere"]
+    assert parity.shown_arguments(words) == ["--targets", "harness"]
     origin = parity.origin(["./dev", "parity", "--cases", "mmap.*"], 1.26)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", origin.date)
     assert origin.arguments == "./dev parity --cases 'mmap.*'"

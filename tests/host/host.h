@@ -36,7 +36,7 @@ struct xen_machine;
 
 /*
  * Loads the module, as the first host_open() does by itself: opens the
- * machine (XENGNT_HOST_MACHINE), creates the domain (XENGNT_HOST_DOMID),
+ * machine (XENGNT_HARNESS_MACHINE), creates the domain (XENGNT_HARNESS_DOMID),
  * attaches the driver.
  */
 int	host_load(void);
@@ -51,7 +51,7 @@ int	host_unload(void);
 /*
  * What the end of a process does, in FreeBSD's order: closes the files that
  * are still open, unmaps, runs what was deferred, unloads, and says what is
- * left over ("xengnt-host: leak: …"); the number of such lines.  With
+ * left over ("xengnt-harness: leak: …"); the number of such lines.  With
  * exiting, the process's own page tables stay as they are.
  */
 unsigned host_teardown(bool exiting);

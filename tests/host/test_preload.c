@@ -38,9 +38,9 @@
 #define	EVTCHN		"/dev/xen/evtchn"
 #define	REF		8u
 
-extern int xengnt_host_peer(const char *, char *, size_t)
+extern int xengnt_harness_peer(const char *, char *, size_t)
     __attribute__((weak));
-extern int xengnt_host_sysctl(const char *, const unsigned *, unsigned *)
+extern int xengnt_harness_sysctl(const char *, const unsigned *, unsigned *)
     __attribute__((weak));
 
 /* The preloaded side: a failed check ends the program with its line. */
@@ -59,7 +59,7 @@ peer(const char *request)
 {
 	static char reply[256];
 
-	CHECK(xengnt_host_peer(request, reply, sizeof(reply)) == 0);
+	CHECK(xengnt_harness_peer(request, reply, sizeof(reply)) == 0);
 	return (reply);
 }
 
@@ -153,9 +153,9 @@ run_nodes(void)
 	CHECK(fd >= 0);
 	FAILS(ioctl(fd, 0x00184700, buf), EBADF);
 	CHECK(close(fd) == 0);
-	CHECK(xengnt_host_sysctl("hw.xen.gntdev.limit", NULL,
+	CHECK(xengnt_harness_sysctl("hw.xen.gntdev.limit", NULL,
 	    &(unsigned){ 0 }) == 0);
-	FAILS(xengnt_host_sysctl("hw.xen.none", NULL, NULL), ENOENT);
+	FAILS(xengnt_harness_sysctl("hw.xen.none", NULL, NULL), ENOENT);
 	return (0);
 }
 
@@ -651,8 +651,8 @@ start(const char *name, const char *lib, const char *machine, const char *domid)
 		dup2(out[1], STDOUT_FILENO);
 		close_range(3, ~0u, 0);
 		setenv("LD_PRELOAD", lib, 1);
-		setenv("XENGNT_HOST_MACHINE", machine, 1);
-		setenv("XENGNT_HOST_DOMID", domid, 1);
+		setenv("XENGNT_HARNESS_MACHINE", machine, 1);
+		setenv("XENGNT_HARNESS_DOMID", domid, 1);
 		execl(self, self, "--run", name, (char *)NULL);
 		_exit(126);
 	}

@@ -82,9 +82,9 @@ test_own_domain(void **state)
 	host_close(gntalloc);
 	peer("ok", "destroy");
 	assert_int_equal(host_teardown(false), 0);
-	assert_int_equal(setenv("XENGNT_HOST_DOMID", "7", 1), 0);
+	assert_int_equal(setenv("XENGNT_HARNESS_DOMID", "7", 1), 0);
 	gntdev = reopen("xen/gntdev");
-	unsetenv("XENGNT_HOST_DOMID");
+	unsetenv("XENGNT_HARNESS_DOMID");
 	assert_int_equal(xen_domain_id(host_domain()), 7);
 	assert_int_equal(try_map(gntdev, 7, 8, 1, &index), 0);
 	assert_int_equal(host_mmap(gntdev, NULL, PAGE, READ, HOST_MAP_SHARED,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The library's calls on the driver of the host harness, by a C program in two domains (live.c)."""
+"""The library's calls on the driver of the harness, by a C program in two domains (live.c)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE = 120
 
 @pytest.mark.parametrize("pages", [2, 16])
 def test_two_domains(build: Path, tmp_path: Path, pages: int) -> None:
-    preload = build / "tests/host/libxengnt-host.so"
+    preload = build / "tests/host/libxengnt-harness.so"
     live = build / "tests/lib/live"
     for needed in (preload, live):
         if not needed.exists():
@@ -30,15 +30,15 @@ def test_two_domains(build: Path, tmp_path: Path, pages: int) -> None:
             env={
                 **os.environ,
                 "LD_PRELOAD": str(preload),
-                "XENGNT_HOST_MACHINE": str(tmp_path / "machine"),
-                "XENGNT_HOST_DOMID": str(domid),
+                "XENGNT_HARNESS_MACHINE": str(tmp_path / "machine"),
+                "XENGNT_HARNESS_DOMID": str(domid),
             },
         )
 
     def end(process: subprocess.Popen[str], text: str = "") -> None:
         _, messages = process.communicate(text, timeout=PATIENCE)
         checks = [
-            line for line in messages.splitlines() if line.startswith(("live", "xengnt-host"))
+            line for line in messages.splitlines() if line.startswith(("live", "xengnt-harness"))
         ]
         assert (process.returncode, checks) == (0, []), messages
 

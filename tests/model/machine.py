@@ -365,7 +365,7 @@ class GrantDevices(RuleBasedStateMachine):
         """The helper domain as the next example expects it."""
         if self.context.used_peer is None:
             return
-        if self.target.name == "host":
+        if self.target.name == "harness":
             self.target.recover()  # a machine of its own for each example
         else:
             self.target.agent().peer("clear")

@@ -28,7 +28,7 @@ def setting(build: Path, tmp_path: Path) -> Setting:
 
 
 def test_our_driver_follows_the_model(build: Path, tmp_path: Path) -> None:
-    with TARGETS["host"].make(setting(build, tmp_path)) as target:
+    with TARGETS["harness"].make(setting(build, tmp_path)) as target:
         GrantDevices.target = target
         run_state_machine_as_test(
             GrantDevices, settings=settings(COMMON, max_examples=120, stateful_step_count=40)

@@ -3,7 +3,7 @@
 
 python -m tests.python.binding [--build DIR] [--rounds N] [--json FILE]
 
-Both make the same calls on the driver of the host harness, turn by turn; counted is processor time,
+Both make the same calls on the driver of the harness, turn by turn; counted is processor time,
 and of all rounds the one that the rest of the machine disturbed least.  `library` is the C program
 tests/lib/calls.c, `cffi` the bare binding as the package uses it, `python` the package's objects.
 """
@@ -90,7 +90,7 @@ def measure() -> None:
 
 def compare(build: Path, rounds: int) -> dict[str, dict[str, int]]:
     """Least nanoseconds by call and way."""
-    env = {**os.environ, "LD_PRELOAD": str(build.resolve() / "tests/host/libxengnt-host.so")}
+    env = {**os.environ, "LD_PRELOAD": str(build.resolve() / "tests/host/libxengnt-harness.so")}
     found: dict[str, dict[str, list[int]]] = {}
     for _ in range(rounds):
         for command in (

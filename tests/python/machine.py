@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command and Python programs on the host harness, each process a domain."""
+"""The command and Python programs on the harness, each process a domain."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Machine:
         """What makes a process a domain."""
         return {
             "LD_PRELOAD": str(self.preload),
-            "XENGNT_HOST_MACHINE": str(self.memory),
-            "XENGNT_HOST_DOMID": str(domid),
+            "XENGNT_HARNESS_MACHINE": str(self.memory),
+            "XENGNT_HARNESS_DOMID": str(domid),
         }
 
     def start(

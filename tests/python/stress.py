@@ -3,7 +3,7 @@
 
 python -m tests.python.stress REFS [--examples N] [--seconds S]
 
-Runs in a domain of the host harness to which domain 0 has granted the pages REFS (comma-separated)
+Runs in a domain of the harness to which domain 0 has granted the pages REFS (comma-separated)
 for writing; test_stress.py starts it.  Hypothesis chooses what each thread does.  Allowed are the
 errors that the package documents; anything else, a crash, or a page left over ends it.  The harness
 itself ends a process that leaves mappings or grants behind with status 99.

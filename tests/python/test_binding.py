@@ -14,8 +14,8 @@ MOST_NS = 20_000
 
 
 def test_cost_of_a_call(build: Path) -> None:
-    if not (build / "tests/host/libxengnt-host.so").exists():
-        pytest.skip("the host harness is not built")
+    if not (build / "tests/host/libxengnt-harness.so").exists():
+        pytest.skip("the harness is not built")
     figures = compare(build, rounds=2)
     print(text(figures))
     assert set(figures) >= {"set_max_grants", "copy_nothing", "copy_4096", "share_1", "share_16"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Event channels: libxenevtchn on the host harness, each process a domain."""
+"""Event channels: libxenevtchn on the harness, each process a domain."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The package as a user gets it: source distribution and wheel, installed by pip alone into a clean
-virtual environment, where the examples of its README run (on the host harness)."""
+virtual environment, where the examples of its README run (on the harness)."""
 
 from __future__ import annotations
 
@@ -148,9 +148,9 @@ def check_examples(python: Path, build: Path, where: Path) -> None:
             cwd=where,
             env={
                 **os.environ,
-                "LD_PRELOAD": str(build.resolve() / "tests/host/libxengnt-host.so"),
-                "XENGNT_HOST_MACHINE": str(where / "machine"),
-                "XENGNT_HOST_DOMID": str(domid),
+                "LD_PRELOAD": str(build.resolve() / "tests/host/libxengnt-harness.so"),
+                "XENGNT_HARNESS_MACHINE": str(where / "machine"),
+                "XENGNT_HARNESS_DOMID": str(domid),
             },
         )  # fmt: skip
 
@@ -187,8 +187,8 @@ def check_installed(bin_: Path, build: Path, where: Path, env: dict[str, str]) -
 def test_pip_alone(
     way: str, sdist: Path, build: Path, tmp_path: Path, clean_env: dict[str, str]
 ) -> None:
-    if not (build / "tests/host/libxengnt-host.so").exists():
-        pytest.skip("the host harness is not built")
+    if not (build / "tests/host/libxengnt-harness.so").exists():
+        pytest.skip("the harness is not built")
     bin_ = venv(tmp_path / "clean", clean_env)
     what: Sequence[str | Path] = [sdist]
     if way == "wheel":

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A stand-in for libxenstore where there is no Xen: the host harness.  It has
+ * A stand-in for libxenstore where there is no Xen: the harness.  It has
  * the calls that libxenvchan makes.  A node is a file in the directory
- * $XENGNT_XENSTORE; relative paths are those of domain $XENGNT_HOST_DOMID.
+ * $XENGNT_XENSTORE; relative paths are those of domain $XENGNT_HARNESS_DOMID.
  * No watches, permissions or transactions: a single writer and a reader that
  * tries again need none.
  */
@@ -55,7 +55,7 @@ xs_open(unsigned long flags)
 
 	(void)flags;
 	dir = getenv("XENGNT_XENSTORE");
-	domid = getenv("XENGNT_HOST_DOMID");
+	domid = getenv("XENGNT_HARNESS_DOMID");
 	if (dir == NULL) {
 		errno = ENOENT;
 		return (NULL);

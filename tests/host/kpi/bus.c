@@ -135,7 +135,7 @@ device_printf(device_t dev, const char *fmt, ...)
 	char prefix[64];
 	va_list ap;
 
-	snprintf(prefix, sizeof(prefix), "xengnt-host: kernel: %s: ",
+	snprintf(prefix, sizeof(prefix), "xengnt-harness: kernel: %s: ",
 	    dev->nameunit);
 	va_start(ap, fmt);
 	os_vmessage(prefix, fmt, ap);

@@ -99,7 +99,7 @@ machine_open(void)
 
 	if (kpi_machine != NULL)
 		return (0);
-	path = os_getenv("XENGNT_HOST_MACHINE");
+	path = os_getenv("XENGNT_HARNESS_MACHINE");
 	if (path != NULL && *path == '\0')
 		path = NULL;
 	error = xen_machine_open(path, &kpi_machine);

@@ -63,7 +63,7 @@ kpi_message(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	os_vmessage("xengnt-host: ", fmt, ap);
+	os_vmessage("xengnt-harness: ", fmt, ap);
 	va_end(ap);
 }
 
@@ -73,7 +73,7 @@ printf(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	os_vmessage("xengnt-host: kernel: ", fmt, ap);
+	os_vmessage("xengnt-harness: kernel: ", fmt, ap);
 	va_end(ap);
 	return (0);
 }
@@ -86,7 +86,7 @@ log(int level, const char *fmt, ...)
 	if (level > LOG_NOTICE)
 		return;
 	va_start(ap, fmt);
-	os_vmessage("xengnt-host: kernel: ", fmt, ap);
+	os_vmessage("xengnt-harness: kernel: ", fmt, ap);
 	va_end(ap);
 }
 

@@ -712,8 +712,8 @@ kpi_xen_init(void)
 		LIST_INIT(&xenmem.list);
 		xenmem.ready = true;
 	}
-	domid = env_number("XENGNT_HOST_DOMID", 0, DOMID_FIRST_RESERVED - 1);
-	frames = env_number("XENGNT_HOST_GRANT_FRAMES",
+	domid = env_number("XENGNT_HARNESS_DOMID", 0, DOMID_FIRST_RESERVED - 1);
+	frames = env_number("XENGNT_HARNESS_GRANT_FRAMES",
 	    XEN_MODEL_GRANT_FRAMES, XEN_MODEL_GRANT_FRAMES);
 	if (domid < 0 || frames <= 0)
 		return (EINVAL);
@@ -725,7 +725,7 @@ kpi_xen_init(void)
 	error = xen_domain_create(kpi_machine, &c, &kpi_domain);
 	if (error != 0) {
 		kpi_message("domain %ld: %s\n", domid, error == -17 ?
-		    "runs already on this machine (XENGNT_HOST_DOMID)" :
+		    "runs already on this machine (XENGNT_HARNESS_DOMID)" :
 		    "cannot be created");
 		return (os_errno_to_freebsd(-error));
 	}

@@ -622,7 +622,7 @@ os_message(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	os_vmessage("xengnt-host: ", fmt, ap);
+	os_vmessage("xengnt-harness: ", fmt, ap);
 	va_end(ap);
 }
 

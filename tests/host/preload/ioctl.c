@@ -68,21 +68,22 @@ ioctl(int fd, unsigned long request, ...)
 
 /* Hooks for programs that know of the harness. */
 
-int	xengnt_host_peer(const char *request, char *reply, size_t replylen);
-int	xengnt_host_sysctl(const char *name, const unsigned *newval,
+int	xengnt_harness_peer(const char *request, char *reply, size_t replylen);
+int	xengnt_harness_sysctl(const char *name, const unsigned *newval,
 	    unsigned *oldval);
-int	xengnt_host_sysctl64(const char *name, uint64_t *value);
-int	xengnt_host_unload(void);
+int	xengnt_harness_sysctl64(const char *name, uint64_t *value);
+int	xengnt_harness_unload(void);
 
 EXPORT int
-xengnt_host_peer(const char *request, char *reply, size_t replylen)
+xengnt_harness_peer(const char *request, char *reply, size_t replylen)
 {
 
 	return (host_peer(request, reply, replylen));
 }
 
 EXPORT int
-xengnt_host_sysctl(const char *name, const unsigned *newval, unsigned *oldval)
+xengnt_harness_sysctl(const char *name, const unsigned *newval,
+    unsigned *oldval)
 {
 	int saved;
 
@@ -91,7 +92,7 @@ xengnt_host_sysctl(const char *name, const unsigned *newval, unsigned *oldval)
 }
 
 EXPORT int
-xengnt_host_sysctl64(const char *name, uint64_t *value)
+xengnt_harness_sysctl64(const char *name, uint64_t *value)
 {
 	int saved;
 
@@ -101,7 +102,7 @@ xengnt_host_sysctl64(const char *name, uint64_t *value)
 
 /* 0, or -1 with EBUSY; the next open loads again. */
 EXPORT int
-xengnt_host_unload(void)
+xengnt_harness_unload(void)
 {
 	int saved;
 

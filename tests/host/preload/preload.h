@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libxengnt-host.so: preloaded, it puts the driver behind /dev/xen/gntdev
+ * libxengnt-harness.so: preloaded, it puts the driver behind /dev/xen/gntdev
  * and /dev/xen/gntalloc of any Linux program, and event channels behind
  * /dev/xen/evtchn.
  *

@@ -4,7 +4,7 @@
 
 /*
  * FreeBSD's Xen kernel interface as far as the driver uses it, for builds
- * without FreeBSD's sources: the host harness, and the type check against
+ * without FreeBSD's sources: the harness, and the type check against
  * FreeBSD's public headers.  Types come from Xen's own headers.
  */
 #include <sys/types.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The ``host`` column end to end: agent, preload library and driver of this build."""
+"""The ``harness`` column end to end: agent, preload library and driver of this build."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from targets import TARGETS, Setting, TargetMissing
 
 
 def _setting(build: Path, tmp_path: Path) -> Setting:
-    if not (build / "tests/host/libxengnt-host.so").exists():
-        pytest.skip("the host harness is not part of this build")
+    if not (build / "tests/host/libxengnt-harness.so").exists():
+        pytest.skip("the harness is not part of this build")
     return Setting(build, tmp_path, tmp_path)
 
 
@@ -22,7 +22,7 @@ def _setting(build: Path, tmp_path: Path) -> Setting:
 )
 def test_a_case_passes(build: Path, tmp_path: Path, name: str) -> None:
     chosen = next(case for case in cases.load() if case.id == name)
-    with TARGETS["host"].make(_setting(build, tmp_path)) as target:
+    with TARGETS["harness"].make(_setting(build, tmp_path)) as target:
         cell = target.run(chosen)
     assert cell.status is Status.PASS, cell.log
     assert len(cell.checks) >= 1
@@ -36,7 +36,7 @@ def test_wrong_expectations_are_noticed(build: Path, tmp_path: Path) -> None:
         t.worker.munmap(address)
 
     case = Case("unit.wrong", ("P10",), "wrong on purpose", "unit", wrong)
-    with TARGETS["host"].make(_setting(build, tmp_path)) as target:
+    with TARGETS["harness"].make(_setting(build, tmp_path)) as target:
         cell = target.run(case)
     assert cell.status is Status.FAIL
     assert cell.lines == (
@@ -47,5 +47,5 @@ def test_wrong_expectations_are_noticed(build: Path, tmp_path: Path) -> None:
 
 def test_a_missing_build_is_said(tmp_path: Path) -> None:
     with pytest.raises(TargetMissing, match="xengnt-agent-dyn"):
-        with TARGETS["host"].make(Setting(tmp_path, tmp_path, tmp_path)):
+        with TARGETS["harness"].make(Setting(tmp_path, tmp_path, tmp_path)):
             pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``host``: the driver's own sources behind /dev/xen of a Linux process, a fresh one a case."""
+"""``harness``: the driver's own sources behind /dev/xen of a Linux process, a fresh one a case."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ ENDING_SECONDS = 20.0
 CALL_SECONDS = 120.0
 
 
-class HostTarget(Target):
-    name = "host"
-    title = "driver on the host harness"
+class HarnessTarget(Target):
+    name = "harness"
+    title = "driver on the harness"
     differences = DIFFERENCES
 
     def __init__(self, setting: Setting) -> None:
@@ -49,27 +49,27 @@ class HostTarget(Target):
             self.programs["library"] = (str(library),)
         if find_spec("xengnttab") is not None:
             self.programs["python"] = (sys.executable, str(LIBRARY_WORKER))
-        self.library = setting.build.resolve() / "tests/host/libxengnt-host.so"
+        self.library = setting.build.resolve() / "tests/host/libxengnt-harness.so"
         self._pipes: ChildTransport | None = None
         self._stderr: IO[bytes] | None = None
         self._agent: Agent | None = None
 
     def start(self) -> None:
-        for path, part in ((self.program, "agent"), (self.library, "host harness")):
+        for path, part in ((self.program, "agent"), (self.library, "harness")):
             if not path.is_file():
-                raise TargetMissing(f"host: the {part} is not built: {path} (./dev build)")
+                raise TargetMissing(f"harness: the {part} is not built: {path} (./dev build)")
         self._spawn()
         assert self._agent is not None
         self.facts = self._agent.hello()
-        if self.facts.get("host") != "1":
-            raise TargetMissing(f"host: {self.library} does not provide the harness's hooks")
+        if self.facts.get("harness") != "1":
+            raise TargetMissing(f"harness: {self.library} does not provide the harness's hooks")
         self.facts["guest"] = "harness"
         self.module = f"xengnt ({self.library.name})"
         self._end()
 
     def _spawn(self) -> None:
         self._end()
-        env = {k: v for k, v in os.environ.items() if not k.startswith("XENGNT_HOST_")}
+        env = {k: v for k, v in os.environ.items() if not k.startswith("XENGNT_HARNESS_")}
         env["LD_PRELOAD"] = str(self.library)
         # Lives as long as the process it belongs to; closed in _end().
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
@@ -116,7 +116,7 @@ class HostTarget(Target):
         if "leak:" in log:
             return next(line for line in log.splitlines() if "leak:" in line)
         # A user's errors are no news for the console.
-        spoken = [line for line in log.splitlines() if "xengnt-host: kernel: " in line]
+        spoken = [line for line in log.splitlines() if "xengnt-harness: kernel: " in line]
         return next(iter(excerpt(spoken, case.allow)), None)
 
     def run(self, case: Case) -> Cell:

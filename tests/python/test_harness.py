@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Package, library and driver together on the host harness: each process is a domain.
+"""Package, library and driver together on the harness: each process is a domain.
 
 `xengnttab share` in one and `xengnttab map` in another pass pages through the machine memory that
 both have mapped.  What runs is the real library and the FreeBSD driver on a model of Xen.

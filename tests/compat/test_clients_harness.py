@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""libxenvchan as Debian ships it, on our library, on our driver in the host harness.
+"""libxenvchan as Debian ships it, on our library, on our driver in the harness.
 
 Two processes with the preload library are two domains of one machine.  xenstore's place is taken
 by a few functions over a directory (compat-tests/clients/src/xenstore.c).
@@ -29,7 +29,7 @@ class Machine:
     def __init__(self, build: Path, directory: Path) -> None:
         self.channel = build / "compat-tests/clients/src/xengnt-vchan"
         preload = (
-            build / "tests/host/libxengnt-host.so",
+            build / "tests/host/libxengnt-harness.so",
             build / "compat-tests/clients/src/libxengnt-xenstore.so",
         )
         self.library = build / "libxengnttab-freebsd"
@@ -40,7 +40,7 @@ class Machine:
             **os.environ,
             "LD_PRELOAD": " ".join(map(str, preload)),
             "LD_LIBRARY_PATH": str(self.library),
-            "XENGNT_HOST_MACHINE": str(directory / "machine"),
+            "XENGNT_HARNESS_MACHINE": str(directory / "machine"),
             "XENGNT_XENSTORE": str(directory),
             "XENGNT_VCHAN_LINGER": "1",
         }
@@ -49,7 +49,7 @@ class Machine:
     def start(self, domid: int, *args: str | int) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [str(self.channel), *map(str, args)],
-            env={**self.environment, "XENGNT_HOST_DOMID": str(domid)},
+            env={**self.environment, "XENGNT_HARNESS_DOMID": str(domid)},
             text=True,
             stdin=subprocess.PIPE,  # its end is the permission to end
             stdout=subprocess.PIPE,
