@@ -26,8 +26,8 @@ import cases
 from cases import rows
 from cases.framework import Case
 from report import documents
-from report.console import Live, make_console, print_summary, print_table
 from report.results import Origin, Run, TargetRun, compare
+from report.screen import Live, make_console, print_summary, print_table
 from report.writers import write_all, write_json
 from targets import DEFAULT, REMOTE, TARGETS, Entry, Setting, TargetMissing, entry
 from testbed import packages

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from devtools import environment, packages, suite
+from devtools import debian, environment, suite
 from devtools.console import Console, DevError
+from devtools.freebsd_versions import RELEASES
 from devtools.paths import ASAN, BUILD, NATIVE, ROOT, cache_dir, freebsd_build
 
 DESCRIPTION = """\
@@ -124,7 +125,7 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description="Counts the instructions that each operation of the driver costs in user space"
         " on the harness: they compare one version with another, not with a kernel.  With"
         " --freebsd it measures real systems under Xen instead: our driver, FreeBSD's own and"
-        " Linux's; compat-tests/bench.py has more options, which are handed on (--rounds,"
+        " Linux's; compat-tests/measure.py has more options, which are handed on (--rounds,"
         " --machines, --report, --show).",
     )  # fmt: skip
     bench.add_argument("--targets", default="harness", metavar="NAME,…",
@@ -165,7 +166,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
     environment.check_machine()
     environment.ensure_venv(Console())
     # From here on everything of requirements.txt can be imported.
-    from devtools import checks, freebsd
+    from devtools import steps
 
     console = Console()
     everything = args.command == "test" or (args.command == "build" and args.all)
@@ -178,11 +179,11 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
             environment.install_package(console)
             return suite.run(rest)
         case "test":
-            steps = args.step or (["unit"] if args.pytest else [])
-            options = checks.Options(quick=args.quick, pytest=args.pytest)
-            if steps and "native" not in steps:
+            wanted = args.step or (["unit"] if args.pytest else [])
+            options = steps.Options(quick=args.quick, pytest=args.pytest)
+            if wanted and "native" not in wanted:
                 environment.compile_(console, NATIVE)  # what the other steps look at
-            return checks.run_all(console, options, steps)
+            return steps.run_all(console, options, wanted)
         case "fuzz":
             from devtools import fuzz
 
@@ -195,7 +196,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
             from devtools import bench
 
             if args.freebsd is not None:
-                packages.ensure(console, packages.FREEBSD_NEEDS)
+                debian.ensure(console, debian.FREEBSD_NEEDS)
                 environment.compile_(console, NATIVE)
                 more = ["--json", args.json] if args.json else []
                 return suite.bench(["--freebsd", args.freebsd, *more, *rest])
@@ -203,14 +204,14 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
         case "docs":
             return _docs(console)
         case "lint":
-            return checks.run_all(console, checks.Options(), ["lint"])
+            return steps.run_all(console, steps.Options(), ["lint"])
         case "format":
             return _format(console)
         case _:
             environment.compile_(console, NATIVE)
             environment.install_package(console)
             if args.all:
-                for where in (ASAN, *(freebsd_build(m) for m in freebsd.RELEASES)):
+                for where in (ASAN, *(freebsd_build(m) for m in RELEASES)):
                     environment.compile_(console, where)
             return 0
 
@@ -220,8 +221,8 @@ def _freebsd_packages(console: Console, rest: Sequence[str]) -> None:
     named = any(word.partition("=")[0] == "--freebsd" for word in rest)
     if not named and not os.environ.get("FREEBSD_DIST"):
         return
-    more = packages.CLIENTS_NEEDS if "--clients" in rest else ()
-    packages.ensure(console, (*packages.FREEBSD_NEEDS, *more))
+    more = debian.CLIENTS_NEEDS if "--clients" in rest else ()
+    debian.ensure(console, (*debian.FREEBSD_NEEDS, *more))
 
 
 def _parity_help(rest: list[str]) -> int:

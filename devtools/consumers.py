@@ -8,13 +8,11 @@ compiler, the directories of FreeBSD's xen-tools package, and our libxengnttab i
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from elftools.elf.dynamic import DynamicSection
@@ -22,8 +20,10 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection, GNUVerSymSection
 from elftools.elf.sections import SymbolTableSection
 
-from devtools import environment, freebsd, sources, stamp
+from devtools import environment, freebsd_headers, sources, stamp
 from devtools.console import DevError
+from devtools.freebsd_versions import Release
+from devtools.locks import locked
 from devtools.paths import ROOT, cache_dir
 
 SONAME = "libxengnttab.so.1"
@@ -100,19 +100,19 @@ CONFIG_H = {
 }  # fmt: skip
 
 
-def compiler(release: freebsd.Release) -> str:
+def compiler(release: Release) -> str:
     clang = environment.require_clang()
     # Make files hand linker's options to the compiler, and configure scripts take a warning that
     # an option has no use here for a sign that something else does not work.
     return (
         f"{clang.tool('clang')} --target={release.triple}"
-        f" --sysroot={freebsd.sysroot_dir(release.major)}"
+        f" --sysroot={freebsd_headers.sysroot_dir(release.major)}"
         f" --start-no-unused-arguments --ld-path={clang.tool('ld.lld')} --end-no-unused-arguments"
         f" -Wno-unused-command-line-argument -D__FreeBSD_version={release.version}"
     )
 
 
-def xen_libraries(release: freebsd.Release, ours: Path) -> list[Path]:
+def xen_libraries(release: Release, ours: Path) -> list[Path]:
     """Xen's libraries as FreeBSD's, linked with `ours`; from the cache when nothing changed."""
     source = sources.obtain("xen")
     made = [*(path for path, _ in HEADERS), Path(__file__)]
@@ -133,15 +133,6 @@ def xen_libraries(release: freebsd.Release, ours: Path) -> list[Path]:
     return [_built(where, name) for name in XEN_LIBRARIES]
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time builds what the file stands for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 def _built(where: Path, name: str) -> Path:
     directory = where / "tools/libs" / name
     found = [p for p in directory.glob("libxen*.so.*") if not p.is_symlink()]
@@ -160,7 +151,7 @@ def configure(where: Path) -> None:
     (where / "tools/config.h").write_text("".join(lines))
 
 
-def run_make(where: Path, release: freebsd.Release, directory: str, *targets: str) -> None:
+def run_make(where: Path, release: Release, directory: str, *targets: str) -> None:
     """One of Xen's make files, told that the system is FreeBSD."""
     clang = environment.require_clang()
     told = [
@@ -184,7 +175,7 @@ def run_make(where: Path, release: freebsd.Release, directory: str, *targets: st
         )
 
 
-def _build_xen(where: Path, release: freebsd.Release, ours: Path) -> None:
+def _build_xen(where: Path, release: Release, ours: Path) -> None:
     configure(where)
 
     def make(directory: str, *targets: str) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from devtools import environment, freebsd, suite
+from devtools import environment, freebsd_headers, suite
 from devtools.console import Console, DevError, shown
 from devtools.paths import COVERAGE, RESULTS, ROOT, cache_dir
 
@@ -130,7 +130,7 @@ def measure(console: Console) -> tuple[list[Row], list[Missed]]:
             console,
             COVERAGE,
             [
-                f"-Dfreebsd_headers={freebsd.headers_dir()}",
+                f"-Dfreebsd_headers={freebsd_headers.headers_dir()}",
                 "-Db_coverage=true",
                 "-Dbuildtype=debug",
                 # GCC's guess is wrong without optimisation; and the tests have threads, whose

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from devtools import freebsd, packages, stamp
+from devtools import debian, freebsd_headers, stamp
 from devtools.console import Console, DevError
+from devtools.freebsd_versions import RELEASES
 from devtools.paths import ASAN, BUILD, NATIVE, ROOT, TSAN, VENV, freebsd_build
 
 XEN_HEADERS = Path("/usr/include")
@@ -54,7 +55,7 @@ def ensure_venv(console: Console) -> None:
     """Installs packages, makes build/venv and continues in it; returns only there."""
     if not in_venv():
         # All that is missing in one go: a person without root reads the whole list at once.
-        packages.ensure(console, packages.NEEDS)
+        debian.ensure(console, debian.NEEDS)
     requirements = REQUIREMENTS.read_bytes()
     key = stamp.digest(str(VENV), requirements)
     mark = VENV / ".stamp"
@@ -88,27 +89,27 @@ def set_up(console: Console, *, cross: bool) -> None:
     """Everything a build needs; cross: FreeBSD's compiler, too."""
     with exclusive(console):
         clang = require_clang()
-        freebsd.ensure(console, clang.tool("clang"), clang.tool("llvm-ar"))
-        headers = f"-Dfreebsd_headers={freebsd.headers_dir()}"
+        freebsd_headers.ensure(console, clang.tool("clang"), clang.tool("llvm-ar"))
+        headers = f"-Dfreebsd_headers={freebsd_headers.headers_dir()}"
         configure(console, NATIVE, [headers, "-Dwerror=true"])
         if cross:
             configure(console, ASAN, [headers, "-Dwerror=true", "-Db_sanitize=address,undefined",
                                       "-Db_lundef=false"])  # fmt: skip
             configure(console, TSAN, [headers, "-Dwerror=true", "-Db_sanitize=thread",
                                       "-Db_lundef=false"])  # fmt: skip
-            for release in freebsd.RELEASES.values():
+            for release in RELEASES.values():
                 tools = {name: clang.tool(f"llvm-{name}") for name in ("ar", "strip", "objcopy")}
                 tools["c"] = clang.tool("clang")
-                path = freebsd.cross_file(release, tools, clang.tool("ld.lld"), XEN_HEADERS)
+                path = freebsd_headers.cross_file(release, tools, clang.tool("ld.lld"), XEN_HEADERS)
                 configure(console, freebsd_build(release.major),
                           ["--cross-file", path, "-Dwerror=true"])  # fmt: skip
 
 
-def require_clang() -> packages.Clang:
-    clang = packages.find_clang()
+def require_clang() -> debian.Clang:
+    clang = debian.find_clang()
     if clang is None:
-        names = packages.install_line(packages.clang_packages())
-        raise DevError(f"no clang of version {packages.CLANG_OLDEST} or newer: {names}")
+        names = debian.install_line(debian.clang_packages())
+        raise DevError(f"no clang of version {debian.CLANG_OLDEST} or newer: {names}")
     return clang
 
 

@@ -22,8 +22,9 @@ from pathlib import Path
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
-from devtools import consumers, environment, freebsd, sources, stamp
+from devtools import consumers, environment, sources, stamp
 from devtools.console import Console, DevError
+from devtools.freebsd_versions import Release
 from devtools.parts import Part, make
 from devtools.paths import ROOT, cache_dir, freebsd_build
 
@@ -47,7 +48,7 @@ CONFIGURE = (
 WHERE = ("lib", "usr/lib")
 
 
-def build(console: Console, release: freebsd.Release) -> dict[str, Path]:
+def build(console: Console, release: Release) -> dict[str, Path]:
     """Files of an image by their place there; from the cache when nothing changed."""
     place = cache_dir() / "consumers" / f"python{MINOR}-freebsd{release.major}"
     console.say(f"  CPython {MINOR} for FreeBSD {release.major} …")
@@ -61,7 +62,7 @@ def build(console: Console, release: freebsd.Release) -> dict[str, Path]:
     return found
 
 
-def _chain(place: Path, release: freebsd.Release) -> Iterator[tuple[Part, str]]:
+def _chain(place: Path, release: Release) -> Iterator[tuple[Part, str]]:
     root = place / "root"
     clang = environment.require_clang()
     compiler = consumers.compiler(release)
@@ -101,7 +102,7 @@ def _chain(place: Path, release: freebsd.Release) -> Iterator[tuple[Part, str]]:
         yield part, key
 
 
-def _patched(place: Path, release: freebsd.Release) -> Path:
+def _patched(place: Path, release: Release) -> Path:
     """A copy of CPython's source whose configure script knows FreeBSD."""
     source = sources.obtain(f"python{MINOR}")
     copy = place / f"source-{source.name}"
@@ -144,7 +145,7 @@ def _standard_library(place: Path) -> Iterator[tuple[str, Path]]:
     yield from _compiled(tree, LIBRARY)
 
 
-def _package(place: Path, release: freebsd.Release) -> dict[str, Path]:
+def _package(place: Path, release: Release) -> dict[str, Path]:
     """cffi's run-time part and our package."""
     scratch = place / "package"
     scratch.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from devtools import environment, freebsd
+from devtools import environment, freebsd_headers
 from devtools.console import Console, DevError, shown
 from devtools.paths import FUZZ, LOGS, RESULTS, ROOT
 
@@ -47,7 +47,7 @@ def build(console: Console) -> None:
             console,
             FUZZ,
             [
-                f"-Dfreebsd_headers={freebsd.headers_dir()}",
+                f"-Dfreebsd_headers={freebsd_headers.headers_dir()}",
                 "-Dfuzz=true",
                 "-Db_sanitize=address,undefined",
                 "-Db_lundef=false",

@@ -12,8 +12,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import consumers, environment, freebsd, packages, stamp
+from devtools import consumers, debian, environment, stamp
 from devtools.console import Console, DevError
+from devtools.freebsd_versions import Release
 
 # What a person may have set for programs of this machine.
 _FOREIGN = (
@@ -57,7 +58,7 @@ def make(console: Console, where: Path, part: Part, key: str) -> None:
     console.say(f"  {part.name} for {part.system}: {time.monotonic() - begin:.0f} s")
 
 
-def zlib(root: Path, release: freebsd.Release, source: Path) -> Part:
+def zlib(root: Path, release: Release, source: Path) -> Part:
     """zlib as a static library below `root`."""
     clang = environment.require_clang()
     return Part(
@@ -70,7 +71,7 @@ def zlib(root: Path, release: freebsd.Release, source: Path) -> Part:
     )  # fmt: skip
 
 
-def yajl(root: Path, release: freebsd.Release, source: Path) -> Part:
+def yajl(root: Path, release: Release, source: Path) -> Part:
     """yajl, which libxl needs, as a static library below `root`; its own cmake files build it."""
     clang = environment.require_clang()
     compiler, *flags = consumers.compiler(release).split()
@@ -87,7 +88,7 @@ def yajl(root: Path, release: freebsd.Release, source: Path) -> Part:
     )  # fmt: skip
 
 
-def builtins(clang: packages.Clang) -> Path:
+def builtins(clang: debian.Clang) -> Path:
     """The compiler's functions for 128-bit numbers; they ask nothing of an operating system."""
     told = [clang.tool("clang"), "--rtlib=compiler-rt", "-print-libgcc-file-name"]
     said = subprocess.run(told, capture_output=True, text=True, check=False).stdout.strip()

@@ -13,11 +13,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from devtools import consumers, environment, freebsd, parts, sources, stamp
+from devtools import consumers, environment, parts, sources, stamp
 from devtools.console import Console, DevError
+from devtools.freebsd_versions import NEWEST, Release
 from devtools.paths import cache_dir
 
-RELEASE = freebsd.RELEASES[max(freebsd.RELEASES)]
+RELEASE = NEWEST
 PROGRAM = "qemu-system-i386"
 # All of Debian's current release: the oldest one with QEMU 10.
 PACKAGES = ("zlib", "pcre2", "glib2.0", "qemu")
@@ -46,11 +47,11 @@ GLIB_OFF = (
 GLIB_TARGETS = ("glib/libglib-2.0.a", "gmodule/libgmodule-2.0.a")
 
 
-def place(release: freebsd.Release) -> Path:
+def place(release: Release) -> Path:
     return cache_dir() / "consumers" / f"qemu-freebsd{release.major}"
 
 
-def build(console: Console, release: freebsd.Release, ours: Path) -> Path:
+def build(console: Console, release: Release, ours: Path) -> Path:
     """The program, linked with `ours`; from the cache when nothing changed."""
     console.say("  sources of QEMU and of what it needs …")
     found = {name: sources.obtain(name, newer=True) for name in PACKAGES}
@@ -63,7 +64,7 @@ def build(console: Console, release: freebsd.Release, ours: Path) -> Path:
     return where / "qemu" / PROGRAM
 
 
-def built(release: freebsd.Release, ours: Path) -> Path:
+def built(release: Release, ours: Path) -> Path:
     """The same, but nothing is made: for tests, which must not take a quarter of an hour."""
     where = place(release)
     problem = f"QEMU for FreeBSD {release.major} is not built: run ./dev test --step qemu"
@@ -82,13 +83,13 @@ def version() -> str:
     return sources.obtain("qemu", newer=True).name.partition("_")[2]
 
 
-def libraries(release: freebsd.Release) -> Path:
+def libraries(release: Release) -> Path:
     """The directory with Xen's libraries and ours that the program was linked with."""
     return place(release) / "root/lib"
 
 
 def _chain(
-    release: freebsd.Release, ours: Path, xen: list[Path], found: Mapping[str, Path]
+    release: Release, ours: Path, xen: list[Path], found: Mapping[str, Path]
 ) -> list[tuple[parts.Part, str]]:
     """The parts in their order; each key covers what came before."""
     linked: list[str | bytes] = [
@@ -104,7 +105,7 @@ def _chain(
     return keyed
 
 
-def chain(where: Path, release: freebsd.Release, found: Mapping[str, Path]) -> list[parts.Part]:
+def chain(where: Path, release: Release, found: Mapping[str, Path]) -> list[parts.Part]:
     root = where / "root"
     clang = environment.require_clang()
     target = f"CC={consumers.compiler(release)}"
@@ -152,7 +153,7 @@ def chain(where: Path, release: freebsd.Release, found: Mapping[str, Path]) -> l
 # What no package's build makes
 
 
-def _furnish(root: Path, release: freebsd.Release, ours: Path, xen: list[Path]) -> None:
+def _furnish(root: Path, release: Release, ours: Path, xen: list[Path]) -> None:
     """Libraries and headers of Xen and ours, and files that say where they are."""
     described = root / "lib/pkgconfig"
     described.mkdir(parents=True, exist_ok=True)
@@ -200,7 +201,7 @@ def gettext_header() -> str:
     return "\n".join(lines) + "\n"
 
 
-def cross_file(root: Path, release: freebsd.Release) -> str:
+def cross_file(root: Path, release: Release) -> str:
     clang = environment.require_clang()
     compiler = consumers.compiler(release).split()
     return "\n".join([

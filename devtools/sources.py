@@ -8,7 +8,6 @@ superseded ones: the newest that can be downloaded is taken.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from devtools.console import DevError
+from devtools.locks import locked
 from devtools.paths import cache_dir
 
 
@@ -99,9 +99,7 @@ def _archives(newer: bool) -> list[str]:
 def obtain(name: str, newer: bool = False) -> Path:
     """Directory of the cache with the unpacked source of a package; once there, it stays."""
     root = cache_dir() / "sources"
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(root / ".lock"):
         if here := sorted(root.glob(f"{name}_*/.complete"), key=lambda p: p.stat().st_mtime):
             return here[-1].parent
         index = Index(newer)

@@ -13,7 +13,7 @@ from devtools import environment
 from devtools.paths import NATIVE, ROOT, cache_dir
 
 PARITY = ROOT / "compat-tests/parity.py"
-BENCH = ROOT / "compat-tests/bench.py"
+BENCH = ROOT / "compat-tests/measure.py"
 
 
 def run(args: Sequence[str]) -> int:

@@ -15,9 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import consumers, freebsd, parts, sources, stamp
+from devtools import consumers, parts, sources, stamp
 from devtools.console import Console
 from devtools.consumers import SETTINGS
+from devtools.freebsd_versions import Release
+from devtools.locks import locked
 
 #: In an order in which each finds those it needs; `consumers` has built the others.
 LIBRARIES = {"hypfs": "libxenhypfs", "guest": "libxenguest", "light": "libxenlight",
@@ -42,20 +44,20 @@ class Tools:
     version: str
 
 
-def build(console: Console, release: freebsd.Release, ours: Path) -> Tools:
+def build(console: Console, release: Release, ours: Path) -> Tools:
     """Everything, from the cache when nothing changed."""
     found = {name: sources.obtain(name) for name in ("xen", "yajl")}
     # The same zlib as QEMU's.
     found["zlib"] = sources.obtain("zlib", newer=True)
     libraries = consumers.xen_libraries(release, ours)
     where = libraries[0].parents[3]
-    with consumers.locked(where.parent / f".{where.name}.tools.lock"):
+    with locked(where.parent / f".{where.name}.tools.lock"):
         return _build(console, release, where, found, libraries)
 
 
 def _build(
     console: Console,
-    release: freebsd.Release,
+    release: Release,
     where: Path,
     found: Mapping[str, Path],
     libraries: list[Path],
@@ -98,7 +100,7 @@ def _library(where: Path, name: str) -> Path:
     return path
 
 
-def _build_theirs(where: Path, release: freebsd.Release, target: Path) -> None:
+def _build_theirs(where: Path, release: Release, target: Path) -> None:
     """Xen's own libxengnttab, beside the tree: the tree's is ours."""
     place = where / "tools/libs/gnttab"
     scratch = where / "tools/libs/.gnttab-ours"

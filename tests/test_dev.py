@@ -17,20 +17,21 @@ from typing import Any
 import pytest
 
 from devtools import (
-    checks,
     cli,
     coverage,
+    debian,
     environment,
-    freebsd,
+    freebsd_headers,
     fuzz,
     lint,
-    packages,
     stamp,
+    steps,
     suite,
 )  # fmt: skip
 from devtools import console as console_module
 from devtools.cformat import keep_author, keep_defines
 from devtools.console import Console, DevError
+from devtools.freebsd_versions import RELEASES
 from devtools.paths import ROOT
 
 
@@ -50,8 +51,8 @@ class Recorder(Console):
         return self.status, Path(os.devnull)
 
 
-def need(package: str, present: bool) -> packages.Need:
-    return packages.Need(package, "a test", lambda: present)
+def need(package: str, present: bool) -> debian.Need:
+    return debian.Need(package, "a test", lambda: present)
 
 
 def dev(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -84,9 +85,9 @@ def test_plain_output_tells_that_a_command_is_at_work(
 
 
 def test_nothing_missing_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "_lists", lambda: True)
+    monkeypatch.setattr(debian, "_lists", lambda: True)
     console = Recorder()
-    packages.ensure(console, [need("gcc", True)], clang=False)
+    debian.ensure(console, [need("gcc", True)], clang=False)
     assert console.commands == []
 
 
@@ -95,7 +96,7 @@ def test_not_root_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None
     console = Recorder()
     wanted = [need("gcc", True), need("cpio", False), need("mandoc", False)]
     with pytest.raises(DevError) as caught:
-        packages.ensure(console, wanted, clang=False)
+        debian.ensure(console, wanted, clang=False)
     text = str(caught.value)
     assert "\n" not in text
     assert text.endswith("apt-get install --no-install-recommends cpio mandoc")
@@ -114,8 +115,8 @@ def test_root_installs_exactly_what_is_missing(monkeypatch: pytest.MonkeyPatch) 
             return super().run(what, argv, **kwargs)
 
     console = Installing()
-    needs = [packages.Need(name, "", lambda name=name: there[name]) for name in there]  # type: ignore[misc]
-    packages.ensure(console, needs, clang=False)
+    needs = [debian.Need(name, "", lambda name=name: there[name]) for name in there]  # type: ignore[misc]
+    debian.ensure(console, needs, clang=False)
     assert [command[2] for command in console.commands] == ["update", "-y"]
     assert console.commands[1][-1:] == ["cpio"]
     assert "gcc" not in console.commands[1]
@@ -125,12 +126,12 @@ def test_apt_that_cannot_install_ends_in_one_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
     with pytest.raises(DevError, match=r"could not install: apt-get install .* cpio$"):
-        packages.ensure(Recorder(status=100), [need("cpio", False)], clang=False)
+        debian.ensure(Recorder(status=100), [need("cpio", False)], clang=False)
 
 
 def test_every_need_says_why() -> None:
-    assert all(n.reason for n in packages.NEEDS)
-    names = [n.package for n in packages.NEEDS]
+    assert all(n.reason for n in debian.NEEDS)
+    names = [n.package for n in debian.NEEDS]
     assert len(names) == len(set(names))
 
 
@@ -145,26 +146,26 @@ def test_newest_complete_clang_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
     parts = ("clang", "ld.lld", "llvm-ar", "llvm-objcopy")
     fake_tools(tmp_path, *(f"{p}-17" for p in parts), *(f"{p}-19" for p in parts), "clang-21")
     monkeypatch.setenv("PATH", f"{tmp_path / 'absent'}:{tmp_path}")
-    found = packages.find_clang()
-    assert found == packages.Clang(19, "-19")
+    found = debian.find_clang()
+    assert found == debian.Clang(19, "-19")
     assert found.tool("clang") == str(tmp_path / "clang-19")
 
 
 def test_old_clang_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tools(tmp_path, "clang-14", "ld.lld-14", "llvm-ar-14", "llvm-objcopy-14")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert packages.find_clang() is None
+    assert debian.find_clang() is None
 
 
 def test_clang_packages_without_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert packages.clang_packages() == ["clang-19", "lld-19", "llvm-19", "libclang-rt-19-dev"]
+    assert debian.clang_packages() == ["clang-19", "lld-19", "llvm-19", "libclang-rt-19-dev"]
 
 
 def test_fuzzer_library_alone_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "find_clang", lambda: packages.Clang(19, "-19"))
-    monkeypatch.setattr(packages, "has_fuzzer", lambda clang: False)
-    assert packages.missing_clang() == ["libclang-rt-19-dev"]
+    monkeypatch.setattr(debian, "find_clang", lambda: debian.Clang(19, "-19"))
+    monkeypatch.setattr(debian, "has_fuzzer", lambda clang: False)
+    assert debian.missing_clang() == ["libclang-rt-19-dev"]
 
 
 # Command line
@@ -219,7 +220,7 @@ def test_unknown_command_is_wrong_usage() -> None:
 
 def test_unknown_step_is_named() -> None:
     with pytest.raises(DevError, match="no step 'nonsense'"):
-        checks.run_all(Recorder(), checks.Options(), ["nonsense"])
+        steps.run_all(Recorder(), steps.Options(), ["nonsense"])
 
 
 def test_foreign_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +320,7 @@ def test_junit_counts(tmp_path: Path) -> None:
         "<testcase name='c'><error/></testcase><testcase name='d'><skipped/></testcase>"
         "</testsuite></testsuites>"
     )
-    tally = checks.junit(report)
+    tally = steps.junit(report)
     assert (tally.passed, tally.failed, tally.skipped) == (1, 2, 1)
 
 
@@ -331,7 +332,7 @@ def test_parity_cells_count() -> None:
         "harness": {"status": "crash", "differences": []},
         "freebsd": {"status": "skip", "differences": []},
     }
-    tally = checks.count_parity({"schema": 2, "cases": [{"id": "map-one", "results": cells}]})
+    tally = steps.count_parity({"schema": 2, "cases": [{"id": "map-one", "results": cells}]})
     assert (tally.passed, tally.failed, tally.skipped) == (3, 1, 1)
     assert tally.failures == ["map-one on harness: crash"]
 
@@ -341,26 +342,26 @@ def test_unknown_parity_status_is_a_failure() -> None:
         "harness": {"status": "splendid", "differences": ["K1"]},
         "linux-pv": {"status": "diff", "differences": []},
     }
-    tally = checks.count_parity({"cases": [{"id": "x", "results": cells}]})
+    tally = steps.count_parity({"cases": [{"id": "x", "results": cells}]})
     assert (tally.passed, tally.failed) == (0, 2)
 
 
 def run_steps(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *tallies: checks.Tally
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *tallies: steps.Tally
 ) -> tuple[int, str]:
-    steps = tuple(
-        checks.Step(f"s{i}", "", lambda c, o, t=t: t)  # type: ignore[misc]
+    made = tuple(
+        steps.Step(f"s{i}", "", lambda c, o, t=t: t)  # type: ignore[misc]
         for i, t in enumerate(tallies)
     )
-    monkeypatch.setattr(checks, "STEPS", steps)
-    status = checks.run_all(Recorder(), checks.Options(), [])
+    monkeypatch.setattr(steps, "STEPS", made)
+    status = steps.run_all(Recorder(), steps.Options(), [])
     return status, capsys.readouterr().out
 
 
 def test_last_line_sums_all_steps(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out = run_steps(monkeypatch, capsys, checks.Tally(2, 0), checks.Tally(3, 0, 4))
+    status, out = run_steps(monkeypatch, capsys, steps.Tally(2, 0), steps.Tally(3, 0, 4))
     assert status == 0
     assert out.splitlines()[-1] == "5 passed, 0 failed, 4 skipped"
 
@@ -368,21 +369,21 @@ def test_last_line_sums_all_steps(
 def test_a_long_step_runs_only_by_its_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def named(console: Console, options: checks.Options) -> checks.Tally:
-        return checks.Tally(7)
+    def named(console: Console, options: steps.Options) -> steps.Tally:
+        return steps.Tally(7)
 
-    monkeypatch.setattr(checks, "STEPS", (checks.Step("long", "", named, named=True),))
-    checks.run_all(Recorder(), checks.Options(), [])
+    monkeypatch.setattr(steps, "STEPS", (steps.Step("long", "", named, named=True),))
+    steps.run_all(Recorder(), steps.Options(), [])
     assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 0 failed"
-    checks.run_all(Recorder(), checks.Options(), ["long"])
+    steps.run_all(Recorder(), steps.Options(), ["long"])
     assert capsys.readouterr().out.splitlines()[-1] == "7 passed, 0 failed"
 
 
 def test_one_failure_fails_all(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bad = checks.Tally(1, 1, failures=["that one"])
-    status, out = run_steps(monkeypatch, capsys, checks.Tally(7), bad)
+    bad = steps.Tally(1, 1, failures=["that one"])
+    status, out = run_steps(monkeypatch, capsys, steps.Tally(7), bad)
     assert status == 1
     assert out.splitlines()[-1] == "8 passed, 1 failed"
     assert "that one" in out
@@ -391,22 +392,22 @@ def test_one_failure_fails_all(
 def test_pytest_that_collects_nothing_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checks, "RESULTS", tmp_path)
-    tally = checks.pytest(Recorder(status=5), "nothing", [])
+    monkeypatch.setattr(steps, "RESULTS", tmp_path)
+    tally = steps.pytest(Recorder(status=5), "nothing", [])
     assert (tally.passed, tally.failed) == (0, 1)
 
 
 def test_parity_without_report_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checks, "RESULTS", tmp_path)
+    monkeypatch.setattr(steps, "RESULTS", tmp_path)
     monkeypatch.setattr(suite, "run", lambda args: 0)
-    assert checks.parity(Recorder(), checks.Options()).failed == 1
+    assert steps.parity(Recorder(), steps.Options()).failed == 1
 
 
 def test_parity_status_is_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """All cells green, but the suite says no."""
-    monkeypatch.setattr(checks, "RESULTS", tmp_path)
+    monkeypatch.setattr(steps, "RESULTS", tmp_path)
 
     def fake(args: Sequence[str]) -> int:
         target = Path(args[args.index("--json") + 1])
@@ -415,7 +416,7 @@ def test_parity_status_is_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         return 1
 
     monkeypatch.setattr(suite, "run", fake)
-    tally = checks.parity(Recorder(), checks.Options(quick=True))
+    tally = steps.parity(Recorder(), steps.Options(quick=True))
     assert (tally.passed, tally.failed) == (1, 1)
 
 
@@ -491,17 +492,17 @@ def test_format_mends_long_lines() -> None:
 # FreeBSD
 
 
-@pytest.mark.parametrize("major", sorted(freebsd.RELEASES))
+@pytest.mark.parametrize("major", sorted(RELEASES))
 def test_headers_and_sysroot(major: int) -> None:
-    headers = freebsd.headers_dir() / str(major)
+    headers = freebsd_headers.headers_dir() / str(major)
     assert (headers / "generic-freebsd/sys/tree.h").is_file()
     assert (headers / "x86_64-freebsd-none/machine/pmap.h").is_file()
-    root = freebsd.sysroot_dir(major)
+    root = freebsd_headers.sysroot_dir(major)
     assert (root / "usr/lib/libpthread.so").resolve().name == "libthr.so.3"
     assert (root / "usr/include/machine/endian.h").is_file()
 
 
-@pytest.mark.parametrize("major", sorted(freebsd.RELEASES))
+@pytest.mark.parametrize("major", sorted(RELEASES))
 @pytest.mark.parametrize("pie", [["-fno-pie"], ["-fPIE", "-pie"]], ids=["plain", "pie"])
 def test_sysroot_links_programs(tmp_path: Path, major: int, pie: list[str]) -> None:
     clang = environment.require_clang()
@@ -510,10 +511,10 @@ def test_sysroot_links_programs(tmp_path: Path, major: int, pie: list[str]) -> N
         "#include <pthread.h>\n#include <stdio.h>\nstatic pthread_mutex_t m;\n"
         'int main(void) { return pthread_mutex_lock(&m) + puts(""); }\n'
     )
-    release = freebsd.RELEASES[major]
+    release = RELEASES[major]
     done = subprocess.run(
         [clang.tool("clang"), f"--target={release.triple}", *pie, "-Wall", "-Werror",
-         f"--sysroot={freebsd.sysroot_dir(major)}", f"--ld-path={clang.tool('ld.lld')}",
+         f"--sysroot={freebsd_headers.sysroot_dir(major)}", f"--ld-path={clang.tool('ld.lld')}",
          "-Wl,--fatal-warnings", "-o", str(tmp_path / "a"), str(source), "-lpthread"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import platform
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from devtools import cli, freebsd_host
+from devtools import cli, freebsd_host, freebsd_versions, steps
 from devtools.console import DevError
+from devtools.freebsd_versions import ALL, NEWEST, VERSIONS, WITH_HEADERS, Release
+from devtools.paths import ROOT
 
 
 def test_only_parity_runs_there(
@@ -41,3 +46,36 @@ def test_it_builds_and_runs_the_local_column(
     again = freebsd_host.commands(python, ["--targets", "local"])
     assert [str(argv[0]) for argv in again] == ["ninja", str(python)]
     assert again[-1].count("--targets") == 1
+
+
+def test_versions_are_named_as_the_table_has_them() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert f"compiles for FreeBSD {ALL} without a warning" in " ".join(readme.split())
+    assert f"headers of FreeBSD {WITH_HEADERS}" in " ".join(readme.split())
+    architecture = (ROOT / "docs/architecture.md").read_text("utf-8")
+    assert f"installed headers of FreeBSD {WITH_HEADERS}" in " ".join(architecture.split())
+    about = {step.name: step.about for step in steps.STEPS}
+    assert WITH_HEADERS in about["typecheck"] and WITH_HEADERS in about["cross"]
+    numbers = [release.version for release in VERSIONS]
+    assert numbers == sorted(numbers) and len({release.major for release in VERSIONS}) == len(
+        numbers
+    )
+
+
+def test_the_harness_is_of_the_newest_version() -> None:
+    text = (ROOT / "tests/host/kpi/include/sys/param.h").read_text("utf-8")
+    found = re.search(r"__FreeBSD_version\s+(\d+)", text)
+    assert found is not None and int(found[1]) // 100000 == NEWEST.major
+    said = subprocess.run(
+        [sys.executable, freebsd_versions.__file__], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == str(NEWEST.major)
+
+
+def test_another_version_is_one_line() -> None:
+    current = Release("16", 1600012)
+    assert (current.major, current.number) == (16, "16.0")
+    assert current.triple == "x86_64-unknown-freebsd16.0"
+    names = [release.name for release in (*VERSIONS, current)]
+    assert freebsd_versions.spoken(names) == f"{ALL.replace(' and ', ', ')} and 16"
+    assert freebsd_versions.spoken(["15"]) == "15"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from devtools import packages, parts, qemu, sources
+from devtools import debian, parts, qemu, sources
 from devtools.console import Console, DevError
 
 
@@ -114,7 +114,7 @@ def test_missing_compiler_runtime_is_named(tmp_path: Path, monkeypatch: pytest.M
     clang.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DevError, match=r"/nowhere/.* is missing: install libclang-rt-19-dev"):
-        parts.builtins(packages.Clang(19, "-19"))
+        parts.builtins(debian.Clang(19, "-19"))
 
 
 def test_messages_stay_as_they_are(tmp_path: Path) -> None:

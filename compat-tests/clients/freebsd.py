@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from testbed import packages
-from testbed.freebsd import FreeBSD
+from testbed.freebsd_sets import FreeBSD
 from testbed.freebsd_vm import FreeBSDDom0, Mode
 
 from . import disks, freebsd_programs, images

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from testbed import freebsd_boot, packages
 from testbed.errors import TestbedError
-from testbed.freebsd import BASE_PROGRAMS, FreeBSD
+from testbed.freebsd_sets import BASE_PROGRAMS, FreeBSD
 from testbed.freebsd_vm import GUEST_ENVIRONMENT
 from testbed.image import File
 
@@ -23,8 +23,9 @@ from .shell import DEBUG_KEY
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from devtools import consumers, environment, fio, freebsd, qemu, xentools  # noqa: E402
+from devtools import consumers, environment, fio, qemu, xentools  # noqa: E402
 from devtools.console import Console, DevError  # noqa: E402
+from devtools.freebsd_versions import RELEASES, WITH_HEADERS  # noqa: E402
 from devtools.paths import freebsd_build  # noqa: E402
 
 _SRC = Path(__file__).resolve().parent / "src"
@@ -49,13 +50,13 @@ class Programs:
 
     def __init__(self, release: FreeBSD, cache: Path, library: Path | None = None) -> None:
         major = int(release.version.split(".")[0])
-        if major not in freebsd.RELEASES:
+        if major not in RELEASES:
             raise TestbedError(
-                f"the shared libraries are built for FreeBSD"
-                f" {' and '.join(map(str, freebsd.RELEASES))}, not for {release.version}"
+                f"the shared libraries are built for FreeBSD {WITH_HEADERS},"
+                f" not for {release.version}"
             )
         self._base = release
-        self._release = freebsd.RELEASES[major]
+        self._release = RELEASES[major]
         self._cache = cache
         self._scratch = cache / "freebsd/clients"
         self._scratch.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from testbed import domu, image, vm
 from testbed.errors import TestbedError
-from testbed.freebsd import FreeBSD
+from testbed.freebsd_sets import FreeBSD
 from testbed.freebsd_vm import FreeBSDDom0
 from testbed.image import File
 

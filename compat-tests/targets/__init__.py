@@ -39,7 +39,7 @@ def _harness(setting: Setting) -> Target:
 
 def _freebsd(name: str) -> Callable[[Setting], Target]:
     def make(setting: Setting) -> Target:
-        from .freebsd import FreeBSDTarget
+        from .freebsd_dom0 import FreeBSDTarget
 
         return FreeBSDTarget(name, setting)
 
@@ -48,7 +48,7 @@ def _freebsd(name: str) -> Callable[[Setting], Target]:
 
 def _pair(name: str) -> Callable[[Setting], Target]:
     def make(setting: Setting) -> Target:
-        from .domu import PairTarget
+        from .pair import PairTarget
 
         return PairTarget(name, setting)
 

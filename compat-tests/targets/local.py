@@ -19,7 +19,7 @@ from testbed.freebsd_vm import ALARM as FREEBSD_ALARM
 
 from .base import Setting, TargetMissing, probe_worker
 from .dom0 import Dom0Target
-from .freebsd import KINDS
+from .freebsd_dom0 import KINDS
 from .linux_dom0 import ALARM as LINUX_ALARM
 from .linux_dom0 import LACKS, PV_LACKS
 

@@ -33,7 +33,7 @@ from clients.shell import Dom0, Failed, LinuxDom0
 
 from . import freebsd_boot, image, packages, vm
 from .errors import TestbedError
-from .freebsd import FreeBSD
+from .freebsd_sets import FreeBSD
 from .freebsd_vm import CPU, GUEST_ENVIRONMENT
 from .image import File
 

@@ -23,7 +23,7 @@ from typing import Literal
 
 from . import freebsd_boot, packages, vm
 from .errors import TestbedError
-from .freebsd import FreeBSD
+from .freebsd_sets import FreeBSD
 from .image import File
 
 Mode = Literal["native", "alone", "linux", "base", "words"]

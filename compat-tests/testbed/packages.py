@@ -14,7 +14,6 @@ A foreign index can be used through apt's own ``APT_CONFIG`` variable.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import json
@@ -25,9 +24,11 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from devtools.locks import locked
 
 from .errors import TestbedError
 
@@ -343,7 +344,7 @@ def obtain(
     """A package that no Dom0 boots from, for what a test wants to run there: its unpacked
     directory and remarks for the report.  `kind` tells what the wanted files are for."""
     root = cache / "packages"
-    with _locked(root):
+    with locked(root / ".lock"):
         return _obtain(kind, root, progress or _quiet, lambda: find(name), wanted)
 
 
@@ -483,15 +484,6 @@ def _derive_kernel(tree: Path, progress: Progress, out: Path) -> dict[str, objec
     return {"release": release, "modules": [m.name for m in modules], "elf": plain is not None}
 
 
-@contextlib.contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """One process at a time fills the cache (two targets may start together)."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 def _quiet(_: str) -> None:
     return None
 
@@ -566,7 +558,7 @@ def select(cache: Path, progress: Progress | None = None) -> Selection:
     root = cache / "packages"
     notes: list[str] = []
     trees: dict[str, Path] = {}
-    with _locked(root):
+    with locked(root / ".lock"):
         memo = root / "selection.json"
         stamp = _index_stamp()
         with contextlib.suppress(OSError, ValueError, KeyError):

@@ -20,8 +20,8 @@ from cases.k_rows import E_ROWS
 from report.results import Cell
 from targets import TARGETS, Setting, TargetMissing
 from targets.dom0 import Dom0Target
-from targets.freebsd import KINDS, FreeBSDTarget
-from testbed import freebsd, freebsd_boot, freebsd_vm, vm
+from targets.freebsd_dom0 import KINDS, FreeBSDTarget
+from testbed import freebsd_boot, freebsd_sets, freebsd_vm, vm
 from testbed.errors import TestbedError
 from testbed.image import File
 
@@ -228,7 +228,7 @@ def sets(tmp_path: Path) -> Path:
 
 
 def test_sets_are_unpacked_as_far_as_they_are_needed(sets: Path, tmp_path: Path) -> None:
-    release = freebsd.FreeBSD(sets, tmp_path / "cache")
+    release = freebsd_sets.FreeBSD(sets, tmp_path / "cache")
     assert release.version == "15.2"
     assert (release.base / "usr/lib/libc.a").read_bytes() == b"a"
     assert not (release.base / "usr/share").exists()
@@ -240,26 +240,26 @@ def test_sets_are_unpacked_as_far_as_they_are_needed(sets: Path, tmp_path: Path)
 
 
 def test_sets_are_known_by_their_contents(sets: Path, tmp_path: Path) -> None:
-    first = freebsd.FreeBSD(sets, tmp_path / "cache").kernel
+    first = freebsd_sets.FreeBSD(sets, tmp_path / "cache").kernel
     moved = tmp_path / "elsewhere"
     sets.rename(moved)
-    assert freebsd.FreeBSD(moved, tmp_path / "cache").kernel == first
+    assert freebsd_sets.FreeBSD(moved, tmp_path / "cache").kernel == first
     pack(moved / "kernel.txz", {"boot/kernel/kernel": b"other"})
-    assert freebsd.FreeBSD(moved, tmp_path / "cache").kernel != first
+    assert freebsd_sets.FreeBSD(moved, tmp_path / "cache").kernel != first
 
 
 def test_damaged_set_leaves_nothing_behind(sets: Path, tmp_path: Path) -> None:
     whole = (sets / "base.txz").read_bytes()
     (sets / "base.txz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TestbedError, match=r"base\.txz: cannot unpack"):
-        _ = freebsd.FreeBSD(sets, tmp_path / "cache").base
+        _ = freebsd_sets.FreeBSD(sets, tmp_path / "cache").base
     assert not list((tmp_path / "cache/freebsd").glob("*base*"))
 
 
 def test_kernel_set_without_kernel_is_named(sets: Path, tmp_path: Path) -> None:
     pack(sets / "kernel.txz", {"boot/kernel/zfs.ko": b""})
     with pytest.raises(TestbedError, match=r"kernel\.txz has no boot/kernel/kernel"):
-        _ = freebsd.FreeBSD(sets, tmp_path / "cache").kernel
+        _ = freebsd_sets.FreeBSD(sets, tmp_path / "cache").kernel
 
 
 def test_missing_sets_say_where_to_get_them(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_missing_sets_say_where_to_get_them(tmp_path: Path) -> None:
 
 
 def test_agent_sources_exist_and_end_with_freebsds() -> None:
-    sources = freebsd._agent_sources()
+    sources = freebsd_sets._agent_sources()
     assert all(path.is_file() for path in sources)
     assert sources[-1].name == "os_freebsd.c"
     assert "os_linux.c" not in {path.name for path in sources}

@@ -24,8 +24,8 @@ from cases.framework import (
     Status,
     Stop,
 )
-from report.console import print_summary, print_table
 from report.results import Cell, Run, TargetRun, compare, judge
+from report.screen import print_summary, print_table
 from report.writers import as_json, write_all
 from rich.console import Console
 from targets import TARGETS, Entry, Setting, TargetMissing

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import bench
+import measure
 import pytest
 from rich.console import Console
 from speed import figures, report
@@ -184,14 +184,14 @@ def test_a_machine_without_figures_has_no_tables() -> None:
 )
 def test_wrong_usage(argv: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        bench.main(argv)
+        measure.main(argv)
     assert ended.value.code == 2
     assert why in capsys.readouterr().err
 
 
 def test_missing_sets_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "base.txz").touch()
-    assert bench.main(["--freebsd", str(tmp_path)]) == 1
+    assert measure.main(["--freebsd", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "kernel.txz, src.txz" in said
     assert "download.freebsd.org" in said
@@ -200,7 +200,7 @@ def test_missing_sets_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_earlier_figures_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = tmp_path / "speed.json"
     first.write_text(report.as_json({"freebsd-dom0": parse(output())}))
-    assert bench.main(["--show", str(first), "--report", str(tmp_path / "again")]) == 0
+    assert measure.main(["--show", str(first), "--report", str(tmp_path / "again")]) == 0
     assert "FreeBSD as PVH Dom0" in capsys.readouterr().out
     first.write_text('{"schema": 99}')
-    assert bench.main(["--show", str(first), "--report", str(tmp_path / "again")]) == 1
+    assert measure.main(["--show", str(first), "--report", str(tmp_path / "again")]) == 1

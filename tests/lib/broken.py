@@ -6,7 +6,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from devtools import consumers, freebsd
+from devtools import consumers
+from devtools.freebsd_versions import Release
 from devtools.paths import ROOT
 
 MAP = (ROOT / "libxengnttab-freebsd/libxengnttab.map").read_text()
@@ -25,7 +26,7 @@ def moved(symbol: str, beside: str) -> str:
     return script.replace(f"{beside};", f"{beside}; {symbol};")
 
 
-def relinked(release: freebsd.Release, ours: Path, version_script: str, where: Path) -> Path:
+def relinked(release: Release, ours: Path, version_script: str, where: Path) -> Path:
     """Our library once more, of the same objects, with another version script."""
     script, library = where / "broken.map", where / "libxengnttab.so.1.2"
     script.write_text(version_script)

@@ -9,24 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from devtools import consumers, freebsd
+from devtools import consumers
 from devtools.console import DevError
+from devtools.freebsd_versions import RELEASES, Release
 from devtools.paths import freebsd_build
 from tests.lib.broken import MAP, moved, relinked, without
 
 
-@pytest.fixture(scope="module", params=sorted(freebsd.RELEASES))
-def release(request: pytest.FixtureRequest) -> freebsd.Release:
-    return freebsd.RELEASES[request.param]
+@pytest.fixture(scope="module", params=sorted(RELEASES))
+def release(request: pytest.FixtureRequest) -> Release:
+    return RELEASES[request.param]
 
 
 @pytest.fixture(scope="module")
-def ours(release: freebsd.Release) -> Path:
+def ours(release: Release) -> Path:
     return freebsd_build(release.major) / "libxengnttab-freebsd/libxengnttab.so.1.2"
 
 
 @pytest.fixture(scope="module")
-def xen(release: freebsd.Release, ours: Path) -> list[Path]:
+def xen(release: Release, ours: Path) -> list[Path]:
     try:
         return consumers.xen_libraries(release, ours)
     except DevError as error:
@@ -45,7 +46,7 @@ def test_xens_libraries_find_all_they_import(xen: list[Path], ours: Path) -> Non
 
 
 def test_a_faithful_copy_is_let_through(
-    xen: list[Path], release: freebsd.Release, ours: Path, tmp_path: Path
+    xen: list[Path], release: Release, ours: Path, tmp_path: Path
 ) -> None:
     """Else the next two would say nothing."""
     copy = relinked(release, ours, MAP, tmp_path)
@@ -54,7 +55,7 @@ def test_a_faithful_copy_is_let_through(
 
 
 def test_a_dropped_symbol_is_seen(
-    xen: list[Path], release: freebsd.Release, ours: Path, tmp_path: Path
+    xen: list[Path], release: Release, ours: Path, tmp_path: Path
 ) -> None:
     copy = relinked(release, ours, without("xengnttab_unmap"), tmp_path)
     missing = consumers.unresolved(xen, copy)
@@ -63,7 +64,7 @@ def test_a_dropped_symbol_is_seen(
 
 
 def test_a_symbol_of_another_version_is_seen(
-    xen: list[Path], release: freebsd.Release, ours: Path, tmp_path: Path
+    xen: list[Path], release: Release, ours: Path, tmp_path: Path
 ) -> None:
     """The linker does not mind, nor does a look at the names."""
     copy = relinked(release, ours, moved("xengnttab_open", "xengnttab_grant_copy"), tmp_path)

@@ -10,21 +10,21 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 from elftools.elf.sections import NoteSection
 
-from devtools import freebsd
+from devtools.freebsd_versions import RELEASES, Release
 from devtools.paths import freebsd_build
 
 
-@pytest.fixture(params=sorted(freebsd.RELEASES))
-def release(request: pytest.FixtureRequest) -> freebsd.Release:
-    return freebsd.RELEASES[request.param]
+@pytest.fixture(params=sorted(RELEASES))
+def release(request: pytest.FixtureRequest) -> Release:
+    return RELEASES[request.param]
 
 
 @pytest.fixture
-def cross_built(release: freebsd.Release) -> Path:
+def cross_built(release: Release) -> Path:
     return freebsd_build(release.major) / "libxengnttab-freebsd/libxengnttab.so.1.2"
 
 
-def test_brand(release: freebsd.Release, cross_built: Path) -> None:
+def test_brand(release: Release, cross_built: Path) -> None:
     with cross_built.open("rb") as stream:
         elf = ELFFile(stream)
         assert elf["e_ident"]["EI_OSABI"] == "ELFOSABI_FREEBSD"

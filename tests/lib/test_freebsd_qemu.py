@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from devtools import consumers, freebsd, qemu
+from devtools import consumers, freebsd_headers, qemu
 from devtools.console import DevError
 from devtools.paths import freebsd_build
 from tests.lib.broken import MAP, moved, relinked, without
 
 RELEASE = qemu.RELEASE
-BASE = freebsd.sysroot_dir(RELEASE.major) / "usr/lib"
+BASE = freebsd_headers.sysroot_dir(RELEASE.major) / "usr/lib"
 IMPORTS = {
     *((f"xengnttab_{name}", "VERS_1.0") for name in (
         "open", "close", "set_max_grants", "map_domain_grant_refs", "unmap")),

@@ -14,7 +14,7 @@ from targets import TARGETS, Setting, TargetMissing
 from devtools.paths import cache_dir
 
 from .linux_model import PAGE, Linux, PeerPage
-from .machine import GrantDevices
+from .random_operations import GrantDevices
 
 COMMON = settings(
     deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False

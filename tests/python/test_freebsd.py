@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import targets.freebsd_python
+import targets.python_worker
 from clients import freebsd_programs
 from clients.helper import PEER, Program
 from clients.shell import FreeBSDDom0 as Shell
-from testbed.freebsd import FreeBSD, missing
+from testbed.freebsd_sets import FreeBSD, missing
 from testbed.freebsd_vm import FreeBSDDom0, Mode
 from testbed.image import File
 
@@ -38,7 +38,7 @@ CHECKS = f"{SHARE}/freebsd_checks.py"
 def files(release: FreeBSD) -> list[File]:
     """Python, the package and what uses it, as files of the image."""
     found = {file.dst: file for file in freebsd_programs.Programs(release, cache_dir()).shared()}
-    for file in targets.freebsd_python.files(release):
+    for file in targets.python_worker.files(release):
         found.setdefault(file.dst, file)
     more = {CHECKS: Path(freebsd_checks.__file__).read_bytes()}
     for number, text in enumerate(examples()):

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from devtools import freebsd, freebsd_python, sources, stamp
+from devtools import freebsd_python, sources, stamp
 from devtools.console import DevError
+from devtools.freebsd_versions import NEWEST
 
-RELEASE = freebsd.RELEASES[max(freebsd.RELEASES)]
+RELEASE = NEWEST
 
 
 def base(where: Path, names: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> Path:

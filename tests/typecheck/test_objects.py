@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every file of the driver compiles, without a warning, into a FreeBSD 14 and 15 object.
+"""Every file of the driver compiles, without a warning, into an object for FreeBSD.
 
 Third way of building the same sources (harness, this, module); the only one on a machine without
 FreeBSD that sees FreeBSD's own types.
@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from devtools import environment, freebsd
+from devtools import environment
+from devtools.freebsd_versions import RELEASES
 from tests.typecheck.toolchain import KERNEL, VARIANTS, Compiler, driver_sources
 
 PROBE = """
@@ -68,9 +69,9 @@ SLIPS = {
 }
 
 
-@pytest.fixture(scope="module", params=sorted(freebsd.RELEASES))
+@pytest.fixture(scope="module", params=sorted(RELEASES))
 def compiler(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Compiler:
-    release = freebsd.RELEASES[request.param]
+    release = RELEASES[request.param]
     clang = environment.require_clang()
     return Compiler(release, clang.tool("clang"), tmp_path_factory.mktemp(f"fbsd{release.major}"))
 

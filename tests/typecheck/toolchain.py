@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from devtools import environment, freebsd
+from devtools import environment, freebsd_headers
+from devtools.freebsd_versions import Release
 from devtools.paths import ROOT
 
 KERNEL = ROOT / "kernel"
@@ -28,7 +29,7 @@ def _kmod() -> ModuleType:
 
 @dataclass(frozen=True)
 class Compiler:
-    release: freebsd.Release
+    release: Release
     clang: str
     work: Path
 
@@ -41,7 +42,7 @@ class Compiler:
         if not (public / "xen").exists():
             # Only Xen's headers, never this system's other ones.
             (public / "xen").symlink_to(environment.XEN_HEADERS / "xen")
-        headers = freebsd.headers_dir() / str(self.release.major)
+        headers = freebsd_headers.headers_dir() / str(self.release.major)
         return [
             self.clang, f"--target={self.release.triple}", *kmod.CFLAGS, *VARIANTS[variant],
             f"-D__FreeBSD_version={self.release.version}",

@@ -20,14 +20,14 @@ from cases.framework import Case, Context
 from clients.shell import Failed, LinuxDom0
 from testbed import domu, vm
 from testbed.errors import TestbedError
-from testbed.freebsd import WHERE, FreeBSD, missing
+from testbed.freebsd_sets import WHERE, FreeBSD, missing
 from testbed.freebsd_vm import ALARM, LIBRARY
 from testbed.image import File
 
 from .base import Setting, Target, TargetDied, TargetMissing, excerpt, probe_worker
 from .dom0 import CALL_SECONDS, SETTLE_TRIES
 from .driver_peer import DriverPeer, PairedAgent
-from .freebsd import KINDS
+from .freebsd_dom0 import KINDS
 from .linux_dom0 import ALARM as LINUX_ALARM
 from .linux_dom0 import LACKS, PV_LACKS
 

@@ -12,8 +12,8 @@ from cases import abi
 from cases.framework import NotApplicable
 from clients import grants
 from clients.shell import Failed
-from targets.domu import End, Line
 from targets.driver_peer import PAGES, DriverPeer, PairedAgent
+from targets.pair import End, Line
 from testbed import freebsd_boot
 
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devtools import coverage, environment, freebsd, fuzz, lint, qemu, suite
+from devtools import coverage, environment, fuzz, lint, qemu, suite
 from devtools.console import Console, DevError, shown
+from devtools.freebsd_versions import RELEASES, WITH_HEADERS
 from devtools.paths import ASAN, NATIVE, RESULTS, TSAN, freebsd_build
 
 CROSS_TESTS = [
@@ -173,7 +174,7 @@ def typecheck(console: Console, options: Options) -> Tally:
 def cross(console: Console, options: Options) -> Tally:
     """The library for FreeBSD, what its ELF files promise to the linker, Xen's libraries on it."""
     tally = Tally()
-    where = [freebsd_build(major) for major in freebsd.RELEASES]
+    where = [freebsd_build(major) for major in RELEASES]
     for directory in where:
         tally.merge(build(console, directory.name, directory))
     if not tally.failed:
@@ -292,8 +293,8 @@ STEPS = (
     Step("native", "C unit tests and harness, built by this machine's compiler", native),
     Step("sanitizers", "the same under AddressSanitizer and UBSan", sanitizers),
     Step("threads", "the harness's own tests under ThreadSanitizer", threads),
-    Step("typecheck", "the driver as FreeBSD 14 and 15 objects", typecheck),
-    Step("cross", "libxengnttab for FreeBSD 14 and 15, symbol versions", cross),
+    Step("typecheck", f"the driver as FreeBSD {WITH_HEADERS} objects", typecheck),
+    Step("cross", f"libxengnttab for FreeBSD {WITH_HEADERS}, symbol versions", cross),
     Step("lint", "formats, types, manual pages, licence lines", lints),
     Step("fuzz", "a minute of random input for each fuzz target", fuzzing),
     Step("coverage", "branches of the driver that no test takes", covering),

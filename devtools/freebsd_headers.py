@@ -14,32 +14,12 @@ import sys
 import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from devtools import stamp
 from devtools.console import Console, DevError
+from devtools.freebsd_versions import RELEASES, Release
 from devtools.paths import cache_dir, freebsd_build
-
-
-@dataclass(frozen=True)
-class Release:
-    """A FreeBSD major release, the wheel that carries its headers, and what a compiler says."""
-
-    major: int
-    wheel: str
-    version: int  # __FreeBSD_version: the wheel's osreldate.h leaves it to the compiler
-    include = ("generic-freebsd", "x86_64-freebsd-none")
-
-    @property
-    def triple(self) -> str:
-        return f"x86_64-unknown-freebsd{self.major}.0"
-
-
-RELEASES = {
-    14: Release(14, "ziglang==0.15.2", 1400097),
-    15: Release(15, "ziglang==0.16.0", 1500068),
-}
 
 # Bump when the code below makes something else out of the same wheel.
 RECIPE = "2"

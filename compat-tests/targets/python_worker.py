@@ -8,13 +8,14 @@ from pathlib import Path
 
 from agent.client import LIBRARY_WORKER
 from testbed.errors import TestbedError
-from testbed.freebsd import FreeBSD
+from testbed.freebsd_sets import FreeBSD
 from testbed.image import File
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from devtools import consumers, environment, freebsd, freebsd_python
+from devtools import consumers, environment, freebsd_python
 from devtools.console import Console, DevError
+from devtools.freebsd_versions import RELEASES, WITH_HEADERS
 from devtools.paths import freebsd_build
 
 SCRIPT = "/usr/local/lib/xengnt/library_worker.py"
@@ -24,9 +25,9 @@ PROGRAM = (freebsd_python.PROGRAM, SCRIPT)
 
 def files(release: FreeBSD) -> list[File]:
     """The interpreter, its library, cffi's run-time part, the package, and the library under it."""
-    made = freebsd.RELEASES.get(int(release.version.split(".")[0]))
+    made = RELEASES.get(int(release.version.split(".")[0]))
     if made is None:
-        raise TestbedError(f"Python is built for FreeBSD 14 and 15, not for {release.version}")
+        raise TestbedError(f"Python is built for FreeBSD {WITH_HEADERS}, not for {release.version}")
     console = Console()
     try:
         environment.compile_(console, freebsd_build(made.major))

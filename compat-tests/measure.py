@@ -17,7 +17,7 @@ from speed import report
 from speed.figures import Run
 from speed.machines import MACHINES, Setting
 from testbed.errors import TestbedError
-from testbed.freebsd import WHERE, FreeBSD, missing
+from testbed.freebsd_sets import WHERE, FreeBSD, missing
 
 from devtools.paths import cache_dir
 

@@ -8,7 +8,6 @@ Everything is kept by its contents: the same sets and sources build nothing a se
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import lzma
@@ -18,14 +17,16 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
+
+from devtools.freebsd_versions import NEWEST
+from devtools.locks import locked
 
 from .errors import TestbedError
 from .image import File
@@ -35,7 +36,7 @@ Progress = Callable[[str], None]
 SETS = ("base.txz", "kernel.txz", "src.txz")
 WHERE = (
     "the directory of a release on FreeBSD's mirrors "
-    "(download.freebsd.org/releases/amd64/15.0-RELEASE/) or on its installation media "
+    f"(download.freebsd.org/releases/amd64/{NEWEST.number}-RELEASE/) or on its installation media "
     "(usr/freebsd-dist)"
 )
 
@@ -180,14 +181,6 @@ def _tool(name: str) -> str:
     return str(max(found)[1])
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 class FreeBSD:
     """One release, unpacked."""
 
@@ -206,7 +199,7 @@ class FreeBSD:
         state = path.stat()
         memo = self._cache / "digests.json"
         key = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
-        with _locked(self._cache / ".lock"):
+        with locked(self._cache / ".lock"):
             known = json.loads(memo.read_text()) if memo.exists() else {}
             if key not in known:
                 known[key] = _file_digest(path)
@@ -296,7 +289,7 @@ class FreeBSD:
         text = "".join(f"{path.name} {_file_digest(path)}\n" for path in sorted(inputs))
         where = (self.base.name, self.source.name, self.kernel.parents[2].name)
         target = self._cache / "built" / f"{name}-{_digest(_RECIPE, *where, text)}"
-        with _locked(self._cache / "built/.lock"):
+        with locked(self._cache / "built/.lock"):
             if not target.exists():
                 self._progress(f"building {name} for FreeBSD {self.version}")
                 scratch = target.with_name(f".{target.name}.new")

@@ -23,10 +23,10 @@ from cases.framework import Case, Context, Status
 from report.results import Cell
 from testbed import vm
 from testbed.errors import TestbedError
-from testbed.freebsd import WHERE, FreeBSD, missing
+from testbed.freebsd_sets import WHERE, FreeBSD, missing
 from testbed.freebsd_vm import ALARM, LIBRARY, FreeBSDDom0, Mode
 
-from . import freebsd_python
+from . import python_worker
 from .base import Setting, TargetMissing, excerpt, probe_worker
 from .dom0 import Dom0Target
 
@@ -116,7 +116,7 @@ class FreeBSDTarget(Dom0Target):
         if self._kind.mode != "linux":
             self.programs["library"] = (LIBRARY,)
         if self._kind.mode in ("native", "alone"):
-            self.programs["python"] = freebsd_python.PROGRAM
+            self.programs["python"] = python_worker.PROGRAM
         self._sets = where
         self._release: FreeBSD | None = None
         self._ours = False
@@ -168,7 +168,7 @@ class FreeBSDTarget(Dom0Target):
             self.setting.cache,
             self.progress,
             linux_agent=agent,
-            files=freebsd_python.files(self._release) if "python" in self.programs else (),
+            files=python_worker.files(self._release) if "python" in self.programs else (),
         )
 
     @property

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The FreeBSD versions that this project is for.  A new one is a line of VERSIONS.
+
+docs/testing.md lists what to run for it; tests/test_dev_freebsd.py finds the documents that name
+the versions and do not name that one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Release:
+    """A FreeBSD version, what a compiler is told of it, and where its headers come from."""
+
+    name: str  # as documents say it
+    version: int  # __FreeBSD_version: the wheel's osreldate.h leaves it to the compiler
+    # The wheel that carries its headers.  Without one it is compiled from its release sets alone.
+    wheel: str = ""
+    include = ("generic-freebsd", "x86_64-freebsd-none")
+
+    @property
+    def major(self) -> int:
+        return self.version // 100000
+
+    @property
+    def number(self) -> str:
+        """As the mirrors name it."""
+        return f"{self.major}.{self.version // 1000 % 100}"
+
+    @property
+    def triple(self) -> str:
+        return f"x86_64-unknown-freebsd{self.major}.0"
+
+
+VERSIONS = (
+    Release("13.2", 1302001),
+    Release("14", 1400097, "ziglang==0.15.2"),
+    Release("15", 1500068, "ziglang==0.16.0"),
+    # 16-CURRENT: Release("16", 1600000), with its wheel once there is one.
+)
+#: By major number, those whose headers need no release sets.
+RELEASES = {release.major: release for release in VERSIONS if release.wheel}
+NEWEST = RELEASES[max(RELEASES)]
+
+
+def spoken(names: list[str]) -> str:
+    """For example ``13.2, 14 and 15``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+ALL = spoken([release.name for release in VERSIONS])
+WITH_HEADERS = spoken([release.name for release in RELEASES.values()])
+
+if __name__ == "__main__":
+    print(NEWEST.major)  # for meson
