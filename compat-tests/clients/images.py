@@ -57,7 +57,7 @@ def ours(build: Path, library: Path | None = None) -> Ours:
 
     return Ours(
         library or find(f"libxengnttab-freebsd/{LIBRARY}"),
-        find("compat-tests/agent/peer/xengnt-relay", "compat-tests/agent/xengnt-relay"),
+        find("compat-tests/agent/dom0/xengnt-relay", "compat-tests/agent/xengnt-relay"),
         find("compat-tests/clients/src/xengnt-vchan"),
         find("compat-tests/clients/src/xengnt-debugkey"),
     )

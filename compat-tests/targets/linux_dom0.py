@@ -53,7 +53,7 @@ class LinuxDom0Target(Dom0Target):
             (image.PEER, "xengnt-peer"),
             (image.RELAY, "xengnt-relay"),
         ):
-            found = next((p for p in (where / path, where / "peer" / path) if p.is_file()), None)
+            found = image.built(where, path)
             if found is None:
                 raise TargetMissing(f"{self.name}: {where / path} is not built (./dev build)")
             files += [image.File(found, name), *image.program_files(found, name)[1:]]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.client import ChildTransport, Errno, Worker
-from testbed import vm
+from testbed import image, vm
 from testbed.freebsd_vm import ALARM as FREEBSD_ALARM
 
 from .base import Setting, TargetMissing, probe_worker
@@ -97,8 +97,7 @@ class LocalTarget(RunningTarget):
         self.alarm: re.Pattern[str] = FREEBSD_ALARM if self._system == "FreeBSD" else LINUX_ALARM
 
     def _program(self, name: str) -> Path | None:
-        where = self.setting.build.resolve() / "compat-tests/agent"
-        return next((p for p in (where / name, where / "peer" / name) if p.is_file()), None)
+        return image.built(self.setting.build.resolve() / "compat-tests/agent", name)
 
     def _nodes(self) -> list[str]:
         """Where the devices are, as the agent wants to be told."""

@@ -52,7 +52,7 @@ class _Machine(Protocol):
 
 
 class Line:
-    """The control channel, shared by letters (agent/peer/mux.c)."""
+    """The control channel, shared by letters (agent/dom0/mux.c)."""
 
     def __init__(self, control: _Machine) -> None:
         self._control = control
@@ -149,7 +149,7 @@ class PairTarget(Target):
         release = FreeBSD(self._sets, setting.cache, self.progress)
         programs = release.programs()
         built = setting.build / "compat-tests/agent"
-        own = {_DOM0_AGENT: built / "xengnt-agent", _MUX: built / "peer/xengnt-mux"}
+        own = {_DOM0_AGENT: built / "xengnt-agent", _MUX: built / "dom0/xengnt-mux"}
         for path in own.values():
             if not path.is_file():
                 raise TargetMissing(f"{self.name}: {path} is not built (./dev build)")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.client import Errno, Worker
-from testbed import vm
+from testbed import image, vm
 from testbed.freebsd_vm import ALARM as FREEBSD_ALARM
 
 from .base import Setting, TargetMissing, probe_worker
@@ -106,8 +106,7 @@ class RemoteTarget(RunningTarget):
         return done.stdout.decode("utf-8", "replace").strip()
 
     def _program(self, name: str) -> Path | None:
-        where = self.setting.build.resolve() / "compat-tests/agent"
-        return next((p for p in (where / name, where / "peer" / name) if p.is_file()), None)
+        return image.built(self.setting.build.resolve() / "compat-tests/agent", name)
 
     def start(self) -> None:
         system, machine = self._remote("uname -sm", what="connection").split()[:2]

@@ -30,11 +30,11 @@ def _programs(build: Path) -> list[image.File]:
     for dst, name in (
         (image.RELAY, "xengnt-relay"), (image.AGENT, "xengnt-agent"), (image.PEER, "xengnt-peer")
     ):  # fmt: skip
-        found = next((p for p in (build / "peer" / name, build / name) if p.is_file()), None)
+        found = image.built(build, name)
         if found is not None:
             files += image.program_files(found, dst)
         elif dst == image.RELAY:
-            raise TestbedError(f"{build / 'peer' / name} is not built (or name it by --build)")
+            raise TestbedError(f"{build / 'dom0' / name} is not built (or name it by --build)")
     return files
 
 

@@ -190,8 +190,8 @@ class Host:
         self.next_domid = 1
         places = build / "compat-tests"
         own = {
-            image.RELAY: places / "agent/peer/xengnt-relay",
-            _GRANT: places / "agent/peer/xengnt-grant",
+            image.RELAY: places / "agent/dom0/xengnt-relay",
+            _GRANT: places / "agent/dom0/xengnt-grant",
             DEBUG_KEY: places / "clients/src/xengnt-debugkey",
         }
         for path in own.values():

@@ -352,12 +352,12 @@ class FreeBSD:
 
     def programs(self) -> Programs:
         """Init, relay, agent and peer."""
-        peer = _AGENT / "peer"
+        dom0, peer = _AGENT / "dom0", _AGENT / "peer"
         return Programs(
             init=self.program(
-                "xengnt-init", [peer / name for name in ("init_freebsd.c", "events_freebsd.c")]
+                "xengnt-init", [dom0 / name for name in ("init_freebsd.c", "events_freebsd.c")]
             ),
-            relay=self.program("xengnt-relay", [peer / "relay.c"]),
+            relay=self.program("xengnt-relay", [dom0 / "relay.c"]),
             agent=self.program("xengnt-agent", _agent_sources()),
             peer=self.program(
                 "xengnt-peer",

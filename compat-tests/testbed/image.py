@@ -61,6 +61,11 @@ class File:
             raise TestbedError(f"cannot add {self.src} to the image: {exc.strerror}") from None
 
 
+def built(where: Path, name: str) -> Path | None:
+    """A program of the agent's build directory: the agent itself, Dom0's others, or the peer."""
+    return next((p for part in ("", "dom0", "peer") if (p := where / part / name).is_file()), None)
+
+
 # ---------------------------------------------------------------- cpio
 
 

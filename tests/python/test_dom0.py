@@ -56,10 +56,10 @@ class Dom0:
 def built(build: Path, name: str) -> Path:
     """A program of the agent's directory."""
     where = build / "compat-tests/agent"
-    for path in (where / name, where / "peer" / name):
-        if path.exists():
-            return path
-    pytest.skip(f"{name} is not built in {where}")
+    path = image.built(where, name)
+    if path is None:
+        pytest.skip(f"{name} is not built in {where}")
+    return path
 
 
 @pytest.fixture(scope="module")
