@@ -12,11 +12,12 @@
 #include <sys/errno.h>
 #include <sys/kernel.h>
 
+#include <xen/gntdev_base.h>
+
 #include "xengnt.h"
 #include "xengnt_file.h"
 #include "gntalloc_var.h"
 #include "gntdev_var.h"
-#include "gntdev_base.h"
 
 CTASSERT(BASE_SET_UNMAP_NOTIFY == 0x80104500);
 CTASSERT(BASE_ALLOC_GREF == 0xc0184501);

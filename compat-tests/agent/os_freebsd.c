@@ -18,6 +18,7 @@
 
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
+#include <xen/gntdev_base.h>
 
 #include "agent.h"
 #include "os.h"
@@ -28,49 +29,6 @@
 #define	EVTCHN_UNBOUND		_IOWR('E', 6, uint32_t [2])
 #define	EVTCHN_UNBIND		_IOW('E', 7, uint32_t)
 #define	EVTCHN_NOTIFY		_IOW('E', 8, uint32_t)
-
-/*
- * The commands of the base system's gntdev, which is both
- * devices in one.
- */
-struct base_notify {
-	uint64_t	index;
-	uint32_t	action;
-	uint32_t	port;
-};
-
-struct base_alloc {
-	uint16_t	domid;
-	uint16_t	flags;
-	uint32_t	count;
-	uint64_t	index;
-	uint32_t	*ids;
-};
-
-struct base_range {
-	uint64_t	index;
-	uint32_t	count;
-};
-
-struct base_map {
-	uint32_t	count;
-	uint32_t	pad;
-	uint64_t	index;
-	struct ioctl_gntdev_grant_ref *refs;
-};
-
-struct base_offset {
-	uint64_t	vaddr;
-	uint64_t	offset;
-	uint32_t	count;
-};
-
-#define	BASE_NOTIFY	_IOW('E', 0, struct base_notify)
-#define	BASE_ALLOC	_IOWR('E', 1, struct base_alloc)
-#define	BASE_DEALLOC	_IOW('E', 2, struct base_range)
-#define	BASE_MAP	_IOWR('E', 3, struct base_map)
-#define	BASE_UNMAP	_IOW('E', 4, struct base_range)
-#define	BASE_OFFSET	_IOWR('E', 5, struct base_offset)
 
 const char *
 os_self(const char *argv0)
@@ -426,18 +384,14 @@ base_ioctl(int fd, unsigned long word, uintptr_t arg)
 {
 	union {
 		struct ioctl_gntdev_map_grant_ref	map;
-		struct ioctl_gntdev_unmap_grant_ref	unmap;
-		struct ioctl_gntdev_get_offset_for_vaddr offset;
-		struct ioctl_gntdev_unmap_notify	notify;
 		struct ioctl_gntalloc_alloc_gref	alloc;
-		struct ioctl_gntalloc_dealloc_gref	dealloc;
 	} g;
 	void *p;
 
 	p = (void *)arg;
 	switch (word) {
 	case IOCTL_GNTDEV_MAP_GRANT_REF: {
-		struct base_map e = { 0 };
+		struct base_map_grant_ref e = { 0 };
 
 		/* The index is written back alone: an array is const. */
 		if (!copy(&g.map, p, offsetof(
@@ -446,44 +400,19 @@ base_ioctl(int fd, unsigned long word, uintptr_t arg)
 		e.count = g.map.count;
 		e.pad = g.map.pad;
 		e.refs = ((struct ioctl_gntdev_map_grant_ref *)p)->refs;
-		if (ioctl(fd, BASE_MAP, &e) != 0)
+		if (ioctl(fd, BASE_MAP_GRANT_REF, &e) != 0)
 			return (-1);
 		return (copy(&((struct ioctl_gntdev_map_grant_ref *)p)->index,
 		    &e.index, sizeof(e.index)) ? 0 : fault());
 	}
-	case IOCTL_GNTDEV_UNMAP_GRANT_REF: {
-		struct base_range e = { 0 };
-
-		if (!copy(&g.unmap, p, sizeof(g.unmap)))
-			return (fault());
-		e.index = g.unmap.index;
-		e.count = g.unmap.count;
-		return (ioctl(fd, BASE_UNMAP, &e));
-	}
-	case IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR: {
-		struct base_offset e = { 0 };
-
-		if (!copy(&g.offset, p, sizeof(g.offset)))
-			return (fault());
-		e.vaddr = g.offset.vaddr;
-		if (ioctl(fd, BASE_OFFSET, &e) != 0)
-			return (-1);
-		g.offset.offset = e.offset;
-		g.offset.count = e.count;
-		return (copy(p, &g.offset, sizeof(g.offset)) ? 0 : fault());
-	}
-	case IOCTL_GNTDEV_SET_UNMAP_NOTIFY: {
-		struct base_notify e = { 0 };
-
-		if (!copy(&g.notify, p, sizeof(g.notify)))
-			return (fault());
-		e.index = g.notify.index;
-		e.action = g.notify.action;
-		e.port = g.notify.event_channel_port;
-		return (ioctl(fd, BASE_NOTIFY, &e));
-	}
+	case IOCTL_GNTDEV_UNMAP_GRANT_REF:
+		return (ioctl(fd, BASE_UNMAP_GRANT_REF, p));
+	case IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR:
+		return (ioctl(fd, BASE_GET_OFFSET_FOR_VADDR, p));
+	case IOCTL_GNTDEV_SET_UNMAP_NOTIFY:
+		return (ioctl(fd, BASE_SET_UNMAP_NOTIFY, p));
 	case IOCTL_GNTALLOC_ALLOC_GREF: {
-		struct base_alloc e = { 0 };
+		struct base_alloc_gref e = { 0 };
 
 		if (!copy(&g.alloc, p, offsetof(
 		    struct ioctl_gntalloc_alloc_gref, gref_ids)))
@@ -491,21 +420,14 @@ base_ioctl(int fd, unsigned long word, uintptr_t arg)
 		e.domid = g.alloc.domid;
 		e.flags = g.alloc.flags;
 		e.count = g.alloc.count;
-		e.ids = ((struct ioctl_gntalloc_alloc_gref *)p)->gref_ids;
-		if (ioctl(fd, BASE_ALLOC, &e) != 0)
+		e.gref_ids = ((struct ioctl_gntalloc_alloc_gref *)p)->gref_ids;
+		if (ioctl(fd, BASE_ALLOC_GREF, &e) != 0)
 			return (-1);
 		return (copy(&((struct ioctl_gntalloc_alloc_gref *)p)->index,
 		    &e.index, sizeof(e.index)) ? 0 : fault());
 	}
-	case IOCTL_GNTALLOC_DEALLOC_GREF: {
-		struct base_range e = { 0 };
-
-		if (!copy(&g.dealloc, p, sizeof(g.dealloc)))
-			return (fault());
-		e.index = g.dealloc.index;
-		e.count = g.dealloc.count;
-		return (ioctl(fd, BASE_DEALLOC, &e));
-	}
+	case IOCTL_GNTALLOC_DEALLOC_GREF:
+		return (ioctl(fd, BASE_DEALLOC_GREF, p));
 	default:
 		/* The other commands of Linux have no counterpart there. */
 		return (ioctl(fd, word, p));

@@ -46,10 +46,7 @@
 #include <xen/version.h>
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
-
-#ifdef __FreeBSD__
-#include "gntdev_base.h"
-#endif
+#include <xen/gntdev_base.h>
 
 #define	PAGE		4096u
 #define	PAGES		512u

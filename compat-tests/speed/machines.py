@@ -54,8 +54,7 @@ class Setting:
 
 def freebsd_program(release: FreeBSD) -> File:
     """The benchmark program for a release."""
-    headers = ("-I", str(ROOT / "kernel"))
-    return File(release.program("xengnt-speed", [SOURCE], *headers), PROGRAM)
+    return File(release.program("xengnt-speed", [SOURCE]), PROGRAM)
 
 
 def linux_program(build: Path) -> File:

@@ -8,8 +8,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base_gntdev.h"
+#include <xen/gntdev_base.h>
+
 #include "private.h"
+
+/* Most grants of one request: as many as our module takes (row M3). */
+#define BASE_MAX_GRANTS	65536
 
 /* It has no limit to set. */
 static int
@@ -50,7 +54,8 @@ base_map(int fd, const struct map_request *req, uint64_t *index)
 static int
 base_unmap(int fd, uint64_t index, uint32_t count)
 {
-	struct base_unmap_grant_ref arg = { .index = index, .count = count };
+	struct ioctl_gntdev_unmap_grant_ref arg = { .index = index,
+		.count = count };
 
 	return (ioctl(fd, BASE_UNMAP_GRANT_REF, &arg));
 }
@@ -58,7 +63,7 @@ base_unmap(int fd, uint64_t index, uint32_t count)
 static int
 base_find(int fd, uintptr_t vaddr, uint64_t *index, uint32_t *count)
 {
-	struct base_get_offset_for_vaddr arg = { .vaddr = vaddr };
+	struct ioctl_gntdev_get_offset_for_vaddr arg = { .vaddr = vaddr };
 
 	if (ioctl(fd, BASE_GET_OFFSET_FOR_VADDR, &arg) != 0)
 		return (-1);
@@ -70,7 +75,7 @@ base_find(int fd, uintptr_t vaddr, uint64_t *index, uint32_t *count)
 static int
 base_notify(int fd, uint64_t index, uint32_t action, uint32_t port)
 {
-	struct base_unmap_notify arg = {
+	struct ioctl_gntdev_unmap_notify arg = {
 		.index = index,
 		.action = action,
 		.event_channel_port = port,
@@ -85,7 +90,7 @@ base_alloc(int fd, const struct share_request *req, uint64_t *index,
 {
 	struct base_alloc_gref arg = {
 		.domid = (uint16_t)req->domid,
-		.flags = req->writable ? BASE_ALLOC_FLAG_WRITABLE : 0,
+		.flags = req->writable ? GNTALLOC_FLAG_WRITABLE : 0,
 		.count = (uint32_t)req->count,
 		.gref_ids = refs,
 	};
@@ -99,7 +104,8 @@ base_alloc(int fd, const struct share_request *req, uint64_t *index,
 static int
 base_dealloc(int fd, uint64_t index, uint32_t count)
 {
-	struct base_dealloc_gref arg = { .index = index, .count = count };
+	struct ioctl_gntalloc_dealloc_gref arg = { .index = index,
+		.count = count };
 
 	return (ioctl(fd, BASE_DEALLOC_GREF, &arg));
 }

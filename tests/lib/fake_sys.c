@@ -8,12 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base_gntdev.h"
 #include "dmabuf_abi.h"
 #include "fake.h"
 #include "private.h"
 
 #include <xen/gntalloc.h>
+#include <xen/gntdev_base.h>
 
 unsigned char fake_area[8192];
 
@@ -272,11 +272,11 @@ fake_ioctl(int fd, unsigned long cmd, ...)
 		struct ioctl_gntdev_dmabuf_imp_to_refs *imp;
 		struct ioctl_gntdev_dmabuf_imp_release *release;
 		struct base_map_grant_ref *base_map;
-		struct base_unmap_grant_ref *base_unmap;
-		struct base_get_offset_for_vaddr *base_where;
-		struct base_unmap_notify *base_notify;
+		struct ioctl_gntdev_unmap_grant_ref *base_unmap;
+		struct ioctl_gntdev_get_offset_for_vaddr *base_where;
+		struct ioctl_gntdev_unmap_notify *base_notify;
 		struct base_alloc_gref *base_alloc;
-		struct base_dealloc_gref *base_dealloc;
+		struct ioctl_gntalloc_dealloc_gref *base_dealloc;
 	} arg;
 	va_list ap;
 
