@@ -72,6 +72,7 @@ copy_issue(struct copy_batch *b)
 		b->failed = b->ustatus[i];
 	}
 	counter_u64_add(xengnt_copy_ops, b->nops);
+	counter_u64_add(xengnt_copy_calls, 1);
 	counter_u64_add(xengnt_copy_bytes, bytes);
 	copy_drop(b);
 	return (error);

@@ -18,6 +18,9 @@ SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, grants, CTLFLAG_RD,
 COUNTER_U64_DEFINE_EARLY(xengnt_copy_ops);
 SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, copy_ops, CTLFLAG_RD,
     &xengnt_copy_ops, "Grant copy operations given to Xen");
+COUNTER_U64_DEFINE_EARLY(xengnt_copy_calls);
+SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, copy_calls, CTLFLAG_RD,
+    &xengnt_copy_calls, "Hypercalls that gave them");
 COUNTER_U64_DEFINE_EARLY(xengnt_copy_bytes);
 SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, copy_bytes, CTLFLAG_RD,
     &xengnt_copy_bytes, "Bytes copied by grant copy");

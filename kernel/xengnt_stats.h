@@ -30,6 +30,7 @@ extern counter_u64_t xengnt_maps;
 extern counter_u64_t xengnt_grants;
 /* Since the module was loaded. */
 extern counter_u64_t xengnt_copy_ops;
+extern counter_u64_t xengnt_copy_calls;
 extern counter_u64_t xengnt_copy_bytes;
 extern counter_u64_t xengnt_retries;
 extern counter_u64_t xengnt_events;

@@ -277,7 +277,9 @@ test_copy(void **state)
 	static char buf[2 * PAGE] __attribute__((aligned(4096)));
 	struct gntdev_grant_copy_segment *s;
 	struct ioctl_gntdev_grant_copy op;
+	static const char calls[] = "hw.xen.gntdev.copy_calls";
 	struct cost c;
+	uint64_t before, after;
 	unsigned i, j;
 
 	(void)state;
@@ -294,12 +296,15 @@ test_copy(void **state)
 		}
 		op.count = cases[i].count;
 		op.segments = s;
+		assert_int_equal(host_sysctl64(calls, &before), 0);
 		begin();
 		assert_int_equal(call(gntdev, 8, &op), 0);
 		c = end();
 		assert_cost("GRANT_COPY", cases[i].count, c,
 		    (cases[i].ops + 15) / 16, 0, 0);
 		assert_int_equal(c.copy_ops, cases[i].ops);
+		assert_int_equal(host_sysctl64(calls, &after), 0);
+		assert_int_equal(after - before, (cases[i].ops + 15) / 16);
 	}
 	free(s);
 }
