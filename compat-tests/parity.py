@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cases
+import differences
 from cases import rows
 from cases.framework import Case
 from report import documents
@@ -81,8 +82,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--rows",
         action="store_true",
-        help="list each rule of docs/abi.md and its cases; with --write, put the cases "
-        "into that page",
+        help="list each rule of docs/abi.md and its cases; with --write, put them into "
+        "that page and make docs/differences.md",
     )
     p.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
     p.add_argument(
@@ -130,7 +131,7 @@ def select(every: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
         named = (
             [case.id for case in every if case.id == word]
             or [case.id for case in every if word in case.rows]
-            or [case.id for case in every if word in rows.differences(case)]
+            or [case.id for case in every if word in rows.shown(case)]
             or [case.id for case in every if fnmatch.fnmatchcase(case.id, word)]
             or [case.id for case in every if word.lower() in case.id]
         )
@@ -287,6 +288,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error(str(error))
     if args.rows and args.write:
         ABI.write_text(rows.with_cases(ABI.read_text("utf-8"), cases.load()), "utf-8")
+        differences.PAGE.write_text(differences.page(), "utf-8")
         return 0
     if args.rows:
         return 0 if print_rows(cases.load()) else 1

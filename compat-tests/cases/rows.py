@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FunctionType
 
-from .base_driver import DEFECTS, WORDS
+import differences
+
 from .framework import Case
-from .k_rows import K_ROWS
-from .untestable import CAUSES, COVERED, K_SEEN, SECTIONS, UNTESTABLE
+from .untestable import CAUSES, COVERED, SECTIONS, UNTESTABLE
 
 _K = re.compile(r"\bK\d+\b")
 
@@ -29,10 +29,9 @@ class Account:
         return not self.cases and not self.reason
 
 
-def differences(case: Case) -> set[str]:
-    """The K rows that a case speaks of, and the E rows that it shows on the base driver."""
-    words = {"K26"} if case.id in WORDS else set()
-    return {*_K.findall(_text(case.run, set())), *DEFECTS.get(case.id, ()), *words}
+def shown(case: Case) -> set[str]:
+    """The differences that a case speaks of, and those whose files name it."""
+    return {*_K.findall(_text(case.run, set())), *differences.shown_by(case.id)}
 
 
 def _text(thing: object, seen: set[int]) -> str:
@@ -57,10 +56,11 @@ def account(every: Sequence[Case]) -> list[Account]:
         cases = tuple(case.id for case in every if row in case.rows)
         accounts.append(Account(row, cases, UNTESTABLE.get(row, "")))
     accounts += [Account(cause, (), reason) for cause, reason in CAUSES.items()]
-    spoken = {case.id: differences(case) for case in every}
-    for row, words in K_ROWS.items():
-        cases = tuple(name for name, ks in spoken.items() if row in ks)
-        accounts.append(Account(f"{row} ({words.rstrip('.')})", cases, K_SEEN.get(row, "")))
+    spoken = {case.id: shown(case) for case in every}
+    for known in differences.rows().values():
+        if known.what:
+            cases = tuple(name for name, ks in spoken.items() if known.id in ks)
+            accounts.append(Account(f"{known.id} ({known.what})", cases, known.seen))
     return accounts
 
 

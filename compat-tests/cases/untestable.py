@@ -35,27 +35,6 @@ CAUSES = {
     "2.15 granted frame paged out": "Xen's pager is gone from the tools; test_eagain",
 }
 
-# K rows that no expectation of a case names, and where they are seen.
-K_SEEN = {
-    "K1": "the agent for FreeBSD uses the words of this ABI; others are ENOTTY: ioctl.wrong-size",
-    "K4": "emulated: mmap.wronly-r and its neighbours expect Linux's answer",
-    "K5": "emulated: share.rdonly-read expects Linux's answer",
-    "K6": "mmap.neither-flag; both flags at once are a third flag on Linux",
-    "K10": "offset.hole-below is the same everywhere unless a guard region lies there",
-    "K13": "ioctl.32-bit-process expects Linux's answer",
-    "K14": "P15 is untestable on a real Xen; test_eagain, test_paged_out_request",
-    "K16": "needs guest addresses to run out; test_shortages",
-    "K17": "mmap.own-grant, where it does not destroy the kernel's page",
-    "K18": "O7 is untestable for one answer; file.gntdev-read and its neighbours",
-    "K21": "B13 is untestable; alloc.limit-dealloc-returns counts right",
-    "K26": "column freebsd-words, where base_driver.WORDS names what it meets",
-    "K27": "column freebsd-linux binds its event channels by a native helper",
-    "K28": "a child's core would have to be written and read back; seen by reading imgact_elf.c",
-    "K29": "no answer of a system call shows it; mm.fork shows that the pages are there",
-    "K31": "the test bed suspends no domain; test_suspend",
-    "K22": "test_peer_keeps_page unloads while a peer maps",
-}
-
 # The lettered rows of section 2.
 COVERED = {
     "O": range(1, 14),

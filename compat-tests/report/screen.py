@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 
 from cases.framework import Status
-from cases.k_rows import ROWS
+import differences
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -135,11 +135,11 @@ def print_table(console: Console, run: Run) -> None:
 
 
 def print_summary(console: Console, run: Run) -> None:
-    differences = run.differences()
-    if differences:
+    shown = run.differences()
+    if shown:
         console.print("\n[bold]Documented differences[/]")
-        for k, places in differences.items():
-            console.print(f"  [yellow]{k}[/]  {escape(ROWS[k])}")
+        for k, places in shown.items():
+            console.print(f"  [yellow]{k}[/]  {escape(differences.rows()[k].words)}")
             # What each case saw, once for all targets that saw the same.
             seen: dict[tuple[str, str], list[str]] = {}
             for target, case in places:

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import junitparser
 from cases.framework import Case, Status
-from cases.k_rows import ROWS
+import differences
 
 from . import documents, tap
 from .results import Cell, Run, TargetRun
@@ -209,7 +209,7 @@ def write_html(run: Run, path: Path) -> None:
         page_of=page_of.get,
         sections=_sections(run.cases),
         statuses=[str(status) for status in Status],
-        k_rows=ROWS,
+        words={name: row.words for name, row in differences.rows().items()},
         doc=_wrong_docstring,
         log_path=log_path,
         state=section_state,

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import cases
+import differences
 from agent.client import Errno, Worker
-from cases import abi, base_driver
+from cases import abi
 from cases.framework import Case, Context, Status
 from report.results import Cell
 from testbed import vm
@@ -49,11 +50,6 @@ _NATIVE = {
     "map_locked": "MAP_LOCKED is Linux's",
     "map_noreserve": "MAP_NORESERVE is Linux's",
 }
-_DIFFERENCES = frozenset(
-    "K2 K3 K6 K8 K9 K10 K11 K12 K13 K14 K15 K16 K17 K18 K19 K21 K22 K23 K24 K30".split()
-)
-# The Linuxulator looks at an offset itself, as Linux does.
-_LINUX = (_DIFFERENCES - {"K3"}) | {"K4", "K20", "K25"}
 
 
 @dataclass(frozen=True)
@@ -61,31 +57,29 @@ class _Kind:
     mode: Mode
     title: str
     module: str
-    differences: frozenset[str]
     lacks: Mapping[str, str]
 
 
 KINDS: dict[str, _Kind] = {
     "freebsd": _Kind(
-        "native", "FreeBSD PVH Dom0, our module", "xengnt.ko", _DIFFERENCES, {**_LACKS, **_NATIVE}
+        "native", "FreeBSD PVH Dom0, our module", "xengnt.ko", {**_LACKS, **_NATIVE}
     ),
     "freebsd-linux": _Kind(
         "linux", "Linux agent on FreeBSD", "xengnt.ko, xengnt_linux.ko",
-        _LINUX,
         {**_LACKS, "unload": "Linux's delete_module(2) is not emulated",
          "inherit_copy": "Linux has no minherit(2)",
          "noreplace": "the Linuxulator refuses MAP_FIXED_NOREPLACE"},
     ),
     "freebsd-alone": _Kind(
-        "alone", "our module, base driver off by its hint", "xengnt.ko", _DIFFERENCES,
+        "alone", "our module, base driver off by its hint", "xengnt.ko",
         {**_LACKS, **_NATIVE},
     ),
     "freebsd-words": _Kind(
-        "words", "our module, the base driver's commands", "xengnt.ko", _DIFFERENCES | {"K26"},
+        "words", "our module, the base driver's commands", "xengnt.ko",
         {**_LACKS, **_NATIVE},
     ),
     "freebsd-base": _Kind(
-        "base", "FreeBSD's own gntdev", "gntdev of the kernel", _DIFFERENCES,
+        "base", "FreeBSD's own gntdev", "gntdev of the kernel",
         {**_LACKS, **_NATIVE, "unload": "the base driver is part of the kernel",
          "own_grant": "it maps what Dom0 itself granted, and the page behind is lost (K17)"},
     ),
@@ -111,7 +105,7 @@ class FreeBSDTarget(Dom0Target):
         self.name = name
         self._kind = KINDS[name]
         self.title = self._kind.title
-        self.differences = self._kind.differences
+        self.differences = differences.of(name).in_force
         self.module = self._kind.module
         if self._kind.mode != "linux":
             self.programs["library"] = (LIBRARY,)
@@ -181,15 +175,14 @@ class FreeBSDTarget(Dom0Target):
         rows: tuple[str, ...] = ()
         if not cell.red:
             return cell
-        if self._kind.mode == "base":
-            wrong = any(not check.ok for check in cell.checks)
+        known = differences.of(self.name)
+        unmet = [check.what for check in cell.checks if not check.ok]
+        if known.defects:
             crashed = cell.status is Status.CRASH
-            rows = base_driver.defects(case.id, cell.detail, wrong, crashed)
-        elif self._kind.mode == "words" and cell.status is Status.FAIL and not cell.detail:
+            rows = known.explained(case.id, cell.detail, bool(unmet), crashed)
+        elif cell.status is Status.FAIL and not cell.detail:
             # Our driver: it may differ in what is named, and in nothing else.
-            named = base_driver.WORDS.get(case.id, ())
-            if all(check.ok or check.what.startswith(named) for check in cell.checks):
-                rows = ("K26",)
+            rows = known.expected(case.id, unmet)
         if not rows:
             return cell
         # A crash stays one, but it is explained.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import IO
 
+import differences
 from agent.client import LIBRARY_WORKER, Agent, ChildTransport
 from cases.framework import Case, Context, Status
 from report.results import Cell
@@ -17,8 +18,6 @@ from report.results import Cell
 from .base import Setting, Target, TargetMissing, excerpt
 
 # Where FreeBSD's generic layers, which the harness imitates, or the driver differ by design.
-DIFFERENCES = frozenset({"K2", "K3", "K8", "K11", "K12", "K15", "K19", "K23", "K24"})
-
 ONE_PROCESS = "the harness is one process: it cannot model sharing with a child"
 LACKS = {
     "fork": ONE_PROCESS,
@@ -38,7 +37,7 @@ CALL_SECONDS = 120.0
 class HarnessTarget(Target):
     name = "harness"
     title = "driver on the harness"
-    differences = DIFFERENCES
+    differences = differences.of("harness").in_force
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

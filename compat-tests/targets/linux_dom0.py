@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+import differences
 from agent.client import Errno, Worker
 from testbed import image, vm
 
@@ -43,7 +44,7 @@ class LinuxDom0Target(Dom0Target):
         self.kind = kind
         self.name = f"linux-{kind}"
         self.title = f"Linux {kind.upper()} Dom0"
-        self.differences = frozenset({"K7"}) if kind == "pv" else frozenset()
+        self.differences = differences.of(self.name).in_force
 
     def _files(self) -> list[image.File]:
         where = self.setting.build / "compat-tests/agent"

@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import cast
 
+import differences
 from agent.client import ChildTransport, Errno, Worker
 from testbed import image, vm
 from testbed.freebsd_vm import ALARM as FREEBSD_ALARM
@@ -70,11 +71,12 @@ class RunningTarget(Dom0Target):
         assert self._agent is not None
         if system == "FreeBSD":
             kind = KINDS["freebsd"]
-            self.differences, self._lacks = kind.differences, dict(kind.lacks)
+            self.differences = differences.of("freebsd").in_force
+            self._lacks = dict(kind.lacks)
             self.module = kind.module
         else:
             pv = self.facts.get("guest") == "PV"
-            self.differences = frozenset({"K7"}) if pv else frozenset()
+            self.differences = differences.of("linux-pv" if pv else "linux-pvh").in_force
             self._lacks = {**_LACKS_LINUX, **PV_LACKS} if pv else dict(_LACKS_LINUX)
             self.module = f"xen-gntdev of {self.facts.get('release', '?')}"
         probe_worker(self._agent, self._ask)

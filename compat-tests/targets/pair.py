@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
+import differences
 from agent.client import Agent, Errno, Worker
 from cases.framework import Case, Context
 from clients.shell import Failed, LinuxDom0
@@ -124,13 +125,13 @@ class PairTarget(Target):
         if self._freebsd:
             kind = KINDS["freebsd"]
             self.title = "FreeBSD PVH DomU, peer: Linux's drivers"
-            self.differences = kind.differences
+            self.differences = differences.of("freebsd").in_force
             self.module = kind.module
             self.programs["library"] = (LIBRARY,)
             self._lacks = {**kind.lacks, **_LACKS_BOTH}
         else:
             self.title = "Linux PV Dom0, peer: our drivers in a FreeBSD DomU"
-            self.differences = frozenset({"K7"})
+            self.differences = differences.of("linux-pv").in_force
             self._lacks = {**LACKS, **PV_LACKS, **_LACKS_BOTH}
 
     # ---- life

@@ -10,11 +10,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import cases
+import differences
 import pytest
 from cases.framework import Case, Context, case, section
-from cases.k_rows import K_ROWS, ROWS
 from cases.rows import account, documented, with_cases
-from cases.untestable import COVERED, K_SEEN, SECTIONS, UNTESTABLE
+from cases.untestable import COVERED, SECTIONS, UNTESTABLE
 from parity import print_rows, select
 
 ALL = cases.load()
@@ -46,7 +46,6 @@ def test_rows_exist() -> None:
 
 def test_every_section_and_difference_is_accounted_for() -> None:
     assert [item.row for item in account(ALL) if item.open] == []
-    assert K_SEEN.keys() <= K_ROWS.keys()
 
 
 def test_a_row_without_anything_is_open(
@@ -86,7 +85,7 @@ def test_each_rule_of_the_abi_stands_there_once_and_is_tested() -> None:
 
 def test_what_is_cited_is_in_the_abi() -> None:
     root = ABI.parents[1]
-    known = {*documented(ABI.read_text("utf-8")), *ROWS}
+    known = {*documented(ABI.read_text("utf-8")), *differences.rows()}
     wrong = []
     for top in ("kernel", "libxengnttab-freebsd", "pybind", "compat-tests", "tests", "docs"):
         for path in (root / top).rglob("*"):
@@ -101,9 +100,37 @@ def test_what_is_cited_is_in_the_abi() -> None:
 def test_each_difference_has_its_place_in_the_document() -> None:
     text = (ABI.parent / "differences.md").read_text("utf-8")
     anchors = re.findall(r'<a id="([A-Z]\d+)"></a>\1\b', text)
-    assert sorted(anchors) == sorted(ROWS)
+    assert sorted(anchors) == sorted(differences.rows())
+    # ./dev parity --rows --write
+    assert text == differences.page()
     # A letter means one thing: differences are not called like rules of the ABI.
-    assert not {row[0] for row in ROWS} & {row[0] for row in documented(ABI.read_text("utf-8"))}
+    letters = {row[0] for row in documented(ABI.read_text("utf-8"))}
+    assert not {row[0] for row in differences.rows()} & letters
+
+
+def test_another_system_adds_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in differences.HERE.glob("*"):
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "netbsd.toml").write_text(
+        'like = "freebsd"\nwithout = "K2"\n[[section]]\ntitle = "On NetBSD"\nplace = 15\n'
+        '[[section.row]]\nid = "Q1"\nwhat = "poll"\nlinux = "ready"\nhere = "EINVAL"\nwhy = "no"\n'
+        'cases = "file.gntdev-poll"\nsays = ["no poll"]\n',
+        "utf-8",
+    )
+    monkeypatch.setattr(differences, "HERE", tmp_path)
+    differences.of.cache_clear()
+    try:
+        known = differences.of("netbsd")
+        assert known.in_force == differences.of("freebsd").in_force - {"K2"} | {"Q1"}
+        assert '| <a id="Q1"></a>Q1 | poll | ready | EINVAL | no |' in differences.page()
+        assert differences.shown_by("file.gntdev-poll") == {"Q1"}
+        assert known.explained("file.gntdev-poll", "", True, False) == ("Q1",)
+        assert known.explained("file.gntdev-read", "", True, False) == ()
+        assert known.explained("file.gntdev-read", "log: no poll", False, True) == ("Q1",)
+    finally:
+        differences.of.cache_clear()
+    assert differences.of("nowhere").in_force == frozenset()
 
 
 def test_a_rule_that_is_not_there_is_noticed() -> None:
@@ -160,7 +187,7 @@ def test_reasons_are_given() -> None:
     for row, reason in UNTESTABLE.items():
         assert ROW.fullmatch(row), row
         assert len(reason) > 20, row
-    assert all(re.fullmatch(r"K\d+", k) for k in K_ROWS)
+    assert all(re.fullmatch(r"[A-Z]\d+", row) for row in differences.rows())
 
 
 def test_a_case_without_a_row_or_words_is_refused() -> None:

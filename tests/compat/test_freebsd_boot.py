@@ -10,13 +10,13 @@ import shutil
 import struct
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import cases
+import differences
 import pytest
-from cases import base_driver
 from cases.framework import Case, Check, Status
-from cases.k_rows import E_ROWS
 from report.results import Cell
 from targets import TARGETS, Setting, TargetMissing
 from targets.dom0 import Dom0Target
@@ -360,11 +360,18 @@ def _judged(
     monkeypatch: pytest.MonkeyPatch, name: str, case: str, cell: Cell
 ) -> tuple[Status, tuple[str, ...], bool]:
     """What a FreeBSD column makes of a cell."""
-    monkeypatch.setattr(base_driver, "DEFECTS", {"unit.known": ("E1",), "unit.hit": ("E13",)})
-    monkeypatch.setattr(base_driver, "WORDS", {"unit.known": ("index",)})
+    defects: dict[str, tuple[str, ...]] = {"unit.known": ("E1",), "unit.hit": ("E13",)}
+    known = {
+        "freebsd": differences.of("freebsd"),
+        "freebsd-base": replace(differences.of("freebsd-base"), defects=defects),
+        "freebsd-words": replace(
+            differences.of("freebsd-words"), expectations={"K26": {"unit.known": ("index",)}}
+        ),
+    }
+    monkeypatch.setattr(differences, "of", known.__getitem__)
     monkeypatch.setattr(Dom0Target, "run", lambda self, case: cell)
     target = object.__new__(FreeBSDTarget)
-    target._kind = KINDS[name]
+    target.name, target._kind = name, KINDS[name]
     seen = target.run(Case(case, ("M1",), "", "", lambda t: None))
     return seen.status, seen.ks, seen.red
 
@@ -413,5 +420,9 @@ def test_only_what_is_known_of_the_base_driver_is_not_red(
 
 def test_what_is_known_of_the_base_driver_names_cases_and_rows() -> None:
     names = {case.id for case in cases.load()}
-    assert base_driver.DEFECTS.keys() | base_driver.WORDS.keys() <= names
-    assert {row for rows in base_driver.DEFECTS.values() for row in rows} <= E_ROWS.keys()
+    for target in differences.every():
+        said = {case for cases in target.expectations.values() for case in cases}
+        assert target.defects.keys() | said <= names
+        assert target.expectations.keys() <= target.rows.keys()
+    assert differences.of("freebsd-base").defects["unmap.twice"] == ("E2",)
+    assert "index" in differences.of("freebsd-words").expectations["K26"]["alloc.limit-inclusive"]
