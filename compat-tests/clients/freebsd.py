@@ -77,6 +77,7 @@ class Machine:
             thorough,
             disks.MAIN[:1],
             device_model=freebsd_programs.DEVICE_MODEL,
+            served=[disks.SERVED] if thorough else [],
             freebsd_disks=disks.FREEBSD,
             places={UFS: "UFS", MEMORY: "tmpfs"},
             mark=self.machine.mark(),

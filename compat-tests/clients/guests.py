@@ -56,6 +56,7 @@ class Run:
     thorough: bool  # not the short run
     disks: Sequence[Disk]  # of the Linux guest
     device_model: str = ""  # a wrapper for QEMU, where it needs one
+    served: Sequence[Disk] = ()  # more of the Linux guest's, by QEMU's own command line
     freebsd_disks: Sequence[Disk] = ()  # of the FreeBSD guest; none: there is no such guest
     places: Mapping[str, str] = field(default_factory=dict)  # what a directory of images is
     guest: Guest | None = None
@@ -173,6 +174,7 @@ def create_guest(run: Run) -> Guest:
         "kernel": KERNEL,
         "ramdisk": INITRD,
         "extra": GUEST_OPTIONS + " nohz=off" * run.thorough,
+        "device_model_args": [word for disk in run.served for word in disk.arguments],
     }
     run.guest = _create(run, GUEST, settings, run.disks)
     return run.guest

@@ -162,6 +162,7 @@ def run_linux(
             LONG_AMOUNT if thorough else SHORT_AMOUNT,
             thorough,
             disks.MAIN[:1],
+            served=[disks.SERVED] if thorough else [],
             places={UFS: "memory", MEMORY: "memory"},
             mark=machine.mark(),
         )
@@ -263,12 +264,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 say(f"{name}: {error}")
             for log in Path(scratch).glob("clients-*/console.log"):
                 shutil.copy(log, args.report / f"{log.parent.name}.log")
+            # After each machine: a run of hours that is interrupted keeps what it has.
+            for path in (args.report / "clients.json", args.json):
+                if path is not None:
+                    results.write(reports, path)
+            (args.report / "clients.html").write_text(results.html(reports))
     for report in reports:
         print(results.table(report), flush=True)
     if len(reports) > 1:
         print(results.columns(reports), flush=True)
-    for path in (args.report / "clients.json", args.json):
-        if path is not None:
-            results.write(reports, path)
-    (args.report / "clients.html").write_text(results.html(reports))
     return 1 if failed or not all(report.ok for report in reports) else 0

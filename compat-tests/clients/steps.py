@@ -63,7 +63,7 @@ def xenconsoled(run: Run) -> Figures:
 
 def guest(run: Run) -> Figures:
     """`xl create`, and the guest's shell answers over its console."""
-    for disk in run.disks:
+    for disk in (*run.disks, *run.served):
         run.dom0.must(disk.make, f"making {disk.path}")
     with run.dom0.timed() as seconds:
         domain = create_guest(run)
@@ -78,7 +78,7 @@ def guest(run: Run) -> Figures:
     mapped = {g.ref for g in run.foreign()}
     if not {REF_CONSOLE, REF_XENSTORE} <= mapped:
         raise Failed(f"Xen sees refs {sorted(mapped)} mapped, without console's or xenstore's")
-    return {"boot s": took, "disks": len(run.disks), "grants mapped": len(mapped)}
+    return {"boot s": took, "disks": len(run.disks) + len(run.served), "grants mapped": len(mapped)}
 
 
 def guest_freebsd(run: Run) -> Figures:

@@ -230,7 +230,7 @@ def test_the_driver_must_have_copied_what_was_written(
             disks._copied(it, before, written)
 
 
-LINUX_DISKS = (*disks.MAIN, *disks.MEDIA, disks.ATTACHED, disks.READ_ONLY, disks.ODD)
+LINUX_DISKS = (*disks.MAIN, *disks.MEDIA, disks.ATTACHED, disks.READ_ONLY, disks.SERVED, disks.ODD)
 
 
 def test_no_two_disks_share_a_device_or_a_file() -> None:
@@ -245,6 +245,19 @@ def test_no_two_disks_share_a_device_or_a_file() -> None:
 def report(*status: str) -> results.Report:
     rows = [results.Result(f"step{n}", "title", s) for n, s in enumerate(status)]
     return results.Report("linux-pv", {"xen": "4.17"}, {"xl": "1"}, "0" * 64, rows, 12.0)
+
+
+def test_a_disk_on_qemus_command_line_is_read_only_in_each_layer() -> None:
+    """A layer that is not makes QEMU refuse the disk, or lets the guest write."""
+    words = disks.SERVED.arguments
+    assert words[0] == "-blockdev" and words[2] == "-device"
+    options = dict(part.split("=", 1) for part in words[1].split(","))
+    assert options["read-only"] == options["file.read-only"] == "on"
+    assert options["file.filename"] == disks.SERVED.path
+    device = words[3].split(",")
+    assert device[0] == "xen-disk"
+    assert f"drive={options['node-name']}" in device
+    assert f"vdev={disks.SERVED.vdev}" in device
 
 
 def test_a_step_that_did_not_run_is_no_success() -> None:
