@@ -10,7 +10,8 @@ from .events import BOTH, BYTE, FIRED, KEPT, MARK, PV_UNMAPPED, SOON, Channels, 
 from .framework import Context, Gntdev, case, section
 from .in_flight import InFlight
 
-section("gntdev SET_UNMAP_NOTIFY", 60)
+SECTION = ("gntdev SET_UNMAP_NOTIFY", 60)
+section(*SECTION)
 
 NOTIFY = ("notify",)
 EVENTS = ("notify", "evtchn")
@@ -18,35 +19,6 @@ EVENT = abi.SEND_EVENT
 
 
 # The request
-
-
-@case("notify.null-argument", ["N1"], "SET_UNMAP_NOTIFY of a null pointer is EFAULT", NOTIFY)
-def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without care."""
-    t.refused("EFAULT", "SET_UNMAP_NOTIFY at 0", t.gntdev().ioctl, abi.SET_UNMAP_NOTIFY, 0)
-
-
-@case(
-    "notify.argument-cut-short",
-    ["N1"],
-    "SET_UNMAP_NOTIFY is EFAULT when the struct is not all readable",
-    NOTIFY,
-)
-def argument_cut(t: Context) -> None:
-    """A wrong kernel reads the 12 bytes that it needs for CLEAR_BYTE."""
-    dev = t.gntdev()
-    index = dev.map_any()
-    address = t.page_end(abi.NOTIFY.pack(index, abi.CLEAR_BYTE, 0)[:12])
-    t.refused("EFAULT", "12 of 16 bytes", dev.ioctl, abi.SET_UNMAP_NOTIFY, address)
-
-
-@case("notify.unknown-action", ["N2"], "an action with unknown bits is EINVAL", NOTIFY)
-def unknown_action(t: Context) -> None:
-    """A wrong kernel ignores bits that it does not know."""
-    dev = t.gntdev()
-    index = dev.map_any()
-    for action in (4, 5, 0x80000000, 0xFFFFFFFF):
-        t.refused("EINVAL", f"action 0x{action:x}", dev.notify, index, action)
 
 
 @case("notify.action-before-index", ["N2"], "the action is judged before the index", NOTIFY)
@@ -82,43 +54,6 @@ def port_wild(t: Context) -> None:
 def port_before_index(t: Context) -> None:
     """A wrong kernel looks for the map first: ENOENT."""
     t.refused("EINVAL", "port 0, no map", t.gntdev().notify, 0, EVENT, 0)
-
-
-@case(
-    "notify.port-of-the-kernel",
-    ["N3"],
-    "ports of the kernel's own timers and interrupts are EINVAL",
-    (*EVENTS, "evtchn_status"),
-)
-def port_kernel(t: Context) -> None:
-    """A wrong kernel lets a user process raise the kernel's own interrupts."""
-    dev = t.gntdev()
-    index = dev.map_any()
-    agent = t.worker.agent
-    low = agent.call_all([f"peer evtchn_status {port}" for port in range(1, 13)])
-    own = [n for n, reply in enumerate(low, 1) if reply.text("status") in ("virq", "ipi", "pirq")]
-    t.expect(bool(own), True, "the kernel has such ports")
-    t.expect(
-        {t.attempt(dev.notify, index, EVENT, port) for port in own}, {"EINVAL"}, "SET_UNMAP_NOTIFY"
-    )
-
-
-@case(
-    "notify.port-unknown-to-evtchn",
-    ["N3"],
-    "a port that was not bound through /dev/xen/evtchn is EINVAL",
-    (*EVENTS, "evtchn_status"),
-)
-def port_unknown(t: Context) -> None:
-    """Linux knows who bound a port; a kernel that asks Xen alone takes it (K15)."""
-    dev = t.gntdev()
-    index = dev.map_any()
-    agent = t.worker.agent
-    port = agent.peer("evtchn_alloc 0").int("port")
-    seen = t.attempt(dev.notify, index, EVENT, port)
-    dev.notify(index, 0)
-    agent.peer(f"evtchn_close {port}")
-    t.expect(seen, "EINVAL", "SET_UNMAP_NOTIFY", {"K15": "ok"})
 
 
 @case(
@@ -205,40 +140,6 @@ def other_end_gone(t: Context) -> None:
     t.accepted("UNMAP", watched.unmap)
     t.expect(other.raised(), [], "events at a channel made since")
     t.expect(around(t.peer.read(0, BYTE - 1, 3)), "cleared", "byte")
-
-
-@case(
-    "notify.refused-port-keeps-earlier",
-    ["N3", "N7"],
-    "a refused request leaves the earlier notification in force",
-    EVENTS,
-)
-def refused_keeps(t: Context) -> None:
-    """A wrong kernel drops the old notification before it judges the new one."""
-    watched = Watched(t)
-    t.refused("EINVAL", "port 0", watched.dev.notify, watched.index, EVENT, 0)
-    t.refused("EINVAL", "action 4", watched.dev.notify, watched.index, 4)
-    watched.end()
-    t.expect(watched.look(SOON), FIRED, "after UNMAP")
-
-
-@case("notify.unknown-index", ["N4"], "an index without a map is ENOENT", NOTIFY)
-def unknown_index(t: Context) -> None:
-    """A wrong kernel answers EINVAL, as FreeBSD's base driver does."""
-    dev = t.gntdev()
-    t.refused("ENOENT", "empty file", dev.notify, 0)
-    index = dev.map_any(2)
-    t.refused("ENOENT", "first byte behind the map", dev.notify, index + 2 * PAGE)
-    t.refused("ENOENT", "far behind", dev.notify, 0xFFFFFFFFFFFFFFFF)
-
-
-@case("notify.other-file", ["N4"], "a map of another file is ENOENT", NOTIFY)
-def other_file(t: Context) -> None:
-    """A wrong kernel looks up over all files."""
-    one, two = t.gntdev(), t.gntdev()
-    index = one.map_any()
-    t.refused("ENOENT", "through the other file", two.notify, index)
-    t.accepted("through its own", one.notify, index)
 
 
 @case("notify.after-unmap", ["N4"], "a map that UNMAP took off is ENOENT though it lives", NOTIFY)
@@ -335,61 +236,6 @@ def one_per_map(t: Context) -> None:
     t.expect(channels.raised(SOON), ["second"], "events")
 
 
-@case("notify.last-call-wins", ["N7"], "a later call replaces action, byte and port", EVENTS)
-def last_wins(t: Context) -> None:
-    """A wrong kernel adds up what the calls ask for."""
-    watched = Watched(t)
-    watched.dev.notify(watched.index, EVENT, watched.channels.port("second"))
-    watched.end()
-    t.expect(watched.look(SOON), "kept, not mapped, second", "after UNMAP")
-
-
-@case(
-    "notify.replaced-port-is-free",
-    ["N7", "N8"],
-    "a port that was replaced is no longer held",
-    (*EVENTS, "evtchn_status"),
-)
-def replaced_free(t: Context) -> None:
-    """A wrong kernel leaks the reference on the old event channel."""
-    dev = t.gntdev()
-    index = dev.map_any()
-    fd = t.worker.open("evtchn")
-    ports = [t.worker.bind_unbound(fd, 0) for _ in range(3)]
-    dev.notify(index, EVENT, ports[0])
-    dev.notify(index, EVENT, ports[1])
-    dev.notify(index, abi.CLEAR_BYTE)
-    dev.notify(index, EVENT, ports[2])
-    dev.notify(index, 0)
-    for port in ports:
-        t.worker.unbind(fd, port)
-    status = [t.worker.agent.peer(f"evtchn_status {port}").text("status") for port in ports]
-    t.expect(status, ["closed"] * 3, "ports after unbind")
-
-
-@case(
-    "notify.armed-port-is-held",
-    ["N3", "N7"],
-    "an armed port stays open after unbind, until the notification is gone",
-    (*EVENTS, "evtchn_status"),
-)
-def armed_held(t: Context) -> None:
-    """Linux holds a reference; FreeBSD offers none that is safe to hold (K24)."""
-    dev = t.gntdev()
-    index = dev.map_any()
-    fd = t.worker.open("evtchn")
-    port = t.worker.bind_unbound(fd, 0)
-    dev.notify(index, EVENT, port)
-    t.worker.unbind(fd, port)
-
-    def status() -> str:
-        return t.worker.agent.peer(f"evtchn_status {port}").text("status")
-
-    t.expect(status(), "unbound", "port after unbind", {"K24": "closed"})
-    dev.unmap(index, 1)
-    t.expect(status(), "closed", "port after UNMAP")
-
-
 @case("notify.byte-anywhere", ["N7"], "any byte of any page of the map may be the one", NOTIFY)
 def byte_anywhere(t: Context) -> None:
     """A wrong kernel clears the first page, a whole word, or a byte beside it."""
@@ -407,38 +253,12 @@ def byte_anywhere(t: Context) -> None:
         t.expect(zeros, [offset], f"bytes changed, offset 0x{offset:x}")
 
 
-@case("notify.clear", ["N8"], "action 0 takes the notification back", EVENTS)
-def clear(t: Context) -> None:
-    """A wrong kernel refuses it, or keeps the notification."""
-    watched = Watched(t)
-    t.accepted("action 0", watched.arm, 0)
-    watched.end()
-    t.expect(watched.look(), "kept, not mapped, no event", "after UNMAP")
-
-
-@case("notify.clear-never-armed", ["N8"], "action 0 where nothing is armed is 0", NOTIFY)
-def clear_never(t: Context) -> None:
-    """A wrong kernel answers ENOENT."""
-    dev = t.gntdev()
-    index = dev.map_any()
-    t.accepted("action 0, garbage port", dev.notify, index + 5, 0, 0xDEADBEEF)
-
-
 @case("notify.clear-unknown-index", ["N9"], "action 0 at an unknown index is ENOENT", NOTIFY)
 def clear_unknown(t: Context) -> None:
     """A wrong kernel finds nothing to do and is content."""
     dev = t.gntdev()
     index = dev.map_any()
     t.refused("ENOENT", "behind the map", dev.notify, index + PAGE, 0)
-
-
-@case("notify.port-ignored", ["N10"], "CLEAR_BYTE alone ignores the port", NOTIFY)
-def port_ignored(t: Context) -> None:
-    """A wrong kernel checks a number that it has no use for."""
-    dev = t.gntdev()
-    index = dev.map_any()
-    for port in (0, 1, 0xFFFFFFFF):
-        t.accepted(f"port 0x{port:x}", dev.notify, index, abi.CLEAR_BYTE, port)
 
 
 # Firing
@@ -464,24 +284,6 @@ def unmap_munmap(t: Context) -> None:
     t.accepted("store after UNMAP", t.worker.poke, watched.address, b"x")
     watched.munmap()
     t.expect(watched.look(SOON), FIRED, "after munmap")
-
-
-@case("notify.event-only", ["2.6"], "SEND_EVENT alone leaves the page as it is", EVENTS)
-def event_only(t: Context) -> None:
-    """A wrong kernel clears the byte that the index points to."""
-    watched = Watched(t, arm=False)
-    watched.arm(EVENT)
-    watched.end()
-    t.expect(watched.look(SOON), "kept, not mapped, event", "after UNMAP")
-
-
-@case("notify.byte-only", ["2.6"], "CLEAR_BYTE alone sends no event", EVENTS)
-def byte_only(t: Context) -> None:
-    """A wrong kernel sends to the port of an action that was not asked for."""
-    watched = Watched(t, arm=False)
-    watched.arm(abi.CLEAR_BYTE)
-    watched.end()
-    t.expect(watched.look(), "cleared, not mapped, no event", "after UNMAP")
 
 
 @case("notify.never-mmapped", ["2.6"], "the event is sent for a map that was never mmapped", EVENTS)
@@ -557,17 +359,6 @@ def close_never(t: Context) -> None:
     t.expect(watched.look(SOON), "kept, not mapped, event", "after close")
 
 
-@case("notify.close-while-mapped", ["2.6", "O9"], "after close, the last munmap fires", EVENTS)
-def close_mapped(t: Context) -> None:
-    """A wrong kernel fires at close, while the mapping is in use."""
-    watched = Watched(t)
-    watched.dev.close()
-    t.expect(watched.look(), KEPT, "after close")
-    t.accepted("store after close", t.worker.poke, watched.address, b"x")
-    watched.munmap()
-    t.expect(watched.look(SOON), FIRED, "after munmap")
-
-
 @case(
     "notify.release-in-index-order",
     ["2.6", "O8", "O9"],
@@ -624,23 +415,6 @@ def dup(t: Context) -> None:
 
 
 @case(
-    "notify.event-channel-closed-first",
-    ["2.6", "7.6"],
-    "the event comes though the event channel's file was closed before",
-    EVENTS,
-)
-def evtchn_first(t: Context) -> None:
-    """Linux holds the port; FreeBSD offers no reference that is safe to hold (K24)."""
-    watched = Watched(t)
-    t.worker.close(watched.channels.own)
-    watched.end()
-    diff = {"K24": "cleared, not mapped, no event"}
-    # Where the event is lost there is no use in waiting for it.
-    wait = 0 if "K24" in t.target.differences else SOON
-    t.expect(watched.look(wait), FIRED, "after UNMAP", diff)
-
-
-@case(
     "notify.port-unbound-first",
     ["2.6", "7.6"],
     "the event comes though the port was unbound before",
@@ -692,27 +466,6 @@ def child_mapping(t: Context) -> None:
     t.worker.wait(child)
     seen = {"K7": "cleared, not mapped, no event"}
     t.expect(watched.look(0 if "K7" in t.target.differences else SOON), FIRED, "child gone", seen)
-
-
-@case(
-    "notify.child-leaves",
-    ["2.6", "V8"],
-    "a child that inherited everything and goes changes nothing",
-    (*EVENTS, "fork"),
-)
-def child_leaves(t: Context) -> None:
-    """A wrong kernel takes the child's end for the owner's."""
-    watched = Watched(t)
-    for signal in ("", "SIGKILL"):
-        child = t.worker.fork()
-        if signal:
-            t.worker.kill(child, signal)
-        else:
-            child.exit()
-        t.worker.wait(child)
-        t.expect(watched.look(), KEPT, f"child ended by {signal or 'exit'}")
-    watched.end()
-    t.expect(watched.look(SOON), FIRED, "after UNMAP")
 
 
 @case(

@@ -10,7 +10,8 @@ from .alloc import allocated
 from .events import BOTH, BYTE, MARK, SOON, Channels, Held, Shared
 from .framework import Context, Gntalloc, Loop, case, section
 
-section("gntalloc SET_UNMAP_NOTIFY", 130)
+SECTION = ("gntalloc SET_UNMAP_NOTIFY", 130)
+section(*SECTION)
 
 NOTIFY = ("notify",)
 EVENTS = ("notify", "evtchn")
@@ -21,35 +22,6 @@ COMMAND = abi.GNTALLOC_SET_UNMAP_NOTIFY
 
 
 # The request
-
-
-@case("share-notify.null-argument", ["Y1"], "SET_UNMAP_NOTIFY of a null pointer is EFAULT", NOTIFY)
-def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without care."""
-    t.refused("EFAULT", "SET_UNMAP_NOTIFY at 0", t.gntalloc().ioctl, COMMAND, 0)
-
-
-@case(
-    "share-notify.argument-cut-short",
-    ["Y1"],
-    "SET_UNMAP_NOTIFY is EFAULT when the struct is not all readable",
-    NOTIFY,
-)
-def argument_cut(t: Context) -> None:
-    """A wrong kernel reads the 12 bytes that it needs for CLEAR_BYTE."""
-    dev, index, _ = allocated(t, 1)
-    address = t.page_end(abi.NOTIFY.pack(index, abi.CLEAR_BYTE, 0)[:12])
-    t.refused("EFAULT", "12 of 16 bytes", dev.ioctl, COMMAND, address)
-
-
-@case("share-notify.unknown-index", ["Y2"], "an index without a page is ENOENT", NOTIFY)
-def unknown_index(t: Context) -> None:
-    """A wrong kernel answers EINVAL, as gntalloc's DEALLOC does."""
-    dev = t.gntalloc()
-    t.refused("ENOENT", "empty file", dev.notify, 0)
-    index, _ = dev.alloc(2)
-    t.refused("ENOENT", "first byte behind the pages", dev.notify, index + 2 * PAGE)
-    t.refused("ENOENT", "far behind", dev.notify, 0xFFFFFFFFFFFFFFFF)
 
 
 @case(
@@ -66,15 +38,6 @@ def index_first(t: Context) -> None:
     t.refused("ENOENT", "action 0, no page", dev.notify, 0, 0)
 
 
-@case("share-notify.other-file", ["Y2"], "a page of another file is ENOENT", NOTIFY)
-def other_file(t: Context) -> None:
-    """A wrong kernel looks up over all files."""
-    one, index, _ = allocated(t, 1)
-    two = t.gntalloc()
-    t.refused("ENOENT", "through the other file", two.notify, index)
-    t.accepted("through its own", one.notify, index)
-
-
 @case("share-notify.after-dealloc", ["Y2"], "a page that DEALLOC took off is ENOENT", NOTIFY)
 def after_dealloc(t: Context) -> None:
     """A wrong kernel arms a page that has another owner by now."""
@@ -83,14 +46,6 @@ def after_dealloc(t: Context) -> None:
     t.refused("ENOENT", "the page", dev.notify, index + PAGE + 7)
     t.accepted("the one before", dev.notify, index + PAGE - 1)
     t.accepted("the one after", dev.notify, index + 2 * PAGE)
-
-
-@case("share-notify.unknown-action", ["Y3"], "an action with unknown bits is EINVAL", NOTIFY)
-def unknown_action(t: Context) -> None:
-    """A wrong kernel ignores bits that it does not know."""
-    dev, index, _ = allocated(t, 1)
-    for action in (4, 5, 0x80000000, 0xFFFFFFFF):
-        t.refused("EINVAL", f"action 0x{action:x}", dev.notify, index, action)
 
 
 @case("share-notify.port-ineligible", ["Y4"], "SEND_EVENT with a port not bound is EINVAL", EVENTS)
@@ -107,48 +62,6 @@ def port_closed(t: Context) -> None:
         t.refused("EINVAL", f"port 0x{wild:x}", dev.notify, index, BOTH, wild)
 
 
-@case(
-    "share-notify.port-of-the-kernel",
-    ["Y4"],
-    "ports of the kernel's own timers and interrupts are EINVAL",
-    (*EVENTS, "evtchn_status"),
-)
-def port_kernel(t: Context) -> None:
-    """A wrong kernel lets a user process raise the kernel's own interrupts."""
-    dev, index, _ = allocated(t, 1)
-    agent = t.worker.agent
-    low = agent.call_all([f"peer evtchn_status {port}" for port in range(1, 13)])
-    own = [n for n, reply in enumerate(low, 1) if reply.text("status") in ("virq", "ipi", "pirq")]
-    t.expect(bool(own), True, "the kernel has such ports")
-    t.expect(
-        {t.attempt(dev.notify, index, EVENT, port) for port in own}, {"EINVAL"}, "SET_UNMAP_NOTIFY"
-    )
-
-
-@case(
-    "share-notify.port-unknown-to-evtchn",
-    ["Y4"],
-    "a port that was not bound through /dev/xen/evtchn is EINVAL",
-    (*EVENTS, "evtchn_status"),
-)
-def port_unknown(t: Context) -> None:
-    """Linux knows who bound a port; a kernel that asks Xen alone takes it (K15)."""
-    dev, index, _ = allocated(t, 1)
-    agent = t.worker.agent
-    port = agent.peer("evtchn_alloc 0").int("port")
-    seen = t.attempt(dev.notify, index, EVENT, port)
-    dev.notify(index, 0)
-    agent.peer(f"evtchn_close {port}")
-    t.expect(seen, "EINVAL", "SET_UNMAP_NOTIFY", {"K15": "ok"})
-
-
-@case("share-notify.port-ignored", ["Y5"], "CLEAR_BYTE alone ignores the port", NOTIFY)
-def port_ignored(t: Context) -> None:
-    """A wrong kernel checks a number that it has no use for."""
-    dev, index, _ = allocated(t, 1)
-    t.accepted("port 2^32-1", dev.notify, index, abi.CLEAR_BYTE, 0xFFFFFFFF)
-
-
 @case("share-notify.one-per-page", ["Y5"], "each page has its own notification", HELD)
 def one_per_page(t: Context) -> None:
     """A wrong kernel keeps one an allocation, as gntdev does with maps."""
@@ -160,74 +73,6 @@ def one_per_page(t: Context) -> None:
         [shared.held.byte() for _ in range(3)], ["cleared", "kept", "cleared"], "bytes of the pages"
     )
     t.expect(shared.channels.gathered(2), ["event-0", "event-2"], "events")
-
-
-@case("share-notify.last-call-wins", ["Y5"], "a later call replaces action, byte and port", HELD)
-def last_wins(t: Context) -> None:
-    """A wrong kernel adds up what the calls ask for."""
-    shared = Shared(t)
-    shared.dev.notify(shared.index, EVENT, shared.channels.port("second"))
-    shared.end()
-    t.expect(shared.look(SOON), "kept, second", "after DEALLOC")
-
-
-@case(
-    "share-notify.refused-keeps-earlier",
-    ["Y3", "Y4", "Y5"],
-    "a refused request leaves the earlier notification in force",
-    HELD,
-)
-def refused_keeps(t: Context) -> None:
-    """A wrong kernel drops the old notification before it judges the new one."""
-    shared = Shared(t)
-    t.refused("EINVAL", "port 0", shared.dev.notify, shared.index, EVENT, 0)
-    t.refused("EINVAL", "action 4", shared.dev.notify, shared.index, 4)
-    shared.end()
-    t.expect(shared.look(SOON), "cleared, event", "after DEALLOC")
-
-
-@case(
-    "share-notify.replaced-port-is-free",
-    ["Y5", "Y6"],
-    "a port that was replaced is no longer held",
-    (*EVENTS, "evtchn_status"),
-)
-def replaced_free(t: Context) -> None:
-    """A wrong kernel leaks the reference on the old event channel."""
-    dev, index, _ = allocated(t, 1)
-    fd = t.worker.open("evtchn")
-    ports = [t.worker.bind_unbound(fd, 0) for _ in range(3)]
-    dev.notify(index, EVENT, ports[0])
-    dev.notify(index, EVENT, ports[1])
-    dev.notify(index, abi.CLEAR_BYTE)
-    dev.notify(index, EVENT, ports[2])
-    dev.notify(index, 0)
-    for port in ports:
-        t.worker.unbind(fd, port)
-    status = [t.worker.agent.peer(f"evtchn_status {port}").text("status") for port in ports]
-    t.expect(status, ["closed"] * 3, "ports after unbind")
-
-
-@case(
-    "share-notify.armed-port-is-held",
-    ["Y4", "Y5"],
-    "an armed port stays open after unbind, until the page is gone",
-    (*EVENTS, "evtchn_status"),
-)
-def armed_held(t: Context) -> None:
-    """Linux holds a reference; FreeBSD offers none that is safe to hold (K24)."""
-    dev, index, _ = allocated(t, 1)
-    fd = t.worker.open("evtchn")
-    port = t.worker.bind_unbound(fd, 0)
-    dev.notify(index, EVENT, port)
-    t.worker.unbind(fd, port)
-
-    def status() -> str:
-        return t.worker.agent.peer(f"evtchn_status {port}").text("status")
-
-    t.expect(status(), "unbound", "port after unbind", {"K24": "closed"})
-    dev.dealloc(index, 1)
-    t.expect(status(), "closed", "port after DEALLOC")
 
 
 @case(
@@ -251,22 +96,6 @@ def byte_anywhere(t: Context) -> None:
         page = t.worker.read(held.out, PAGE)
         zeros = [at for at, byte in enumerate(page) if byte != MARK]
         t.expect(zeros, [offset], f"bytes changed, offset 0x{offset:x}")
-
-
-@case("share-notify.clear", ["Y6"], "action 0 takes the notification back", HELD)
-def clear(t: Context) -> None:
-    """A wrong kernel refuses it, or keeps the notification."""
-    shared = Shared(t)
-    t.accepted("action 0", shared.arm, 0, 0)
-    shared.end()
-    t.expect(shared.look(), "kept, no event", "after DEALLOC")
-
-
-@case("share-notify.clear-never-armed", ["Y6"], "action 0 where nothing is armed is 0", NOTIFY)
-def clear_never(t: Context) -> None:
-    """A wrong kernel answers ENOENT."""
-    dev, index, _ = allocated(t, 1)
-    t.accepted("action 0, garbage port", dev.notify, index + 5, 0, 0xDEADBEEF)
 
 
 # Firing
@@ -308,24 +137,6 @@ def never_mmapped(t: Context) -> None:
     t.expect(channels.raised(), [], "events before DEALLOC")
     dev.dealloc(index, 1)
     t.expect(channels.raised(SOON), ["event"], "events after DEALLOC")
-
-
-@case("share-notify.event-only", ["2.12"], "SEND_EVENT alone leaves the page as it is", HELD)
-def event_only(t: Context) -> None:
-    """A wrong kernel clears the byte that the index points to."""
-    shared = Shared(t, arm=False)
-    shared.arm(0, EVENT)
-    shared.end()
-    t.expect(shared.look(SOON), "kept, event", "after DEALLOC")
-
-
-@case("share-notify.byte-only", ["2.12"], "CLEAR_BYTE alone sends no event", HELD)
-def byte_only(t: Context) -> None:
-    """A wrong kernel sends to the port of an action that was not asked for."""
-    shared = Shared(t, arm=False)
-    shared.arm(0, abi.CLEAR_BYTE)
-    shared.end()
-    t.expect(shared.look(), "cleared, no event", "after DEALLOC")
 
 
 @case("share-notify.several-mappings", ["2.12", "B6"], "the last of several mappings fires", HELD)
@@ -377,17 +188,6 @@ def close(t: Context) -> None:
     t.expect([shared.held.byte() for _ in range(3)], ["cleared"] * 3, "bytes")
 
 
-@case("share-notify.close-while-mapped", ["2.12", "O9"], "after close, the munmap fires", HELD)
-def close_mapped(t: Context) -> None:
-    """A wrong kernel fires at close, while the mapping is in use."""
-    shared = Shared(t, looks=2)
-    shared.dev.close()
-    t.expect(shared.look(), "kept, no event", "after close")
-    t.accepted("store after close", t.worker.poke, shared.address, b"x")
-    shared.munmap()
-    t.expect(shared.look(SOON), "cleared, event", "after munmap")
-
-
 @case(
     "share-notify.close-waits-for-all",
     ["2.12", "O9"],
@@ -421,21 +221,6 @@ def dup(t: Context) -> None:
 
 
 @case(
-    "share-notify.event-channel-closed-first",
-    ["2.12", "7.6"],
-    "the event comes though the event channel's file was closed before",
-    HELD,
-)
-def evtchn_first(t: Context) -> None:
-    """Linux holds the port; a kernel that does not must at least clear the byte (K24)."""
-    shared = Shared(t)
-    t.worker.close(shared.channels.own)
-    shared.end()
-    wait = 0 if "K24" in t.target.differences else SOON
-    t.expect(shared.look(wait), "cleared, event", "after DEALLOC", {"K24": "cleared, no event"})
-
-
-@case(
     "share-notify.child-holds",
     ["2.12", "B10", "B11"],
     "a child's copy of mapping and descriptor keeps everything",
@@ -453,23 +238,6 @@ def child_holds(t: Context) -> None:
     child.exit()
     t.worker.wait(child)
     t.expect(shared.look(SOON), "cleared, event", "child gone")
-
-
-@case(
-    "share-notify.child-leaves",
-    ["2.12", "B10"],
-    "a child that inherited everything and goes changes nothing",
-    (*HELD, "fork"),
-)
-def child_leaves(t: Context) -> None:
-    """A wrong kernel takes the child's end for the owner's."""
-    shared = Shared(t, looks=2)
-    child = t.worker.fork()
-    t.worker.kill(child)
-    t.worker.wait(child)
-    t.expect(shared.look(), "kept, no event", "child killed")
-    shared.end()
-    t.expect(shared.look(SOON), "cleared, event", "after DEALLOC")
 
 
 @case(
