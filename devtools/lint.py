@@ -106,6 +106,31 @@ def _commits(console: Console, files: list[Path]) -> tuple[int, Path]:
     return (1 if wrong else 0), log
 
 
+# Documents that no reader has. A comment states the fact, and may cite a row of docs/abi.md.
+ABSENT = re.compile(
+    r"\b(REFERENCE (section )?[0-9A-Z]|DESIGN (section )?[0-9]|habit H[0-9]|time-line T[0-9])"
+)
+
+
+def absent_documents(files: Iterable[Path]) -> list[str]:
+    """Lines that cite a document which a reader does not have."""
+    wrong = []
+    for path in files:
+        text = path.read_text("utf-8", "replace")
+        for number, line in enumerate(text.splitlines(), 1):
+            if match := ABSENT.search(line):
+                wrong.append(f"{path}:{number}: cites what is not here: {match[0]}")
+    return wrong
+
+
+def _citations(console: Console, files: list[Path]) -> tuple[int, Path]:
+    wrong = absent_documents(p for p in files if ROOT / "kernel" not in p.parents)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / "lint-citations.log"
+    log.write_text("".join(f"{line}\n" for line in wrong))
+    return (1 if wrong else 0), log
+
+
 def _command(name: str, *argv: str | Path) -> Check:
     return Check(name, lambda c, _: c.run(f"lint {name}", argv, env=environment()))
 
@@ -125,6 +150,7 @@ def checks() -> list[Check]:
     return [
         Check("spdx", _spdx),
         Check("commits", _commits),
+        Check("citations", _citations),
         _command("ruff", tool("ruff"), "check", "."),
         _command("ruff-format", tool("ruff"), "format", "--diff", "."),
         _command("mypy", tool("mypy")),

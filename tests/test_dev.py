@@ -440,6 +440,16 @@ def test_licence_line(tmp_path: Path) -> None:
     assert lint.missing_spdx([good, shebang, bad]) == [bad]
 
 
+def test_a_document_that_is_not_here_is_not_cited(tmp_path: Path) -> None:
+    path = tmp_path / "file.c"
+    path.write_text("/* row M3 */\n/* the reference column, REFERENCE = 1 */\n")
+    assert lint.absent_documents([path]) == []
+    for words in ("ABSENT 2.7", "ABSENT P14", "DESIGN" + " 3"):
+        path.write_text(f"int x;\n/* as {words} says */\n".replace("ABSENT", "REFERENCE"))
+        (line,) = lint.absent_documents([path])
+        assert line.startswith(f"{path}:2: cites what is not here: ")
+
+
 def test_commits_are_judged() -> None:
     good = "1a\nkernel: count pages once\n\nThey were counted twice.\n\0\n"
     assert lint.wrong_commits(good) == []

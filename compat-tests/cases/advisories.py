@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE section 6: bugs of others that no row of section 2 shows yet (docs/regressions.md)."""
+"""Bugs of others that no rule of docs/abi.md shows (docs/regressions.md)."""
 
 from __future__ import annotations
 

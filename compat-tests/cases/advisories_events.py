@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE section 6: the bugs of others that concern event channels."""
+"""Bugs of others that concern event channels (docs/regressions.md)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.10: ALLOC_GREF.  Grants are seen by copies on own references (row C17)."""
+"""ALLOC_GREF.  Grants are seen by copies on own references (row C17)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.6, 2.12 and 2.17 between two systems: each side grants to the other.
+"""Notifications, and what the end of a process does, between two systems: each grants to the other.
 
 Elsewhere the other end of a grant is an empty domain and an event comes back to its sender's own
 domain.  Here a second system with drivers of its own, Linux's for FreeBSD and FreeBSD's for Linux,

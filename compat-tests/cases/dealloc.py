@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.11: DEALLOC_GREF."""
+"""DEALLOC_GREF: pages off the file, and when their grants end."""
 
 from __future__ import annotations
 

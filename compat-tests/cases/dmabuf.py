@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.8: gntdev's other commands."""
+"""The commands of gntdev for DMA buffers, which no driver of this project has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .framework import Context, case, section
 
 section("gntdev: other commands", 80)
 
-# Linux's words (REFERENCE 1.2).
+# Linux's words.
 DMABUF = {
     "EXP_FROM_REFS": 0x00144709,
     "EXP_WAIT_RELEASED": 0x0008470A,

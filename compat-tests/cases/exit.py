@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.17 (time-line T2) and 5.2: how the other side learns that a process has died.
+"""How the other side learns that a process has died.
 
 The processes are shaped like libxenvchan's: the grant device is opened before the event channel
 device, the liveness byte lies in a control page, ring pages are mapped beside it.
@@ -141,7 +141,7 @@ def exit_after_unmap(t: Context) -> None:
     NEEDS,
 )
 def exit_order(t: Context) -> None:
-    """A wrong kernel goes by age or address, or backwards (time-line T2)."""
+    """A wrong kernel goes by age or address, or backwards."""
     child = t.worker.fork()
     dev = Gntdev(t, child, child.open("gntdev"))
     channels = Channels(t, owner=child)
@@ -288,7 +288,7 @@ def client_closes(t: Context) -> None:
 
 @case("vchan.server-closes", ["5.2"], "a vchan server's orderly end is seen by the client", HELD)
 def server_closes(t: Context) -> None:
-    """A wrong kernel fires with the first of unshare's two steps (time-line T3)."""
+    """A wrong kernel fires with the first of unshare's two steps."""
     child, control = granting_child(t, looks=2)
     control.dealloc()
     t.expect(control.look(), "kept, no event", "control page taken off")

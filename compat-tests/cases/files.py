@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.1: open, close and what all descriptors can do."""
+"""Open, close and what all descriptors can do."""
 
 from __future__ import annotations
 

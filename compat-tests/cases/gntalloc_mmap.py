@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.13: mmap of gntalloc.  Never a range over interleaved allocations (row B13)."""
+"""mmap of gntalloc.  Never a range over interleaved allocations (row B13)."""
 
 from __future__ import annotations
 

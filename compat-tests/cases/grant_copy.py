@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.7: grant copy.
+"""GRANT_COPY: what each segment gets, and which one ends the call.
 
 Each segment starts with a status that nobody returns, so that a status that was not written shows.
 """

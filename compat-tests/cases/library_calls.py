@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 4.3 to 4.5 on every system: libxengnttab.so.1, and the Python package on top of it.
+"""libxengnttab.so.1 on every system, and the Python package on top of it.
 
 The worker becomes a program that calls the library (ops_lib.c), or one that uses the package
 (library_worker.py).  What is mapped is read from the helper domain's grant entries, from outside.

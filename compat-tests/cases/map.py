@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.2: MAP_GRANT_REF and the allocation of indices."""
+"""MAP_GRANT_REF and the allocation of indices."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.9, rows V: what memory management does to a grant mapping."""
+"""What memory management does to a grant mapping."""
 
 from __future__ import annotations
 

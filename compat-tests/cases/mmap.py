@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.3 and 2.15: mmap of gntdev, and what Xen refuses."""
+"""mmap of gntdev, and what Xen refuses."""
 
 from __future__ import annotations
 

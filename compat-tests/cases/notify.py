@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.6: SET_UNMAP_NOTIFY of gntdev, and when a notification fires."""
+"""SET_UNMAP_NOTIFY of gntdev, and when a notification fires."""
 
 from __future__ import annotations
 
@@ -390,7 +390,7 @@ def release_order(t: Context) -> None:
     EVENTS,
 )
 def release_waits(t: Context) -> None:
-    """A wrong kernel drops at close what has no mapping left (time-line T4)."""
+    """A wrong kernel drops at close what has no mapping left."""
     channels = Channels(t)
     dev = t.gntdev()
     a = Watched(t, dev=dev, channels=channels)

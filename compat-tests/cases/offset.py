@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.5: GET_OFFSET_FOR_VADDR."""
+"""GET_OFFSET_FOR_VADDR: which index and count an address belongs to."""
 
 from __future__ import annotations
 

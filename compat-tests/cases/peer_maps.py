@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.14: a page of gntalloc that the other side still maps.
+"""A page of gntalloc that the other side still maps.
 
 The helper domain really maps what Dom0 grants it: it runs a few instructions of ours.
 """

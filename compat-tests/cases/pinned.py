@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.9, rows Z: pages that somebody's I/O still uses when their map goes.
+"""Pages that somebody's I/O still uses when their map goes.
 
 A pipe that nobody reads is such I/O (in_flight.py).
 """

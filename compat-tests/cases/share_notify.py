@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.12: SET_UNMAP_NOTIFY of gntalloc, and when a notification fires."""
+"""SET_UNMAP_NOTIFY of gntalloc, and when a notification fires."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def munmap_dealloc(t: Context) -> None:
 
 @case("share-notify.dealloc-then-munmap", ["2.12", "D7"], "DEALLOC, munmap: all at munmap", HELD)
 def dealloc_munmap(t: Context) -> None:
-    """A wrong kernel fires with DEALLOC, while the owner still stores (time-line T3)."""
+    """A wrong kernel fires with DEALLOC, while the owner still stores."""
     loop = Loop(t)
     shared = Shared(t, looks=2)
     shared.dealloc()
@@ -195,7 +195,7 @@ def close(t: Context) -> None:
     EVENTS,
 )
 def close_waits(t: Context) -> None:
-    """A wrong kernel drops at close what has no mapping (time-line T4)."""
+    """A wrong kernel drops at close what has no mapping."""
     channels = Channels(t)
     dev, index, _ = allocated(t, 3)
     for page in range(3):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.4: UNMAP_GRANT_REF."""
+"""UNMAP_GRANT_REF: a map off its file, and when its grants end."""
 
 from __future__ import annotations
 

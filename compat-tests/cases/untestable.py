@@ -24,7 +24,7 @@ UNTESTABLE = {
     "B13": "a Linux bug that corrupts counts of pages in use",
 }
 
-# Causes of section 2.15 that no case brings about.
+# Reasons for which Xen refuses a map (row 2.15) that no case brings about.
 CAUSES = {
     "2.15 flags contain neither host_map nor device_map": "no caller chooses these flags",
     "2.15 device_map, application_map or contains_pte": "no caller chooses these flags",
@@ -35,7 +35,7 @@ CAUSES = {
     "2.15 granted frame paged out": "Xen's pager is gone from the tools; test_eagain",
 }
 
-# The lettered rows of section 2.
+# The lettered rows of docs/abi.md.
 COVERED = {
     "O": range(1, 14),
     "M": range(1, 10),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""REFERENCE 2.9, rows W: what a real memory system does to the pages of either device.
+"""What a real memory system does to the pages of either device.
 
 Each was seen to go wrong on FreeBSD with a driver that a kinder harness found right.
 """

@@ -77,7 +77,7 @@ FATAL = re.compile(
     re.VERBOSE,
 )
 
-#: Lines that make a case suspicious (habit H10).
+#: Lines that make a case suspicious.
 ALARM = re.compile(
     FATAL.pattern
     + r"""

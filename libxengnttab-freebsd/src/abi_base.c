@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The driver of FreeBSD's base system, for kernels without our module: what
- * it lacks is made up for here (REFERENCE 3.3, 3.4).
+ * it lacks is made up for here.
  */
 #include <sys/ioctl.h>
 

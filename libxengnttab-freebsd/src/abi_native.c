@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Linux's ABI, spoken by Linux's drivers and by our FreeBSD module
- * (REFERENCE 1, 4.8).
+ * Linux's ABI, spoken by Linux's drivers and by our FreeBSD module.
  */
 #include <sys/ioctl.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Linux's DMA buffer commands (REFERENCE 1.2, 1.3).  Not in the ABI header, as
- * no driver of this project has them: it answers ENOTTY like a Linux built
- * without CONFIG_XEN_GNTDEV_DMABUF.
+ * Linux's DMA buffer commands.  Not in the ABI header, as no driver of this
+ * project has them: it answers ENOTTY like a Linux built without
+ * CONFIG_XEN_GNTDEV_DMABUF.
  */
 #ifndef DMABUF_ABI_H
 #define DMABUF_ABI_H

@@ -5,7 +5,7 @@
  * Both drivers have a node gntdev, with different ABIs.  Where the base
  * system's got the name first, ours is called xengntdev and is the one to
  * take.  Which driver a node belongs to is asked of the node, not guessed
- * from a version (REFERENCE 7.5).
+ * from a version.
  */
 #include <sys/ioctl.h>
 

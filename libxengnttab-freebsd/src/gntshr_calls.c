@@ -137,7 +137,7 @@ osdep_gntshr_share(xengntshr_handle *xgs, const struct share_request *req)
 		log_errno(xgs, "cannot share %d pages", req->count);
 		return (NULL);
 	}
-	/* Only single pages have notifications (REFERENCE 4.3). */
+	/* Only single pages have notifications. */
 	if (xgs->abi->pagewise != 0 && req->count > 1)
 		return (share_pagewise(xgs, req));
 	return (share_at(xgs, req, NULL));

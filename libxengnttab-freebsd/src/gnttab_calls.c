@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The grant mapper: which calls in which order, and what is undone after a
- * failure (REFERENCE 4.5).  How a call is put to the driver is in abi_*.c.
+ * failure.  How a call is put to the driver is in abi_*.c.
  */
 #include <sys/mman.h>
 

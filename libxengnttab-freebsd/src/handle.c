@@ -21,7 +21,7 @@ handle_open(const char *name, struct xentoollog_logger *logger,
 
 	/*
 	 * Listed before the descriptor exists: a restriction by another
-	 * thread then cannot miss it (REFERENCE 4.4).
+	 * thread then cannot miss it.
 	 */
 	if (restrictable)
 		tools_register(h);

@@ -19,7 +19,7 @@ void xentoolcore__register_active_handle(struct active_handle *)
 void xentoolcore__deregister_active_handle(struct active_handle *)
     __attribute__((weak));
 
-/* After it calls fail with ENOTTY, and mappings stay (REFERENCE 4.4). */
+/* After it calls fail with ENOTTY, and mappings stay. */
 static int
 restrict_handle(struct active_handle *active, domid_t domid)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * GRANT_COPY with any segments against what REFERENCE 2.7 says of each:
+ * GRANT_COPY with any segments against what rows C1 to C20 say of each:
  * which one ends the call and with what, which status the others get.
  */
 #include <sys/uio.h>

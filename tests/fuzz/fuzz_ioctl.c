@@ -19,7 +19,7 @@
 #define	NPORTS		4u
 #define	ARG_BYTES	256u
 
-/* FreeBSD's encodings of the words of its own gntdev (REFERENCE 3.1). */
+/* FreeBSD's encodings of the words of its own gntdev. */
 static const uint32_t base_words[] = {
 	0x80104500, 0xc0184501, 0x80104502, 0xc0184503, 0x80104504, 0xc0184505,
 };

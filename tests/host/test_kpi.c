@@ -177,7 +177,7 @@ test_ioctl_words(void **state)
 	int value = 1;
 
 	(void)state;
-	/* REFERENCE 3.5: no direction, sized void, sizeless in and out. */
+	/* Refused: no direction, sized void, sizeless in and out. */
 	assert_int_equal(host_ioctl(fp, 0x00184700, 0), 25);
 	assert_int_equal(host_ioctl(fp, 0x20180000 | 'T' << 8, 0), 25);
 	assert_int_equal(host_ioctl(fp, 0x40000000 | 'T' << 8, 0), 25);
@@ -240,7 +240,7 @@ map_error(struct file *file, size_t len, int prot, int flags, int64_t off)
 
 #define	RW	(HOST_PROT_READ | HOST_PROT_WRITE)
 
-/* REFERENCE 3.7. */
+/* What FreeBSD's mmap(2) refuses before a driver is asked. */
 static void
 test_mmap_rules(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The model of Xen against REFERENCE 2.15 and 3.11. */
+/* The model of Xen against what a real one answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -168,7 +168,7 @@ test_mapped_page_is_the_granters(void **state)
 	    XEN_P2M_NONE);
 }
 
-/* One row of REFERENCE 2.15 each. */
+/* One reason for which Xen refuses a map each (row 2.15). */
 static void
 test_map_statuses(void **state)
 {

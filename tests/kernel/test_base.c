@@ -5,7 +5,7 @@
  */
 #include "calls.h"
 
-/* Written out: what programs built on FreeBSD send (REFERENCE 3.1). */
+/* Written out: what programs built on FreeBSD send. */
 #define	E_NOTIFY	0x80104500ul
 #define	E_ALLOC		0xc0184501ul
 #define	E_DEALLOC	0x80104502ul

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The index allocator against a naive model: the list walk that REFERENCE
- * 2.2 describes.  A tree that places, finds or removes differently fails.
+ * The index allocator against a naive model: the walk of a list,
+ * as Linux's driver has it.  A tree that places, finds or removes differently fails.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -212,7 +212,7 @@ test_explicit_insert(void **state)
 	assert_null(xengnt_index_adjacent(&r[5]));
 }
 
-/* Starts whose difference does not fit an int (REFERENCE 3.4, defect 1). */
+/* Starts whose difference does not fit an int. */
 static void
 test_order_of_far_starts(void **state)
 {

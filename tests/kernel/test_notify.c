@@ -138,7 +138,7 @@ test_gref_users(void **state)
 
 /*
  * A server of libxenvchan dies: its page lives by the mapping alone.  The
- * event goes out before any descriptor is closed (REFERENCE 7.6).
+ * event goes out before any descriptor is closed.
  */
 static void
 test_exit_server(void **state)

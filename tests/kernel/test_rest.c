@@ -35,7 +35,7 @@ no_teardown(void **state)
 	return (host_teardown(false) == 0 ? 0 : -1);
 }
 
-/* REFERENCE 3.12: FreeBSD's own driver has the name. */
+/* FreeBSD's own driver has the name. */
 static void
 test_name_taken(void **state)
 {

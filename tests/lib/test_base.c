@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The driver of FreeBSD's base system (REFERENCE 3.1, 3.3): its words, what
+ * The driver of FreeBSD's base system: its words, what
  * is made up for, and grant copy by mapping with Linux's answers (2.7).
  */
 #include <sys/mman.h>
@@ -110,7 +110,7 @@ one_page_is_shared_as_by_ours(void **state)
 	assert_int_equal(ref, 300);
 }
 
-/* Requests of several pages corrupt the kernel's heap (REFERENCE 3.4). */
+/* Requests of several pages corrupt the kernel's heap. */
 static void
 several_pages_are_shared_one_by_one(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sharing and unsharing (REFERENCE 4.5), as test_gnttab.c. */
+/* Sharing and unsharing, as test_gnttab.c. */
 #include "fake.h"
 #include "private.h"
 

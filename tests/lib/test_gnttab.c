@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mapping, unmapping, copying and the limit (REFERENCE 4.5): which system
+ * Mapping, unmapping, copying and the limit: which system
  * calls in which order, what is undone after a failure, errno.
  */
 #include <sys/mman.h>

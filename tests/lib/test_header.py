@@ -73,7 +73,7 @@ def test_same_declarations_as_xens() -> None:
 
 
 def test_layout_is_the_kernels() -> None:
-    """Segments go to the kernel as they are (REFERENCE 1.3)."""
+    """Segments go to the kernel as they are."""
     text = """
     #include <stddef.h>
     #include <xengnttab.h>

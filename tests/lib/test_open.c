@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Opening and closing (REFERENCE 4.4): which node with which flags, who is
+ * Opening and closing: which node with which flags, who is
  * listed for xentoolcore_restrict_all() and when, errno through clean-up.
  * Built for each OS file; the paths come from the build.
  */

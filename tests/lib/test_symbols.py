@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The shared library's face to the linker is Xen's (REFERENCE 4.1, 4.2).
+"""The shared library's face to the linker is Xen's.
 
 A linker does not notice a symbol under a wrong version node; programs built for Xen's library
 then fail to start.  --library names the libraries to look at, the cross-built ones too.
@@ -130,7 +130,7 @@ def test_static_library_has_all_functions(library: Path) -> None:
 
 
 def test_pkg_config_fields(library: Path) -> None:
-    """Consumers find the library by these (QEMU looks for the name, REFERENCE 5.1)."""
+    """Consumers find the library by these (QEMU looks for the name)."""
     fields = dict(
         re.findall(
             r"^([A-Z][\w.]*): *(.*)$",

@@ -3,7 +3,7 @@
  * The ties to Xen's tool libraries, built with tools_xen.c and tools_none.c,
  * the latter also into a program that brings libxentoolcore itself:
  * messages name the cause and keep errno, the restriction takes the device
- * away from a listed handle (REFERENCE 4.4, 4.7).
+ * away from a listed handle.
  */
 #include <sys/stat.h>
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What Linux's gntdev and gntalloc do, in the plainest words (REFERENCE section 2).
+"""What Linux's gntdev and gntalloc do, in the plainest words.
 
 Lists and loops only, nothing shared with the driver.  Every call returns the name of an errno or
 ``ok``; values come on the side.  One byte of each page stands for all of it.

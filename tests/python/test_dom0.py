@@ -2,7 +2,7 @@
 """`xengnttab share` and `xengnttab map` in a real Dom0: the Linux kernel's devices on real Xen.
 
 The Dom0 is a PV one and maps its own grants, which is harmless there and nowhere else
-(REFERENCE 3.11 says what a PVH domain would suffer).
+(a PVH domain loses the page: K17).
 """
 
 from __future__ import annotations

@@ -422,7 +422,7 @@ op_clear(const struct args *a)
 	return (answer("ok"));
 }
 
-/* The helper domain maps what Dom0 grants it (section 2.14). */
+/* The helper domain maps what Dom0 grants it. */
 static int
 op_map(const struct args *a)
 {

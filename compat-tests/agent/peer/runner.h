@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A helper domain that runs: a few instructions that make hypercalls and copy
- * bytes, so that it can map grants of Dom0 and look at them (section 2.14).
+ * bytes, so that it can map grants of Dom0 and look at them.
  */
 #ifndef RUNNER_H
 #define	RUNNER_H

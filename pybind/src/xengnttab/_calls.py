@@ -111,7 +111,7 @@ def map_grants(handle: CData, domids: Sequence[int], refs: Sequence[int], writab
         how = "for writing" if writable else "for reading"
         hint = ""
         if number == errno.EINVAL:
-            # One errno for every grant error (REFERENCE P14), and for too large a request (M3).
+            # One errno for every grant error (row P14), and for too large a request (row M3).
             hint = (
                 f"not granted to this domain {how}, the granting domain is gone, or more pages"
                 f" at once than {limit('gntdev')}"
@@ -158,7 +158,7 @@ def share_pages(
         number = ffi.errno
         hint = ""
         if number == errno.ENOSPC:
-            # REFERENCE A3, A5
+            # Rows A3 and A5.
             hint = f"the grant table is full, or all users share {limit('gntalloc')} pages"
         raise ShareError(number, f"share {count} pages with domain {domid}", hint)
     return int(ffi.cast("uintptr_t", address)), tuple(refs)

@@ -419,7 +419,7 @@ fo_ioctl(struct file *fp, u_long cmd, void *data, struct ucred *cred,
 	return (error == ENOIOCTL ? ENOTTY : error);
 }
 
-/* What reaches the driver of an ioctl(2): REFERENCE 3.5. */
+/* What reaches the driver of an ioctl(2), as sys_ioctl() has it. */
 int
 host_ioctl(struct file *fp, unsigned long cmd, uintptr_t arg)
 {
@@ -496,7 +496,7 @@ host_write(struct file *fp, const void *buf, size_t len, size_t *done)
 	return (file_rw(fp, __DECONST(void *, buf), len, done, true));
 }
 
-/* mmap(2) down to the driver: REFERENCE 3.7. */
+/* mmap(2) down to the driver, as kern_mmap() and devfs_mmap_f() have it. */
 
 static int
 mmap_check(size_t len, int prot, int flags)

@@ -292,7 +292,7 @@ host_unload(void)
 	return (error);
 }
 
-/* The end of a process as exit1() has it: REFERENCE 7.6. */
+/* The end of a process as exit1() has it. */
 
 void
 host_exit_begin(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The Linuxulator's way to a driver: handlers by the low half of the command
- * word, and the file behind a descriptor (REFERENCE 3.6).
+ * word, and the file behind a descriptor.
  */
 
 #include <sys/param.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VM objects of device pagers (REFERENCE 3.8). */
+/* VM objects of device pagers. */
 
 #include <sys/param.h>
 #include <sys/systm.h>

@@ -6,7 +6,7 @@
  *
  * An open device is a descriptor of /dev/null, so that its number, dup(2),
  * poll(2) and close-on-exec are the system's own business.  Command words
- * go through the Linuxulator module (REFERENCE 3.6).
+ * go through the Linuxulator module.
  *
  * Include this first: open and open64 are two symbols here.
  */

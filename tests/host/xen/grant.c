@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The grant-table hypercall (REFERENCE 2.15, 2.7, 3.11).  The order of the
- * checks decides which status a caller sees; it is Xen's.
+ * The grant-table hypercall.  The order of the checks decides which status a
+ * caller sees; it is Xen's.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A model of Xen's grant tables as an HVM or PVH domain sees them
- * (REFERENCE 2.15, 3.11): frames, domains with their guest-physical address
+ * A model of Xen's grant tables as an HVM or PVH domain sees them:
+ * frames, domains with their guest-physical address
  * spaces, version 1 grant tables, maps and copies.
  *
  * A machine lives in one file: anonymous for one process, or named, so that

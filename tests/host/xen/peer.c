@@ -287,7 +287,7 @@ op_write(struct request *r)
 	return (answer(r, "ok"));
 }
 
-/* What Dom0 grants it: mapped, looked at, written to (section 2.14). */
+/* What Dom0 grants it: mapped, looked at, written to. */
 static int
 op_map(struct request *r)
 {

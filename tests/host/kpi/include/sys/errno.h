@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* FreeBSD's numbers, which are not those of the host (REFERENCE 7.3). */
+/* FreeBSD's numbers, which are not those of the host. */
 #ifndef _SYS_ERRNO_H_
 #define	_SYS_ERRNO_H_
 
