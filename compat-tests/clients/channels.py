@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from .guests import Figures, Run, check_library
+from .guests import Figures, Run, check_library, ensure_guest
 from .kills import killed
 from .places import CHANNEL
 from .shell import Failed
@@ -69,7 +69,7 @@ def channel(run: Run) -> Figures:
 
 def _to_guest(run: Run) -> tuple[dict[str, object], dict[str, object]]:
     """The server in the guest, the client in Dom0: Dom0 maps the guest's grants."""
-    dom0, domain = run.dom0, run.running_guest()
+    dom0, domain = run.dom0, ensure_guest(run)
     number = domain.send(f"{CHANNEL} server 0 data/channel {run.amount} {RING}")
     domain.says(number, "serving")
     path = f"/local/domain/{domain.domid}/data/channel"
@@ -84,7 +84,7 @@ def _to_guest(run: Run) -> tuple[dict[str, object], dict[str, object]]:
 
 def _from_guest(run: Run) -> tuple[dict[str, object], dict[str, object]]:
     """The server in Dom0, the client in the guest: the guest maps Dom0's grants."""
-    dom0, domain = run.dom0, run.running_guest()
+    dom0, domain = run.dom0, ensure_guest(run)
     path = "/local/domain/0/data/channel"
     command = f"{CHANNEL} server {domain.domid} {path} {run.amount} {RING}"
     server = _background(run, command, "/tmp/server")
@@ -152,8 +152,7 @@ def socket_proxy(run: Run) -> Figures:
 
 def kill_channel(run: Run) -> Figures:
     """In the middle of a transfer: first the client that maps, then a server that grants."""
-    domain = run.running_guest()
-    dom0 = run.dom0
+    dom0, domain = run.dom0, ensure_guest(run)
     base = {g.ref for g in run.foreign()}
     number = domain.send(f"{CHANNEL} server 0 data/killed {ENDLESS} {RING}")
     domain.says(number, "serving")

@@ -205,6 +205,15 @@ def reboot_guest(run: Run) -> Guest:
     return run.guest
 
 
+def drop_guest(run: Run) -> None:
+    """After a step that failed: its command may still hold the guest's shell, so that the next
+    step needs another guest."""
+    guest = run.guest
+    if guest is not None:
+        run.guest = None
+        run.dom0.run(f"{run.tool('xl')} destroy {guest.name} >/tmp/destroy.log 2>&1")
+
+
 def destroy_guest(run: Run, guest: Guest) -> None:
     """`xl destroy`, and all that Dom0 had mapped of it is gone."""
     dom0 = run.dom0

@@ -19,7 +19,7 @@ from testbed.freebsd_vm import Mode
 from devtools.paths import cache_dir
 
 from . import disks, freebsd, freebsd_programs, images, programs, results
-from .guests import Run
+from .guests import Run, drop_guest
 from .places import MEMORY, UFS
 from .results import Report, Result
 from .shell import Failed, LinuxDom0
@@ -117,6 +117,12 @@ def perform(steps: Sequence[Step], run: Run, say: Callable[[str], None]) -> list
                 result.status = "lacks"
         if result.died:
             break
+        if result.status in ("fail", "lacks"):
+            try:
+                drop_guest(run)
+            except (vm.Died, vm.Hung) as error:
+                result.detail, result.died = f"{result.detail}; then {error}", True
+                break
     return done
 
 

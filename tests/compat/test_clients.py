@@ -177,6 +177,23 @@ def test_what_needs_a_failed_step_does_not_run() -> None:
     assert outcome("linux-pv", None, Failed("fsck"), None)[1:] == [("fail", "fsck"), ("pass", "")]
 
 
+def test_a_step_that_failed_takes_its_guest_with_it() -> None:
+    """Its command may still hold the guest's shell."""
+    it = a_run("freebsd-native")
+    ran: list[str] = []
+    it.tools = {"xl": "/xl"}
+    it.dom0.run = lambda command: (ran.append(command), (0, ""))[1]  # type: ignore[method-assign]
+    it.guest = guests.Guest(it.dom0, "client", 3, "/log", "/tty")
+
+    def fail(_: guests.Run) -> guests.Figures:
+        raise Failed("the guest is silent")
+
+    done = run.perform([steps.Step("qdisk", "title", fail)], it, lambda _: None)
+    assert done[0].status == "fail"
+    assert it.guest is None
+    assert [command.split(" >")[0] for command in ran] == ["/xl destroy client"]
+
+
 def test_a_dead_machine_ends_the_run() -> None:
     assert [s for s, _ in outcome("freebsd-native", None, vm.Died("panic"), None)] == [
         "pass", "fail", "skip",
