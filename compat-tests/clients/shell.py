@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import re
 import shlex
+import textwrap
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ class Dom0(ABC):
                 now = self.run(show)[1].strip()
                 if now != last:
                     begin = self.machine.effective()
-                    self.progress(f"{what}: {now}")
+                    self.progress(f"{what}: {' '.join(now.split())}")
                 last = now
             if self.machine.effective() - begin > PATIENCE:
                 break
@@ -234,7 +235,7 @@ class Guest:
 
     def run(self, command: str, *, show: str | None = None) -> tuple[int, str]:
         """Exit status and output of a command in the guest."""
-        return self.wait(self.send(command), command, show=show)
+        return self.wait(self.send(command), textwrap.shorten(command, 60), show=show)
 
     def until(self, condition: str, what: str, show: str | None = None) -> None:
         """Waits until a command in Dom0 succeeds, and keeps the guest awake meanwhile."""
