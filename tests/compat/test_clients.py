@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from clients import channels, disks, grants, guests, programs, qcow2, results, run, steps
 from clients.grants import Grant
-from clients.shell import Failed
+from clients.shell import Failed, Guest
 from testbed import vm
 from testbed.errors import TestbedError
 
@@ -182,8 +182,13 @@ def test_a_step_that_failed_takes_its_guest_with_it() -> None:
     it = a_run("freebsd-native")
     ran: list[str] = []
     it.tools = {"xl": "/xl"}
-    it.dom0.run = lambda command: (ran.append(command), (0, ""))[1]  # type: ignore[method-assign]
-    it.guest = guests.Guest(it.dom0, "client", 3, "/log", "/tty")
+
+    def answer(command: str) -> tuple[int, str]:
+        ran.append(command)
+        return 0, ""
+
+    it.dom0.run = answer  # type: ignore[method-assign]
+    it.guest = Guest(it.dom0, "client", 3, "/log", "/tty")
 
     def fail(_: guests.Run) -> guests.Figures:
         raise Failed("the guest is silent")
