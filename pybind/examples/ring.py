@@ -14,7 +14,6 @@ The order of loads and stores is that of the processor: right on x86.
 import asyncio
 import os
 import sys
-from types import TracebackType
 from typing import Self
 
 from xengnttab import EventChannel, GrantShare, GrantTable, Mapping, SharedPages
@@ -58,12 +57,7 @@ class Ring:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for view in (self.counters, self.data, self.view):
             view.release()
 

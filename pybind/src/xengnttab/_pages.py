@@ -6,7 +6,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from operator import index
-from types import TracebackType
 from typing import Self
 
 from xengnttab._area import Area
@@ -78,12 +77,7 @@ class Pages(Area):
         len(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # Of a child that ends with an exception, this exception is what matters.
         if kind is None or not self.inherited:
             self.close()
