@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./dev parity on FreeBSD itself: builds agent and library with the system's tools, runs `local`.
+"""./dev parity on FreeBSD itself: compiles the agent with the system's cc and runs `local`.
 
-Nothing else of ./dev runs there, and nothing is installed but Python packages in build/venv.
+Nothing else of ./dev runs there, and nothing is installed but Python packages in build/venv where
+the system's Python lacks them.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -16,41 +18,51 @@ from pathlib import Path
 from devtools.console import DevError
 from devtools.paths import NATIVE, ROOT, VENV
 
-# What the parity suite imports; no compiled package among them but jinja2's markupsafe.
-PACKAGES = ("rich>=13.9", "jinja2>=3.1", "junitparser>=3.2", "markdown-it-py>=3.0")
+sys.path.insert(0, str(ROOT / "compat-tests"))
+
+from agent import recipe
+
+# What the parity suite imports, by module; no compiled package among them but jinja2's markupsafe.
+PACKAGES = {
+    "rich": "rich>=13.9",
+    "jinja2": "jinja2>=3.1",
+    "junitparser": "junitparser>=3.2",
+    "markdown_it": "markdown-it-py>=3.0",
+    "elftools": "pyelftools>=0.29",
+}
 # Where the package xen-tools puts Xen's public headers.
 XEN_HEADERS = Path("/usr/local/include")
-TOOLS = {"meson": "meson", "ninja": "ninja", "cc": "the base system"}
 
 
-def _call(argv: Sequence[str | Path]) -> None:
-    print("  " + " ".join(map(str, argv)), flush=True)
+def _call(argv: Sequence[str | Path], shown: str) -> None:
+    print(f"  {shown}", flush=True)
     if subprocess.call([str(word) for word in argv], cwd=ROOT) != 0:
-        raise DevError(f"{Path(argv[0]).name} failed")
+        raise DevError(f"{shown} failed: {' '.join(map(str, argv))}")
 
 
 def check() -> None:
-    """One line that names all that is missing."""
-    absent = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
-    if not (XEN_HEADERS / "xen/grant_table.h").is_file():
-        absent.append("xen-tools")
+    """One line that names all that the programs cannot be compiled without."""
+    absent = []
+    if shutil.which("cc") is None:
+        absent.append("cc (of the base system, or of a package such as llvm)")
+    if not (XEN_HEADERS / "xenctrl.h").is_file():
+        absent.append(f"{XEN_HEADERS}/xenctrl.h (pkg install xen-tools)")
     if absent:
-        raise DevError(f"missing here: pkg install {' '.join(absent)}")
+        raise DevError(f"missing here: {', '.join(absent)}; or --build DIR with the programs")
 
 
-def commands(python: Path, arguments: Sequence[str]) -> list[list[str | Path]]:
-    """What is run, in order; set-up steps only where their result is not there."""
-    done: list[list[str | Path]] = []
-    if not python.exists():
-        done.append([sys.executable, "-m", "venv", VENV])
-        done.append([python, "-m", "pip", "install", "--quiet", *PACKAGES])
-    if not (NATIVE / "build.ninja").exists():
-        done.append(["meson", "setup", NATIVE, ROOT, f"-Dxen_headers={XEN_HEADERS}"])
-    done.append(["ninja", "-C", NATIVE])
-    chosen = [] if "--targets" in " ".join(arguments) else ["--targets", "local"]
-    suite = ROOT / "compat-tests/parity.py"
-    done.append([python, suite, "--build", NATIVE, *chosen, *arguments])
-    return done
+def compilations(build: Path, headers: Path) -> list[list[str | Path]]:
+    """The programs, where the target looks for them in a build directory."""
+    return [
+        ["cc", *arguments, "-isystem", headers, "-o", build / "compat-tests/agent" / name]
+        for name, arguments in recipe.freebsd_programs().items()
+    ]
+
+
+def python() -> Path:
+    """The system's own where it has the packages, else that of build/venv."""
+    own = all(importlib.util.find_spec(module) for module in PACKAGES)
+    return Path(sys.executable) if own else VENV / "bin/python3"
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -59,9 +71,20 @@ def run(command: str, arguments: Sequence[str]) -> int:
         raise DevError(
             f"on FreeBSD ./dev runs parity only, not {command}; see docs/freebsd-host.md"
         )
-    check()
-    *before, last = commands(VENV / "bin/python3", arguments)
-    for argv in before:
-        _call(argv)
+    interpreter = python()
+    if not interpreter.exists():
+        _call([sys.executable, "-m", "venv", VENV], "Python environment")
+        _call([interpreter, "-m", "pip", "install", "--quiet", *PACKAGES.values()], "packages")
+    chosen = list(arguments)
+    named = {word.partition("=")[0] for word in arguments}
+    if not named & {"--build", "--help", "-h", "--list", "--rows"}:
+        check()
+        (NATIVE / "compat-tests/agent").mkdir(parents=True, exist_ok=True)
+        for argv in compilations(NATIVE, XEN_HEADERS):
+            _call(argv, f"cc {Path(argv[-1]).name}")
+        chosen += ["--build", str(NATIVE)]
+    if "--targets" not in named:
+        chosen += ["--targets", "local"]
     sys.stdout.flush()
-    return subprocess.call([str(word) for word in last], cwd=ROOT, env=dict(os.environ))
+    suite = ROOT / "compat-tests/parity.py"
+    return subprocess.call([interpreter, suite, *chosen], cwd=ROOT, env=dict(os.environ))

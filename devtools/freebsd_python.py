@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """CPython for FreeBSD with cffi and the package xengnttab, as files of an image.
 
-libffi and CPython are Debian's source packages, built by their own configure scripts, which are
-told of a compiler for FreeBSD; cffi is the version of this environment, from its source
-distribution.  CPython is of the environment's own minor version, because that builds it.  A part is
-made again when what it is made from changed.
+libffi, zlib, liblzma and CPython are Debian's source packages, built by their own configure
+scripts, which are told of a compiler for FreeBSD; cffi is the version of this environment, from its
+source distribution.  CPython is of the environment's own minor version, because that builds it.  A
+part is made again when what it is made from changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
-from devtools import consumers, environment, sources, stamp
+from devtools import consumers, environment, parts, sources, stamp
 from devtools.console import Console, DevError
 from devtools.freebsd_versions import Release
 from devtools.parts import Part, make
@@ -72,14 +72,25 @@ def _chain(place: Path, release: Release) -> Iterator[tuple[Part, str]]:
     ]  # fmt: skip
     where = [f"--host={release.triple}", "--build=x86_64-pc-linux-gnu"]
     ffi, python = sources.obtain("libffi"), _patched(place, release)
+    zlib, xz = sources.obtain("zlib"), sources.obtain("xz-utils")
     builder = Path(sys.executable).resolve()  # the same for every environment made of it
-    parts = (
+    chain = (
         Part(
             "libffi",
             [*told, "CFLAGS=-O2", str(ffi / "configure"), *where, "--disable-shared", "--with-pic",
              "--disable-docs", "--disable-multi-os-directory", f"--prefix={root}"],
             ["make", "-j2", "install"],
             "root/lib/libffi.a",
+        ),
+        # Of the base system on a real one; the suite's packages import the modules.
+        parts.zlib(root, release, zlib),
+        Part(
+            "xz",
+            [*told, "CFLAGS=-O2", str(xz / "configure"), *where, "--disable-shared", "--with-pic",
+             "--disable-doc", "--disable-nls", "--disable-threads", f"--prefix={root}",
+             *(f"--disable-{part}" for part in ("xz", "xzdec", "lzmadec", "lzmainfo", "scripts"))],
+            ["make", "-j2", "install"],
+            "root/lib/liblzma.a",
         ),
         Part(
             "python",
@@ -96,8 +107,9 @@ def _chain(place: Path, release: Release) -> Iterator[tuple[Part, str]]:
             "python/python",
         ),
     )  # fmt: skip
-    key = stamp.digest(compiler, ffi.name, python.name, str(CONFIGURE))
-    for part in parts:
+    found = (ffi, zlib, xz, python)
+    key = stamp.digest(compiler, *(source.name for source in found), str(CONFIGURE))
+    for part in chain:
         key = part.key(key)
         yield part, key
 

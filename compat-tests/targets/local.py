@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 import differences
-from agent.client import ChildTransport, Errno, Worker
+from agent.client import LIBRARY_WORKER, ChildTransport, Errno, Worker
 from testbed import image, vm
 from testbed.freebsd_vm import ALARM as FREEBSD_ALARM
 
@@ -132,4 +134,6 @@ class LocalTarget(RunningTarget):
         library = self._program("xengnt-agent-lib")
         if library is not None:
             self.programs["library"] = (str(library),)
+        if find_spec("xengnttab") is not None:
+            self.programs["python"] = (sys.executable, str(LIBRARY_WORKER))
         self._settle(self._system)

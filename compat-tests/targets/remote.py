@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.client import Errno, Worker
+from agent.recipe import AGENT, ROOT, SOURCES
 from testbed import image, vm
 from testbed.freebsd_vm import ALARM as FREEBSD_ALARM
 
@@ -27,13 +28,6 @@ from .linux_dom0 import ALARM as LINUX_ALARM
 from .local import Here, RunningTarget
 
 PREFIX = "ssh:"
-ROOT = Path(__file__).resolve().parents[2]
-AGENT = ROOT / "compat-tests/agent"
-#: The agent without its part for a system.
-SOURCES = (
-    *("main.c", "supervisor.c", "worker.c", "proto.c", "names.c", "guard.c"),
-    *("ops_event.c", "ops_file.c", "ops_mem.c", "ops_proc.c"),
-)
 # The way to the machine must not ask for anything.
 OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20")
 SECONDS = 120.0

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from agent import recipe
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
@@ -358,37 +359,14 @@ class FreeBSD:
                 "xengnt-init", [dom0 / name for name in ("init_freebsd.c", "events_freebsd.c")]
             ),
             relay=self.program("xengnt-relay", [dom0 / "relay.c"]),
-            agent=self.program("xengnt-agent", _agent_sources()),
-            peer=self.program(
-                "xengnt-peer",
-                [
-                    peer / name
-                    for name in ("peer.c", "runner.c", "xen_freebsd.c", "system_freebsd.c")
-                ],
-            ),
+            agent=self.program("xengnt-agent", recipe.agent_sources("FreeBSD")),
+            peer=self.program("xengnt-peer", [peer / name for name in recipe.PEER]),
             library=self.program(
                 "xengnt-agent-lib",
-                [*_agent_sources(), _AGENT / "ops_lib.c", *_library_sources()],
-                "-DAGENT_LIB",
-                "-I",
-                str(_LIBRARY / "include"),
+                [*recipe.agent_sources("FreeBSD"), _AGENT / "ops_lib.c", *recipe.library_sources()],
+                *("-DAGENT_LIB", "-I", str(_LIBRARY / "include")),
             ),
         )
-
-
-def _library_sources() -> list[Path]:
-    """The library's files for FreeBSD, without Xen's tool libraries."""
-    other = {"linux.c", "tools_xen.c"}
-    return sorted(path for path in (_LIBRARY / "src").glob("*.c") if path.name not in other)
-
-
-def _agent_sources() -> list[Path]:
-    """The agent's files as its meson.build lists them, with FreeBSD's part."""
-    text = (_AGENT / "meson.build").read_text()
-    found = re.search(r"^agent_src = files\((.*?)\)", text, re.M | re.S)
-    if found is None:
-        raise TestbedError(f"{_AGENT / 'meson.build'} does not list the agent's sources")
-    return [_AGENT / name for name in [*re.findall(r"'([^']+)'", found[1]), "os_freebsd.c"]]
 
 
 def _needed(path: Path) -> list[str]:

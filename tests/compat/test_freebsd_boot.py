@@ -16,6 +16,7 @@ from pathlib import Path
 import cases
 import differences
 import pytest
+from agent import recipe
 from cases.framework import Case, Check, Status
 from report.results import Cell
 from targets import TARGETS, Setting, TargetMissing
@@ -268,7 +269,7 @@ def test_missing_sets_say_where_to_get_them(tmp_path: Path) -> None:
 
 
 def test_agent_sources_exist_and_end_with_freebsds() -> None:
-    sources = freebsd_sets._agent_sources()
+    sources = recipe.agent_sources("FreeBSD")
     assert all(path.is_file() for path in sources)
     assert sources[-1].name == "os_freebsd.c"
     assert "os_linux.c" not in {path.name for path in sources}

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import parity
 import pytest
+from agent.recipe import AGENT
 from targets import Setting, TargetMissing, entry
-from targets.remote import AGENT, RemoteTarget, bundle, cc_line, host_of
+from targets.remote import RemoteTarget, bundle, cc_line, host_of
 
 SECONDS = 60.0
 
