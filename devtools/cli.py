@@ -121,10 +121,10 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         " branch that is neither taken nor listed, with its reason, in tests/coverage-exclusions.",
     )  # fmt: skip
     bench = commands.add_parser(
-        "bench", help="instructions per operation of the driver, or times on a real FreeBSD",
-        description="Counts the instructions that each operation of the driver costs in user space"
-        " on the harness: they compare one version with another, not with a kernel.  With"
-        " --freebsd it measures real systems under Xen instead: our driver, FreeBSD's own and"
+        "bench", help="what operations of the driver cost, or times on a real FreeBSD",
+        description="Counts hypercalls, allocations, locks and basic blocks of the driver's"
+        " operations on the harness: they compare one version with another, not with a kernel."
+        "  With --freebsd it measures real systems under Xen instead: our driver, FreeBSD's own and"
         " Linux's; compat-tests/measure.py has more options, which are handed on (--rounds,"
         " --machines, --report, --show).",
     )  # fmt: skip
@@ -193,14 +193,14 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
 
             return coverage.main(console)
         case "bench":
-            from devtools import bench
+            from devtools import costs
 
             if args.freebsd is not None:
                 debian.ensure(console, debian.FREEBSD_NEEDS)
                 environment.compile_(console, NATIVE)
                 more = ["--json", args.json] if args.json else []
                 return suite.bench(["--freebsd", args.freebsd, *more, *rest])
-            return bench.main(console, args.targets.split(","), args.json)
+            return costs.main(console, args.targets.split(","), args.json)
         case "docs":
             return _docs(console)
         case "lint":

@@ -144,7 +144,6 @@ NEEDS = (
     Need("dpkg-dev", "unpacking Debian's source packages", program("dpkg-source")),
     Need("abigail-tools", "comparing the library's ABI with Xen's", program("abidiff")),
     Need("mandoc", "checking the manual pages", program("mandoc")),
-    Need("valgrind", "instruction counts (./dev bench)", program("valgrind")),
     Need("qemu-system-x86", "the virtual machines", program("qemu-system-x86_64")),
     Need("busybox-static", "user space of the Linux Dom0", program("busybox")),
     Need("cpio", "the Dom0's initramfs", program("cpio")),

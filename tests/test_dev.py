@@ -18,6 +18,7 @@ import pytest
 
 from devtools import (
     cli,
+    costs,
     coverage,
     debian,
     environment,
@@ -230,6 +231,16 @@ def test_foreign_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # Fuzzing
+
+
+def test_costs_are_read_from_what_the_test_of_counts_prints() -> None:
+    said = "[ RUN ]\ncost: MAP_GRANT_REF of 16: 0 1 2 98\ncost: gntalloc's mmap of 1: 0 1 1 42\n"
+    (first, second) = costs.read(said)
+    assert (first.name, first.count, first.hypercalls, first.blocks) == ("MAP_GRANT_REF", 16, 0, 98)
+    assert (second.allocations, second.locks) == (1, 1)
+    lines = costs.table([first, second, first]).splitlines()
+    assert [line.split()[-1] for line in lines] == ["blocks", "98", "42"]
+    assert costs.read("[ PASSED ]\n") == []
 
 
 def test_counts_of_a_fuzzer() -> None:

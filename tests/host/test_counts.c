@@ -116,6 +116,8 @@ assert_cost(const char *what, unsigned n, struct cost c, unsigned hypercalls,
 		    (unsigned)c.hypercalls, hypercalls, (unsigned)c.mallocs,
 		    mallocs, (unsigned)c.locks, locks, (unsigned)c.xenmem,
 		    (unsigned)c.events);
+	print_message("cost: %s of %u: %u %u %u %u\n", what, n, hypercalls,
+	    mallocs, locks, (unsigned)c.blocks);
 }
 
 static struct ioctl_gntdev_map_grant_ref *
