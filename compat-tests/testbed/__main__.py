@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Boot a machine by hand: ``python -m testbed boot --kind pvh --shell``."""
+"""Boot a machine by hand: ``python -m testbed boot [--freebsd DIR] --shell``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,26 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 from devtools.paths import NATIVE, cache_dir
 
-from . import image, packages, vm
+from . import freebsd_vm, image, packages, vm
 from .errors import TestbedError
+from .freebsd_sets import BASE_PROGRAMS, FreeBSD
 
 _BUILD = NATIVE / "compat-tests/agent"
+_SHELL = "/bin/testbed-shell"
+# A FreeBSD's root cannot be written.  There is no terminal, but a prompt.
+_SHELL_TEXT = b"""#!/bin/sh
+exec 2>&1
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin PS1='freebsd# '
+mount -t tmpfs tmpfs /tmp && cd /tmp
+echo '! ready'
+exec /bin/sh -i
+"""
 
 
 def _say(text: str) -> None:
@@ -43,7 +54,7 @@ def _extra(text: str) -> list[image.File]:
     return image.program_files(Path(path), dst or None)
 
 
-def _talk(machine: vm.LinuxDom0) -> None:
+def _talk(machine: vm.Machine) -> None:
     """Standard input and output as the control channel until either ends."""
     machine.channel.setblocking(True)
     inputs = [machine.channel, sys.stdin]
@@ -62,18 +73,35 @@ def _talk(machine: vm.LinuxDom0) -> None:
             machine.channel.sendall(data)
 
 
-def _boot(args: argparse.Namespace) -> None:
+def _linux(args: argparse.Namespace, workdir: Path) -> vm.Machine:
     files = _programs(args.build)
     for text in args.add:
         files += [f for f in _extra(text) if f not in files]
     options = " ".join((["xengnt.shell"] if args.shell else []) + args.linux)
+    return vm.LinuxDom0(
+        args.kind, files, workdir, cache_dir(), _say,
+        kernel_options=options, xen_options=" ".join(args.xen),
+    )  # fmt: skip
+
+
+def _freebsd(args: argparse.Namespace, workdir: Path) -> vm.Machine:
+    release = FreeBSD(args.freebsd, cache_dir(), _say)
+    files: list[image.File] = []
+    environment = dict(text.partition("=")[::2] for text in args.env)
+    if args.shell:
+        files = [*release.base_files(BASE_PROGRAMS), image.File(_SHELL_TEXT, _SHELL)]
+        environment["xengnt.run"] = f"{image.RELAY} 0x2f8 /bin/sh {_SHELL}"
+    return freebsd_vm.FreeBSDDom0(
+        args.mode, release, workdir, cache_dir(), _say,
+        linux_agent=image.built(args.build, "xengnt-agent"), files=files, environment=environment,
+    )  # fmt: skip
+
+
+def _boot(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="xengnt-boot-") as scratch:
         workdir = args.workdir or Path(scratch)
         begin = time.monotonic()
-        with vm.LinuxDom0(
-            args.kind, files, workdir, cache_dir(), _say,
-            kernel_options=options, xen_options=" ".join(args.xen),
-        ) as machine:  # fmt: skip
+        with (_freebsd if args.freebsd else _linux)(args, workdir) as machine:
             try:
                 while machine.control.readline(args.timeout) != "! ready":
                     pass
@@ -95,16 +123,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="testbed", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     boot = commands.add_parser("boot", help="boot a Dom0 and talk to it on standard input")
-    boot.add_argument("--kind", choices=("pv", "pvh"), default="pvh")
+    boot.add_argument("--kind", choices=("pv", "pvh"), default="pvh", help="of Linux's Dom0")
+    boot.add_argument("--freebsd", type=Path, metavar="DIR",
+                      help="a FreeBSD Dom0 of these release sets instead of Linux")  # fmt: skip
+    boot.add_argument("--mode", choices=get_args(freebsd_vm.Mode), default="native",
+                      help="of FreeBSD: whose node it is (default: %(default)s)")  # fmt: skip
     boot.add_argument("--shell", action="store_true", help="a shell instead of the agent")
     boot.add_argument("--once", action="store_true", help="end as soon as it is ready")
     boot.add_argument("--log", action="store_true", help="show the console's log at the end")
     boot.add_argument("--build", type=Path, default=_BUILD, help="where the programs are built")
     boot.add_argument("--workdir", type=Path, help="keep the logs there")
-    boot.add_argument("--add", action="append", default=[], metavar="PROGRAM[:PLACE]")
-    boot.add_argument("--linux", action="append", default=[], metavar="OPTION")
-    boot.add_argument("--xen", action="append", default=[], metavar="OPTION")
-    boot.add_argument("--timeout", type=float, default=120.0)
+    boot.add_argument("--add", action="append", default=[], metavar="PROGRAM[:PLACE]",
+                      help="a program with its libraries (Linux only)")  # fmt: skip
+    boot.add_argument("--linux", action="append", default=[], metavar="OPTION",
+                      help="of Linux's command line")  # fmt: skip
+    boot.add_argument("--env", action="append", default=[], metavar="NAME=VALUE",
+                      help="of FreeBSD's kernel environment, as loader.conf has it")  # fmt: skip
+    boot.add_argument("--xen", action="append", default=[], metavar="OPTION",
+                      help="of Xen's command line (Linux only)")  # fmt: skip
+    boot.add_argument("--timeout", type=float, default=300.0, help="seconds (default: %(default)s)")
     commands.add_parser("fetch", help="download and unpack the packages")
     args = parser.parse_args()
     try:

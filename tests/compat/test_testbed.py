@@ -13,10 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from testbed import __main__ as by_hand
 from testbed import image, packages, vm, xenelf
 from testbed.errors import TestbedError
 from testbed.nudge import Nudge, processor_time
@@ -339,3 +341,32 @@ def test_a_stopped_process_uses_no_processor_time() -> None:
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TestbedError, match="no such kind of Dom0: hvm"):
         vm.LinuxDom0("hvm", [], tmp_path, tmp_path)  # type: ignore[arg-type]
+
+
+def test_a_freebsd_is_booted_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["testbed", "boot", "--freebsd", str(tmp_path), "--shell"])
+    assert by_hand.main() == 1
+    assert f"{tmp_path} lacks base.txz, kernel.txz, src.txz" in capsys.readouterr().err
+    made: dict[str, Any] = {}
+
+    class Release:
+        def __init__(self, sets: Path, *_: object) -> None: ...
+
+        def base_files(self, names: Sequence[str]) -> list[image.File]:
+            return [image.File(b"", f"/bin/{name}") for name in names if name in ("sh", "mount")]
+
+    def machine(mode: str, *_: object, **named: object) -> None:
+        made.update(named, mode=mode)
+        raise TestbedError("seen")
+
+    monkeypatch.setattr(by_hand, "FreeBSD", Release)
+    monkeypatch.setattr("testbed.freebsd_vm.FreeBSDDom0", machine)
+    sys.argv += ["--mode", "alone", "--env", "boot_verbose=YES"]
+    assert by_hand.main() == 1
+    *programs, shell = made["files"]
+    assert [file.dst for file in programs] == ["/bin/mount", "/bin/sh"]
+    assert made["environment"]["xengnt.run"].endswith(f" /bin/sh {shell.dst}")
+    assert b"! ready" in shell.contents() and made["environment"]["boot_verbose"] == "YES"
+    assert made["mode"] == "alone"
