@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
+import disks.run
 from clients.shell import Failed
 from rich.console import Console
 from speed import report
@@ -71,8 +72,11 @@ def measure(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Run]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    given = sys.argv[1:] if argv is None else list(argv)
+    if "--disks" in given:
+        return disks.run.main(given)
     p = parser()
-    args = p.parse_args(argv)
+    args = p.parse_args(given)
     names = [name for name in args.machines.split(",") if name]
     if unknown := [name for name in names if name not in MACHINES]:
         p.error(f"no machine {unknown[0]!r} (there are {', '.join(MACHINES)})")

@@ -133,12 +133,16 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     bench.add_argument("--freebsd", metavar="DIR",
                        help="measure on FreeBSD and Linux under Xen: directory with base.txz,"
                        " kernel.txz and src.txz of a kernel without INVARIANTS")  # fmt: skip
+    bench.add_argument("--disks", action="store_true",
+                       help="measure guests' disks instead of grants; compat-tests/disks has more"
+                       " options, which are handed on (--only, --rounds, --resume, --report,"
+                       " --show)")  # fmt: skip
     bench.add_argument("--json", metavar="FILE", help="write the results there, too (-: only)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args, rest = parser().parse_known_args(argv)
-    real = args.command == "bench" and args.freebsd is not None
+    real = args.command == "bench" and (args.freebsd is not None or args.disks)
     if rest and args.command != "parity" and not real:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
@@ -195,11 +199,16 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
         case "bench":
             from devtools import costs
 
-            if args.freebsd is not None:
-                debian.ensure(console, debian.FREEBSD_NEEDS)
+            if args.freebsd is not None or args.disks:
+                needs = [*debian.FREEBSD_NEEDS]
+                if args.disks:
+                    needs += [*debian.CLIENTS_NEEDS, *debian.DISKS_NEEDS]
+                debian.ensure(console, needs)
                 environment.compile_(console, NATIVE)
-                more = ["--json", args.json] if args.json else []
-                return suite.bench(["--freebsd", args.freebsd, *more, *rest])
+                more = ["--disks"] * args.disks
+                more += ["--freebsd", args.freebsd] if args.freebsd else []
+                more += ["--json", args.json] if args.json else []
+                return suite.bench([*more, *rest])
             return costs.main(console, args.targets.split(","), args.json)
         case "docs":
             return _docs(console)

@@ -169,6 +169,11 @@ CLIENTS_NEEDS = (
     Need("flex", "Xen's make files", program("flex")),
     Need("bison", "Xen's make files", program("bison")),
 )
+#: For bench --disks: QEMU for the Linux Dom0.
+DISKS_NEEDS = (
+    Need("libglib2.0-dev", "QEMU for the Linux Dom0 of the disk benchmark",
+         file("/usr/include/glib-2.0/glib.h")),
+)  # fmt: skip
 
 
 def _awk() -> bool:
@@ -234,7 +239,7 @@ def _lists() -> bool:
 
 def main() -> None:
     """Prints the table and what is there."""
-    for need in (*NEEDS, *FREEBSD_NEEDS, *CLIENTS_NEEDS):
+    for need in (*NEEDS, *FREEBSD_NEEDS, *CLIENTS_NEEDS, *DISKS_NEEDS):
         print(f"{need.package:<18} {'yes' if need.present() else 'MISSING':<8} {need.reason}")
     complete = "MISSING" if missing_clang() else "yes"
     print(f"{'clang, lld, llvm':<18} {complete:<8} FreeBSD objects, fuzzers")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""QEMU for FreeBSD, built from Debian's source packages on our library and on Xen's.
+"""QEMU for FreeBSD, built from Debian's source packages on our library and on Xen's; and the same
+version for Linux, so that the two can be compared.
 
 The packages' own configure scripts do the work, told of a compiler for FreeBSD.  zlib, pcre2 and
 glib become static libraries, so that the program needs Xen's libraries, ours and FreeBSD's base
@@ -40,6 +41,11 @@ GETTEXT = {
     "bindtextdomain": ("const char *d, const char *dir", "dir"),
     "bind_textdomain_codeset": ("const char *d, const char *set", "set"),
 }
+OPTIONS = (
+    "--target-list=i386-softmmu", "--without-default-features", "--enable-xen", "--disable-tcg",
+    # Debian's source has no firmware in it.
+    "--disable-install-blobs", "--disable-download", "--disable-werror",
+)  # fmt: skip
 GLIB_OFF = (
     "selinux", "libmount", "man-pages", "dtrace", "systemtap", "sysprof", "nls", "libelf",
     "introspection",
@@ -62,6 +68,22 @@ def build(console: Console, release: Release, ours: Path) -> Path:
     for part, key in _chain(release, ours, xen, found):
         parts.make(console, where, part, key)
     return where / "qemu" / PROGRAM
+
+
+def build_linux(console: Console) -> Path:
+    """The same source for this machine, on its own glib and Xen's libraries."""
+    console.say("  source of QEMU …")
+    source = sources.obtain("qemu", newer=True)
+    where = cache_dir() / "consumers/linux"
+    part = parts.Part(
+        "qemu",
+        [str(source / "configure"), *OPTIONS],
+        ["ninja", PROGRAM],
+        f"qemu/{PROGRAM}",
+        "Linux",
+    )
+    parts.make(console, where, part, part.key(stamp.digest(source.name)))
+    return where / part.made
 
 
 def built(release: Release, ours: Path) -> Path:
@@ -140,10 +162,7 @@ def chain(where: Path, release: Release, found: Mapping[str, Path]) -> list[part
              str(found["qemu"] / "configure"), "--cross-prefix=", "--cc=" + target[3:],
              "--host-cc=gcc", f"--extra-ldflags=-L{root}/lib {parts.builtins(clang)}",
              f"--extra-cflags={' '.join(gmodule)}",
-             "--target-list=i386-softmmu", "--without-default-features", "--enable-xen",
-             "--disable-tcg",
-             # Debian's source has no firmware in it.
-             "--disable-install-blobs", "--disable-download", "--disable-werror"],
+             *OPTIONS],
             ["ninja", PROGRAM],
             f"qemu/{PROGRAM}",
         ),

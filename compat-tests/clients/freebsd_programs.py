@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from testbed import freebsd_boot, packages
@@ -35,6 +36,10 @@ SHELL = "/bin/xengnt-shell"
 APART = "/usr/local/xengnt/lib"
 #: libxl passes "-vnc none" to every QEMU, which one built without VNC refuses.
 DEVICE_MODEL = "/usr/local/lib/xen/bin/xengnt-qemu"
+#: Xen's own beside ours, for a QEMU of its own.
+THEIRS = "/usr/local/xengnt/theirs"
+CPUTIME = "/bin/xengnt-cputime"
+PROFILE = "/bin/xengnt-profile"
 _SCRIPTS = Path(__file__).resolve().parent
 #: Programs of ours need these of Xen's libraries.
 _XEN = ("toolcore", "toollog", "evtchn", "call", "foreignmemory", "devicemodel", "ctrl", "store",
@@ -143,10 +148,41 @@ class Programs:
             File(_SCRIPTS / "dom0-freebsd.sh", SHELL),
         ]
 
-    def files(self, base: bool, selection: packages.Selection, own: images.Ours) -> list[File]:
-        """All of it, as files of the root image; `base`: for Xen's own library."""
+    def _stack(self) -> list[File]:
+        """Xen's tool stack and QEMU, with all that they need but libxengnttab."""
         stack = {**self._tools.programs, consumers.QEMU: self._qemu}
         libraries = dict(self._tools.libraries)
+        return [
+            *self._base.base_files(BASE_PROGRAMS, *stack.values(), *libraries.values()),
+            *(File(self._stripped(path), place) for place, path in stack.items()),
+            *(File(path, f"{LIBRARIES}/{name}", 0o444) for name, path in libraries.items()),
+            File(_SCRIPTS / "dom0-freebsd.sh", SHELL),
+            File(_SCRIPTS / "qemu-without-vnc.sh", DEVICE_MODEL),
+            File(b"", f"{consumers.SETTINGS['XEN_CONFIG_DIR']}/xl.conf", 0o444),
+        ]
+
+    def bench_files(
+        self, selection: packages.Selection, own: images.Ours, guest: Iterable[File]
+    ) -> list[File]:
+        """For the disk benchmark: both libraries, a Linux guest with more files.
+
+        Nothing is packed: unpacking takes the guest's creation longer than reading does.
+        """
+        found = programs.collect(self._cache, selection, lambda _: None)
+        initrd = images.guest_initrd(selection, found, own, fio_program(self._cache), guest)
+        sources = ROOT / "compat-tests/disks/src"
+        return [
+            *self._stack(),
+            File(self._shown, f"{LIBRARIES}/{consumers.SONAME}", 0o444),
+            File(self._tools.theirs, f"{THEIRS}/{consumers.SONAME}", 0o444),
+            File(self._built("cputime", [str(sources / "cputime.c")], "-lxenctrl"), CPUTIME),
+            File(self._base.program("xengnt-profile", [sources / "profile.c"]), PROFILE),
+            File(selection.kernel, KERNEL, 0o444),
+            File(initrd, INITRD, 0o444),
+        ]  # fmt: skip
+
+    def files(self, base: bool, selection: packages.Selection, own: images.Ours) -> list[File]:
+        """All of it, as files of the root image; `base`: for Xen's own library."""
         peer = ROOT / "compat-tests/agent/peer"
         store = "libxenstore.so.4"
         versions = self._scratch / "xenstore.map"
@@ -157,13 +193,8 @@ class Programs:
         )  # fmt: skip
         channel = self._built("vchan", ["vchan.c"], "-lxenvchan")
         files = [
-            *self._base.base_files(BASE_PROGRAMS, *stack.values(), *libraries.values()),
-            *(File(self._stripped(path), place) for place, path in stack.items()),
-            *(File(path, f"{LIBRARIES}/{name}", 0o444) for name, path in libraries.items()),
+            *self._stack(),
             File(self._shown, f"{APART if base else LIBRARIES}/{consumers.SONAME}", 0o444),
-            File(_SCRIPTS / "dom0-freebsd.sh", SHELL),
-            File(_SCRIPTS / "qemu-without-vnc.sh", DEVICE_MODEL),
-            File(b"", f"{consumers.SETTINGS['XEN_CONFIG_DIR']}/xl.conf", 0o444),
             File(stand_in, f"{STORE_LIBRARY}/{store}", 0o444),
             File(
                 self._built(

@@ -59,6 +59,8 @@ class Run:
     served: Sequence[Disk] = ()  # more of the Linux guest's, by QEMU's own command line
     freebsd_disks: Sequence[Disk] = ()  # of the FreeBSD guest; none: there is no such guest
     places: Mapping[str, str] = field(default_factory=dict)  # what a directory of images is
+    options: str = ""  # more of the Linux guest's kernel
+    settings: Mapping[str, object] = field(default_factory=dict)  # more of its configuration
     guest: Guest | None = None
     other: Guest | None = None  # the FreeBSD guest
     pids: dict[str, int] = field(default_factory=dict)
@@ -173,8 +175,9 @@ def create_guest(run: Run) -> Guest:
         "memory": GUEST_MEMORY,
         "kernel": KERNEL,
         "ramdisk": INITRD,
-        "extra": GUEST_OPTIONS + " nohz=off" * run.thorough,
+        "extra": " ".join(filter(None, (GUEST_OPTIONS, "nohz=off" * run.thorough, run.options))),
         "device_model_args": [word for disk in run.served for word in disk.arguments],
+        **run.settings,
     }
     run.guest = _create(run, GUEST, settings, run.disks)
     return run.guest

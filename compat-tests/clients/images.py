@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +65,13 @@ def ours(build: Path, library: Path | None = None) -> Ours:
 
 
 def guest_initrd(
-    selection: packages.Selection, programs: Programs, own: Ours, fio: bytes | None
+    selection: packages.Selection,
+    programs: Programs,
+    own: Ours,
+    fio: bytes | None,
+    more: Iterable[File] = (),
 ) -> bytes:
-    """The guest's file system: tools, modules, and its end of a channel."""
+    """The guest's file system: tools, modules, its end of a channel, and `more`."""
     archive = image.Archive()
     for place in ("dev", "proc", "sys", "tmp", "mnt", "usr/bin"):
         archive.directory(place)
@@ -86,6 +91,8 @@ def guest_initrd(
     for file in library_files(libraries):
         archive.file(file.dst, file.contents(), 0o755)
     names = []
+    for file in more:
+        archive.file(file.dst.lstrip("/"), file.contents(), file.mode)
     for module in programs.guest_modules:
         names.append(module.name)
         archive.file(f"lib/xengnt/{module.name}", module.read_bytes(), 0o644)
@@ -102,9 +109,14 @@ def empty_images() -> list[File]:
 
 
 def dom0_files(
-    selection: packages.Selection, programs: Programs, own: Ours, fio: bytes | None
+    selection: packages.Selection,
+    programs: Programs,
+    own: Ours,
+    fio: bytes | None,
+    more: Iterable[File] = (),
 ) -> list[File]:
-    """What Dom0 has beside the testbed's own: Debian's programs, and one library of ours."""
+    """What Dom0 has beside the testbed's own: Debian's programs, and one library of ours; `more`
+    is the guest's."""
     tools = [name for name in programs.programs if name not in GUEST_TOOLS]
     files = []
     for name in tools:
@@ -124,7 +136,7 @@ def dom0_files(
         File(_SHELL, image.AGENT),
         File(b"", "/etc/xen/xl.conf", 0o644),
         File(selection.kernel, KERNEL, 0o644),
-        File(guest_initrd(selection, programs, own, fio), INITRD, 0o644),
+        File(guest_initrd(selection, programs, own, fio, more), INITRD, 0o644),
         *empty_images(),
     ]
     return files

@@ -197,10 +197,24 @@ def _xen_release(cache: Path, selection: packages.Selection) -> str:
     raise TestbedError("the hypervisor's package does not tell its release")
 
 
-def _guest_modules(selection: packages.Selection, store: Store) -> tuple[Path, ...]:
+def _kernel_tree(selection: packages.Selection, store: Store) -> Path:
     note = selection.kernel.parents[1] / ".package.json"
     name = str(json.loads(note.read_text())["name"])
-    tree = store.tree("guest", name, lambda path: bool(_GUEST_KERNEL.search(path)))
+    return store.tree("guest", name, lambda path: bool(_GUEST_KERNEL.search(path)))
+
+
+def kernel_modules(
+    selection: packages.Selection, cache: Path, progress: Progress, names: Sequence[str]
+) -> tuple[Path, ...]:
+    """Modules of the Dom0's kernel and those that they need, in load order."""
+    tree = _kernel_tree(selection, Store(cache, progress))
+    out = tree / "more"
+    out.mkdir(exist_ok=True)
+    return packages.load_order(tree, out, names)[1]
+
+
+def _guest_modules(selection: packages.Selection, store: Store) -> tuple[Path, ...]:
+    tree = _kernel_tree(selection, store)
     out = tree / "ordered"
     out.mkdir(exist_ok=True)
     names = [re.sub(r"\.ko(\.\w+)?$", "", p.name) for p in tree.rglob("*.ko*")]

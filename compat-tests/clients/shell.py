@@ -257,11 +257,16 @@ class Guest:
 
     def send(self, command: str) -> int:
         """Start a command; its number."""
+        number, text = self.asked(command)
+        self.dom0.must(f"echo {text} >{self.terminal}", "guest's terminal")
+        return number
+
+    def asked(self, command: str) -> tuple[int, str]:
+        """A command's number, and what the guest's shell has to read, quoted for Dom0's."""
         # A guest that is created again goes on in the same log.
         number = next(_numbers)
         text = f"echo '@ {number} begin'; {command}; s=$?; echo; echo \"@ {number} end $s\""
-        self.dom0.must(f"echo {shlex.quote(text)} >{self.terminal}", "guest's terminal")
-        return number
+        return number, shlex.quote(text)
 
     def must(self, command: str, *, show: str | None = None) -> str:
         """The output of a command that has to succeed in the guest."""

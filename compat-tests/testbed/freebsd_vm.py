@@ -178,6 +178,7 @@ class FreeBSDDom0(vm.Machine):
         memory: int = DOM0_MEMORY,
         guests: int = 0,
         cpus: int = 1,
+        xen_options: str = "",
     ) -> None:
         """`memory` is Dom0's MiB and `guests` what domains beside it need; `cpus` are the machine's
         and Dom0's processors."""
@@ -185,6 +186,7 @@ class FreeBSDDom0(vm.Machine):
         self._memory = memory
         self._beside = _BESIDE + guests
         self._cpus = cpus
+        self._xen_options = xen_options
         self._mode: Mode = mode
         self._release = release
         self._cache = cache
@@ -249,7 +251,10 @@ class FreeBSDDom0(vm.Machine):
         }
         module = freebsd_boot.metadata(environment, freebsd_boot.iso_image(files))
         kernel = freebsd_boot.trampolined(self._release.kernel.read_bytes())
-        memory = f"dom0_mem={self._memory}M,max:{self._memory}M dom0_max_vcpus={self._cpus}"
+        memory = (
+            f"dom0_mem={self._memory}M,max:{self._memory}M dom0_max_vcpus={self._cpus}"
+            f" {self._xen_options}"
+        ).strip()
         disk, variables = self._workdir / "disk.img", self._workdir / "variables.fd"
         freebsd_boot.efi_image(disk, xen, f"{_XEN} {memory}", kernel, module)
         shutil.copyfile(firmware[1], variables)

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One boot: the guest with all its disks, the rounds, what they cost Dom0, and the profile."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from clients import disks as clients_disks
+from clients import steps
+from clients.guests import Run, create_guest
+from clients.places import MEMORY
+from clients.shell import Failed, Guest
+
+from . import profile
+from .machines import CPUTIME, PROFILE, System, library
+from .plan import (
+    BLKBACK,
+    FIELDS,
+    IMAGES,
+    MIB,
+    OURS,
+    THEIRS,
+    Broken,
+    Call,
+    Cost,
+    Disk,
+    Group,
+    Round,
+    Work,
+    figures,
+    job_file,
+    nodes,
+)
+
+#: So that libxl starts a QEMU when it makes the guest.
+_FIRST = clients_disks.Disk("xvda", "raw", MEMORY, 16 * MIB)
+_FIO = (
+    "fio --eta=never --output-format=terse --terse-version=3 --output=/tmp/fio.out /tmp/fio.job"
+    f" >/tmp/fio.log 2>&1 || tail -n 3 /tmp/fio.log; cut -d';' -f{FIELDS} /tmp/fio.out"
+)
+#: A cost is measured on this many times a round's bytes, and on these works.
+COST_AMOUNT = 4.0
+COST_WORKS = ("seq64k", "seq1m", "rand16")
+PROFILE_AMOUNT = 1.0
+PROFILE_WORKS = ("rand1", "seq64k")
+#: Seconds of a look at Dom0 that does nothing.
+_IDLE = 6
+_LONGEST = 120
+
+
+def fio(job: str) -> str:
+    """The guest's command."""
+    return f"printf %s {shlex.quote(job)} >/tmp/fio.job; {_FIO}"
+
+
+@dataclass
+class Session:
+    """A booted Dom0 whose guest has the disks."""
+
+    system: System
+    run: Run
+    groups: Sequence[Group]
+    say: Callable[[str], None]
+    qemus: dict[str, int]  # process by back end
+
+    @property
+    def guest(self) -> Guest:
+        return self.run.running_guest()
+
+    def disks(self, backend: str) -> list[Disk]:
+        return [d for group in self.groups for d in group.disks if d.backend.name == backend]
+
+    # ---- disks
+
+    def _offer(self, disk: Disk) -> str:
+        """What makes an image and offers it to the guest: what libxl writes, without starting a
+        program of 10 MB for each disk."""
+        store = self.run.tool("xenstore")
+        command, physical = "true", dict[str, str]()
+        if disk.backend.kind != "qdisk":
+            command, physical = self.system.physical(disk)
+        made = nodes(self.guest.domid, disk, physical)
+        values = " ".join(f"{path} {shlex.quote(value)}" for path, value in made.values.items())
+        return " && ".join([
+            disk.make, command, f"{store} write {values}",
+            f"{store} chmod -r {made.front} n{self.guest.domid} r0",
+            f"{store} chmod -r {made.back} n0 r{self.guest.domid}",
+            f"{store} write {made.back}/state 1 {made.front}/state 1",
+        ])  # fmt: skip
+
+    def _state(self, disk: Disk) -> str:
+        back = nodes(self.guest.domid, disk, {}).back
+        return f"{self.run.tool('xenstore')} read {back}/state 2>/dev/null"
+
+    def attach(self, backend: str) -> None:
+        """All disks of a back end.
+
+        Two QEMUs serve one domain here, and either would take a new disk: the other one is stopped
+        until this one has it.
+        """
+        disks = self.disks(backend)
+        if not disks:
+            return
+        self.say(f"{len(disks)} disks: {disks[0].backend.title}")
+        others = [pid for name, pid in self.qemus.items() if name != backend]
+        dom0 = self.run.dom0
+        if disks[0].backend.kind != "qdisk":
+            others = []
+        for pid in others:
+            dom0.must(f"kill -STOP {pid}")
+        for disk in disks:
+            dom0.must(self._offer(disk), f"offering {disk.vdev}")
+        if others:
+            for disk in disks:
+                dom0.until(f"[ $({self._state(disk)}) -ge 2 ]", f"QEMU taking {disk.vdev}")
+        for pid in others:
+            dom0.must(f"kill -CONT {pid}")
+        there = " && ".join(f"[ -b {disk.device} ]" for disk in disks)
+        self.guest.must(
+            f"i=0; until {there}; do i=$((i + 1)); [ $i -lt 1000 ] || break; sleep 0.2; done;"
+            f" {there}"
+        )
+
+    def second(self) -> None:
+        """A second QEMU for the same guest, on the library that is not ours."""
+        dom0, domid = self.run.dom0, self.guest.domid
+        said = dom0.must(self.system.arguments(self.qemus[OURS]))
+        machine = re.search(r"-machine (\S+)", said)
+        if machine is None:
+            raise Failed(f"QEMU's arguments name no machine: {said[:200]}")
+        mark = f"{self.run.tool('xenstore')} {{}} /local/domain/0/device-model/{domid}/state"
+        dom0.must(f"{mark.format('write')} waiting")
+        dom0.must(self.system.second_qemu(domid, machine[1]) + " echo $! >/var/run/second.pid")
+        pid = int(dom0.must("cat /var/run/second.pid"))
+        try:
+            dom0.until(f'[ "$({mark.format("read")})" = running ]', "the second QEMU starting")
+        except Failed:
+            said = dom0.run("tail -n 2 /var/log/xen/second.log")[1]
+            raise Failed(f"the second QEMU: {said.strip()}") from None
+        self.qemus[THEIRS] = pid
+
+    def check(self) -> None:
+        """Each QEMU has its own library."""
+        for name, pid in self.qemus.items():
+            backend = next((d.backend for g in self.groups for d in g.disks
+                            if d.backend.name == name), None)  # fmt: skip
+            if backend is None:
+                continue
+            wanted = {library(self.system, backend)}
+            if (found := self.run.dom0.loaded(pid)) != wanted:
+                raise Failed(f"QEMU of {backend.title} has loaded {sorted(found)}")
+
+    # ---- figures
+
+    def round(self, number: int) -> Round:
+        """Every group once."""
+        command = "; ".join(f"unit; {fio(job_file(group, number))}" for group in self.groups)
+        said = self.guest.must(f"{command}; unit").splitlines()
+        found = [figure for group in self.groups for figure in figures(group, said)]
+        units = [int(line.split("=")[1]) for line in said if line.startswith("unit: ns=")]
+        if len(units) != len(self.groups) + 1:
+            raise Broken(f"{len(units)} units in a round")
+        return Round(number, sorted(units)[len(units) // 2] / 1000, tuple(found))
+
+    def _window(self, command: str, seconds: int, pid: int | None = None) -> Window:
+        """Runs a command of the guest within some seconds of Dom0, in which a process is traced or
+        Dom0's processor time is taken."""
+        dom0, terminal = self.run.dom0, self.guest.terminal
+        while seconds <= _LONGEST:
+            before = dom0.counters()
+            number, text = self.guest.asked(command)
+            look = f"{CPUTIME} {seconds} {terminal} {text}"
+            if pid is not None:
+                look = f"{PROFILE} {pid} {seconds} & {look}; wait"
+            said = dom0.must(
+                f"{look}; echo ended $(grep -c '^@ {number} end' {self.guest.log})",
+                "a look at Dom0",
+            )
+            spent = re.search(r"^cputime: ns=(\d+)", said, re.MULTILINE)
+            if spent is None:
+                raise Failed(f"no processor time in {said!r}")
+            _, answer = self.guest.wait(number, command)
+            if said.split()[-2:] == ["ended", "1"]:
+                counted = {n: v - before.get(n, 0) for n, v in dom0.counters().items()}
+                return Window(seconds, int(spent[1]) / 1e9, said, answer, counted)
+            seconds *= 2
+        raise Failed(f"the guest does not end within {_LONGEST} s: {command[:80]}")
+
+    def idle(self) -> float:
+        """The share of a processor that Dom0 takes while nothing is asked of it."""
+        return self._window("true", _IDLE).spent / _IDLE
+
+    def cost(self, disk: Disk, work: Work, idle: float, seconds: int) -> Cost:
+        """What a work takes of Dom0."""
+        one = Group((disk,), (work,))
+        command = asked(one, COST_AMOUNT)
+        window = self._window(command, seconds)
+        found = figures(one, window.answer.splitlines())
+        copies, calls = (window.counted.get(n) for n in ("gntdev.copy_ops", "gntdev.copy_calls"))
+        if copies is not None and (copies > 0) != (disk.backend.name == OURS):
+            raise Broken(f"{disk.backend.title}: our driver counts {copies} grant copies")
+        return Cost(
+            disk.backend.name, disk.format, disk.mib, work.name, sum(f.amount for f in found),
+            requests(window.answer), max(window.spent - idle * window.seconds, 0.0), copies, calls,
+        )  # fmt: skip
+
+    def profile(self, disk: Disk, work: Work, seconds: int) -> list[Call]:
+        """Where the QEMU of a disk spends its time, a request."""
+        one = Group((disk,), (work,))
+        pid = self.qemus[disk.backend.name]
+        window = self._window(asked(one, PROFILE_AMOUNT), seconds, pid)
+        figures(one, window.answer.splitlines())
+        return profile.calls(window.said, requests(window.answer))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some seconds of Dom0, in which the guest has done something."""
+
+    seconds: int
+    spent: float  # seconds of Dom0's processor
+    said: str
+    answer: str  # of the guest
+    counted: dict[str, int]  # by our driver
+
+
+_REQUESTS = "echo requests: $(cat /sys/block/{}/stat)"
+
+
+def asked(one: Group, amount: float) -> str:
+    """The guest's command for one disk and work, its driver's requests counted."""
+    look = _REQUESTS.format(one.disks[0].vdev)
+    return f"{look}; {fio(job_file(one, 200, amount))}; {look}"
+
+
+def requests(said: str) -> int:
+    """Reads and writes that the guest's driver has made between two looks at the counters of the
+    block device (Linux's Documentation/block/stat.rst)."""
+    looks = [
+        list(map(int, line.split()[1:]))
+        for line in said.splitlines()
+        if line.startswith("requests:")
+    ]
+    if len(looks) != 2 or (made := sum(looks[1][n] - looks[0][n] for n in (0, 4))) <= 0:
+        raise Broken("the guest has not told its requests")
+    return made
+
+
+def begin(system: System, groups: Sequence[Group], say: Callable[[str], None]) -> Session:
+    """The tool stack, the guest, and all its disks, in a machine that is booted."""
+    run = system.run()
+    dom0 = run.dom0
+    dom0.must(f"mkdir -p {IMAGES}")
+    steps.xenstored(run)
+    steps.xenconsoled(run)
+    run.disks = (_FIRST,)
+    dom0.must(_FIRST.make, "the first disk")
+    say("making the guest")
+    guest = create_guest(run)
+    pid = dom0.device_model(run.tool("qemu"), guest.domid)
+    if pid is None:
+        raise Failed("QEMU does not run")
+    session = Session(system, run, groups, say, {OURS: pid})
+    session.attach(OURS)
+    if session.disks(THEIRS):
+        session.second()
+        session.attach(THEIRS)
+    session.attach(BLKBACK)
+    session.check()
+    return session

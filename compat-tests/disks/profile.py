@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What xengnt-profile says: a QEMU's system calls and its own time, a request of the guest."""
+
+from __future__ import annotations
+
+import re
+
+from .plan import Broken, Call
+
+#: FreeBSD's sys/syscall.h.
+_NAMES = {
+    3: "read", 4: "write", 54: "ioctl", 73: "munmap", 74: "mprotect", 95: "fsync", 120: "readv",
+    121: "writev", 209: "poll", 232: "clock_gettime", 240: "nanosleep", 289: "preadv",
+    290: "pwritev", 331: "sched_yield", 454: "_umtx_op", 475: "pread", 476: "pwrite", 477: "mmap",
+    545: "ppoll", 550: "fdatasync",
+}  # fmt: skip
+#: In these a thread waits for others.
+WAITS = frozenset({"poll", "ppoll", "_umtx_op", "nanosleep", "sched_yield"})
+_LINE = re.compile(r"^profile: (\w+) (\w+) (\d+) (-?\d+)$", re.MULTILINE)
+
+
+def _name(code: str, command: int) -> str:
+    name = _NAMES.get(int(code), f"call {code}")
+    if name != "ioctl":
+        return name
+    return f"ioctl {chr(command >> 8 & 0xFF)}{command & 0xFF}, {command >> 16 & 0x1FFF} bytes"
+
+
+def calls(said: str, requests: int) -> list[Call]:
+    """The dearest first; what waits for others is left out."""
+    found = _LINE.findall(said)
+    clock = next((int(ns) for name, _, _, ns in found if name == "clock"), None)
+    if clock is None or len(found) < 3:
+        raise Broken("the profile is empty")
+    made = []
+    for code, command, count, ns in found:
+        if code == "clock":
+            continue
+        name = "QEMU itself" if code == "user" else _name(code, int(command, 16))
+        if name not in WAITS:
+            spent = max(int(ns) - int(count) * clock, 0) / 1000
+            made.append(Call(name, int(count) / requests, spent / requests))
+    return sorted(made, key=lambda call: -call.us)
