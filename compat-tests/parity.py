@@ -142,7 +142,7 @@ def select(every: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
 
 
 def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) -> TargetRun:
-    """Runs one column from start to end; never raises for what a target can do wrong."""
+    """Runs one target from start to end; never raises for what a target can do wrong."""
     column = TargetRun(name)
     begun = time.monotonic()
     live.say(name, "starting")
@@ -156,7 +156,7 @@ def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) 
                 cell = target.run(case)
                 column.cells[case.id] = cell
                 live.cell(name, case.id, cell)
-    except Exception as error:  # the other columns shall still be seen
+    except Exception as error:  # the other targets go on
         text = str(error) or type(error).__name__
         if not isinstance(error, (TargetMissing, TestbedError)):
             text = f"{type(error).__name__}: {text}"

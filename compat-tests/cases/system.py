@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a FreeBSD looks like when all other cases are over, in the same boot.
 
-The peer program answers: it is a native one in every column, the Linux agent's included.
+The peer program answers: it is a native one on every target, the Linux agent's included.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _modules(t: Context) -> str:
         raise NotApplicable("the FreeBSD Dom0's own end")
     modules = t.target.facts.get("modules", "")
     if not modules:
-        raise NotApplicable("no module of ours is loaded in this column")
+        raise NotApplicable("no module of ours is loaded on this target")
     return modules
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The results of a run, and the comparison of its columns with the reference."""
+"""The results of a run, and the comparison of its targets with the reference."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ def judge(checks: Sequence[Check]) -> tuple[Status, tuple[str, ...]]:
 
 @dataclass
 class TargetRun:
-    """One column."""
+    """A target and its cells."""
 
     name: str
     facts: Mapping[str, str] = field(default_factory=dict)
     module: str = ""
     differences: frozenset[str] = frozenset()
     cells: dict[str, Cell] = field(default_factory=dict)
-    # Why the whole column is missing, if it is.
+    # Why the whole target is missing, if it is.
     missing: str = ""
     seconds: float = 0.0
 
@@ -150,7 +150,7 @@ class Run:
 
     @property
     def ok(self) -> bool:
-        """Nothing red, and every column that was asked for is there and not empty."""
+        """Nothing red, and every target that was asked for is there and not empty."""
         columns = [target for target in self.targets if not target.missing]
         return (
             bool(columns)

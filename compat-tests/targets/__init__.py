@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The columns of the table: what runs there, what it needs."""
+"""The targets: what runs there, what it needs."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Setting:
 
 
 class Target(ABC):
-    """One column.  A context manager: entering starts the system, leaving stops it."""
+    """A system that cases run on, as a context manager: entering starts it, leaving stops it."""
 
     name: str
     title: str

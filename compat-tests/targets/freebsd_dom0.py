@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The FreeBSD columns: a release's own kernel as PVH Dom0 of a real Xen, in QEMU.
+"""The FreeBSD targets: a release's own kernel as PVH Dom0 of a real Xen, in QEMU.
 
 ``freebsd``: our module, the native agent.  ``freebsd-linux``: the Linux agent, the very file of
-the Linux columns, through xengnt_linux.  ``freebsd-base``: FreeBSD's own gntdev, whose commands
+the Linux targets, through xengnt_linux.  ``freebsd-base``: FreeBSD's own gntdev, whose commands
 the agent makes out of ours.  ``freebsd-alone``: as ``freebsd``, the base driver disabled by its
 hint, so that our node has its name.  ``freebsd-words``: on that node the base driver's commands.
 """
@@ -39,7 +39,7 @@ _LACKS: dict[str, str] = {
     "proc_mem": "FreeBSD has no /proc/self/mem",
     "smaps": "FreeBSD has no /proc/PID/smaps",
     "small_memory": "the limit is not Dom0's memory here",
-    "late_read_only": "shown by the other columns",
+    "late_read_only": "shown by the other targets",
     "mremap_move": "the Linuxulator only shrinks a mapping (K8)",
 }
 _NATIVE = {
@@ -128,7 +128,7 @@ class FreeBSDTarget(Dom0Target):
         assert isinstance(self._machine, FreeBSDDom0)
         self.facts["modules"] = self._machine.ours
         if self._kind.mode == "linux":
-            # The file of the Linux columns, byte for byte.
+            # The file of the Linux targets, byte for byte.
             self.facts["agent_sha256"] = hashlib.sha256(self._agent_file.read_bytes()).hexdigest()
         self._lacks = dict(self._kind.lacks)
         self._probe()
@@ -167,7 +167,7 @@ class FreeBSDTarget(Dom0Target):
 
     @property
     def _agent_file(self) -> Path:
-        """The agent of the Linux columns."""
+        """The agent of the Linux targets."""
         return self.setting.build / "compat-tests/agent/xengnt-agent"
 
     def run(self, case: Case) -> Cell:

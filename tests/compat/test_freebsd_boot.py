@@ -360,7 +360,7 @@ def test_a_panic_tells_what_led_to_it() -> None:
 def _judged(
     monkeypatch: pytest.MonkeyPatch, name: str, case: str, cell: Cell
 ) -> tuple[Status, tuple[str, ...], bool]:
-    """What a FreeBSD column makes of a cell."""
+    """What a FreeBSD target makes of a cell."""
     defects: dict[str, tuple[str, ...]] = {"unit.known": ("E1",), "unit.hit": ("E13",)}
     known = {
         "freebsd": differences.of("freebsd"),

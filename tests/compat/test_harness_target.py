@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The ``harness`` column end to end: agent, preload library and driver of this build."""
+"""The ``harness`` target end to end: agent, preload library and driver of this build."""
 
 from __future__ import annotations
 

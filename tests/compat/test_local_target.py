@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The ``local`` column: what it says where there is nothing, and that it runs a case."""
+"""The ``local`` target: what it says where there is nothing, and that it runs a case."""
 
 from __future__ import annotations
 

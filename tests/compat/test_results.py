@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Judgement of expectations, comparison of columns, the reports, the exit status."""
+"""Judgement of expectations, comparison of targets, the reports, the exit status."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 /*
  * What a FreeBSD Dom0 is asked about itself after the cases: its counters,
  * and whether modules come and go.  Part of the peer program, which is a
- * native one in every column.
+ * native one on every target.
  */
 #ifndef SYSTEM_H
 #define	SYSTEM_H
