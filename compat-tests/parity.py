@@ -48,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="./dev parity",
         description="Runs the same cases on several systems and prints one table.",
-        epilog="Exit status: 0 when no cell differs from linux-pvh without a documented reason, "
-        "1 when one does or a target could not run, 2 for wrong usage.",
+        epilog="Exit status: 0 if every difference from linux-pvh is documented, 1 if one is not "
+        "or a target could not run, 2 for wrong usage.",
     )
     p.add_argument(
         "--targets",
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="only cases of this name, row (P10, K3), glob (mmap.*) or part of a name; repeatable",
     )
-    p.add_argument("--json", metavar="FILE", type=Path, help="write the results there, too")
+    p.add_argument("--json", metavar="FILE", type=Path, help="also write the results to FILE")
     p.add_argument(
         "--report",
         metavar="DIR",
@@ -75,10 +75,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--clients",
         action="store_true",
-        help="instead: run Xen's own programs and QEMU on our library in a Linux Dom0 (has options "
-        "of its own: --clients --help)",
+        help="run Xen's own programs and QEMU on our library instead (see --clients --help)",
     )
-    p.add_argument("--list", action="store_true", help="list cases and targets, run nothing")
+    p.add_argument("--list", action="store_true", help="list cases and targets and exit")
     p.add_argument(
         "--rows",
         action="store_true",
@@ -101,13 +100,13 @@ def parser() -> argparse.ArgumentParser:
         help="cache directory (%(default)s)",
     )
     p.add_argument(
-        "--xen", metavar="FILE", type=Path, help="a hypervisor of your own instead of Debian's"
+        "--xen", metavar="FILE", type=Path, help="your own hypervisor instead of Debian's"
     )
     p.add_argument(
         "--kernel",
         metavar="FILE|DIR",
         type=Path,
-        help="a Linux kernel of your own for the Linux targets: an image with Xen's drivers in it, "
+        help="your own Linux kernel for the Linux targets: an image with Xen's drivers in it, "
         "or a directory with boot/vmlinuz-* and lib/modules",
     )
     freebsd = os.environ.get("FREEBSD_DIST")

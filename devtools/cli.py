@@ -17,29 +17,30 @@ from devtools.freebsd_versions import RELEASES
 from devtools.paths import ASAN, BUILD, NATIVE, ROOT, cache_dir, freebsd_build
 
 DESCRIPTION = """\
-One command for everything.  Each sub-command first sets up what is missing: Debian packages (as
-root), a Python environment in build/venv, FreeBSD's headers in the cache, the meson builds.
+Builds, tests and measures this project.  Each command first installs what is missing: Debian
+packages (as root), a Python environment in build/venv, FreeBSD's headers in the cache, the meson
+builds.
 """
 EPILOG = """\
 environment:
   XENGNT_CACHE      cache directory (default: $XDG_CACHE_HOME/xengnt or ~/.cache/xengnt)
   FREEBSD_DIST      directory with FreeBSD's base.txz, kernel.txz and src.txz
 
-exit status: 0 all well, 1 something failed or is missing, 2 wrong usage.
+exit status: 0 success, 1 something failed or is missing, 2 wrong usage.
 """
 PARITY_EPILOG = """\
-Options are handed on to compat-tests/parity.py, the important ones being
+Options are passed to compat-tests/parity.py; the important ones are
 
   --targets NAME,…   systems to run on, see below
   --cases PATTERN    only the cases of this name, row (P10, K3) or glob
   --freebsd DIR      FreeBSD's release sets, for the FreeBSD targets
   --xen FILE, --kernel FILE
-                     a hypervisor or a Linux kernel of your own
-  --list             print the cases and end
-  --json FILE        write the results there, too
-  --clients          instead: Xen's own programs and QEMU on our library in a Linux Dom0
+                     your own hypervisor or Linux kernel
+  --list             print the cases and exit
+  --json FILE        also write the results to FILE
+  --clients          run Xen's own programs and QEMU on our library instead
 
-Once set up, './dev parity --help' shows all of them.
+After set-up, './dev parity --help' lists all of them.
 """
 
 
@@ -65,16 +66,16 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     test = commands.add_parser(
         "test", help="run every test that needs no FreeBSD release",
-        description="Runs every test that needs no FreeBSD release, then prints a table of the"
-        " steps and, last, the sums.  Arguments after the options go to pytest: with them only"
-        " the unit step runs, unless --step says otherwise.",
+        description="Runs every test that needs no FreeBSD release, then prints a table of"
+        " the steps with totals.  Arguments after the options are passed to pytest; then only the"
+        " unit step runs, unless --step names others.",
     )  # fmt: skip
     test.add_argument("--quick", action="store_true",
-                      help="no virtual machines: parity only on the harness")  # fmt: skip
+                      help="no virtual machines; parity runs on the harness only")  # fmt: skip
     test.add_argument("--step", action="append", default=[], metavar="NAME",
                       help="only this step (repeat for more): native, sanitizers, threads,"
                       " typecheck, cross, lint, fuzz, coverage, unit, parity,"
-                      " clients; and qemu, which only its name runs: QEMU 10 built for FreeBSD on"
+                      " clients; and qemu, which runs only if named: QEMU 10 built for FreeBSD on"
                       " our library (7 minutes on two processors, then cached)")  # fmt: skip
     test.add_argument("pytest", nargs=argparse.REMAINDER, metavar="ARGS",
                       help="arguments for pytest")  # fmt: skip
@@ -86,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
         "build", help="set up and build", description="Sets up and builds for this machine."
     )
     build.add_argument("--all", action="store_true",
-                       help="the sanitizer and FreeBSD builds, too")  # fmt: skip
+                       help="also the sanitizer and FreeBSD builds")  # fmt: skip
     commands.add_parser(
         "docs", help="make the Python package's documentation",
         description="Makes HTML pages of the Python package's docstrings in build/docs.",
@@ -95,8 +96,10 @@ def parser() -> argparse.ArgumentParser:
         "clean", help="remove build products",
         description="Removes the build directories (and the environment with --all).",
     )  # fmt: skip
-    clean.add_argument("--all", action="store_true", help="all of build/, the environment included")
-    clean.add_argument("--cache", action="store_true", help="the cache, too (downloads, images)")
+    clean.add_argument(
+        "--all", action="store_true", help="all of build/, including the environment"
+    )
+    clean.add_argument("--cache", action="store_true", help="also the cache (downloads, images)")
     return top
 
 
@@ -105,15 +108,14 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     fuzz = commands.add_parser(
         "fuzz", help="fuzz the driver on the harness",
         description="Runs the fuzz targets of tests/fuzz: first the committed corpus, then a search"
-        " for so many seconds each.  What the search finds stays in build/fuzz/found; an input"
-        " that breaks something in build/test/crashes, and the command to see it again is"
-        " printed.",
+        " of N seconds each.  New inputs are kept in build/fuzz/found, inputs that break"
+        " something in build/test/crashes, with the command that reproduces it printed.",
     )  # fmt: skip
     fuzz.add_argument("target", nargs="*", help="ioctl, copy (default: both)")
-    seconds = "of search for each target (default: 60; 0: only the corpus)"
+    seconds = "length of the search for each target in seconds (default: 60; 0: only the corpus)"
     fuzz.add_argument("--seconds", type=int, default=60, metavar="N", help=seconds)
     fuzz.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
-                      help="targets at the same time (default: one a processor)")  # fmt: skip
+                      help="how many targets run at once (default: one a processor)")  # fmt: skip
     commands.add_parser(
         "coverage", help="branch coverage of the driver by the tests of this machine",
         description="Builds for coverage, runs the C tests, the fuzz corpus and the parity cases on"
@@ -121,11 +123,11 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         " branch that is neither taken nor listed, with its reason, in tests/coverage-exclusions.",
     )  # fmt: skip
     bench = commands.add_parser(
-        "bench", help="what operations of the driver cost, or times on a real FreeBSD",
+        "bench", help="cost of the driver's operations, or times on a real FreeBSD",
         description="Counts hypercalls, allocations, locks and basic blocks of the driver's"
         " operations on the harness: they compare one version with another, not with a kernel."
         "  With --freebsd it measures real systems under Xen instead: our driver, FreeBSD's own and"
-        " Linux's; compat-tests/measure.py has more options, which are handed on (--rounds,"
+        " Linux's; compat-tests/measure.py has more options, which are passed on (--rounds,"
         " --machines, --report, --show).",
     )  # fmt: skip
     bench.add_argument("--targets", default="harness", metavar="NAME,…",
@@ -135,9 +137,13 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
                        " kernel.txz and src.txz of a kernel without INVARIANTS")  # fmt: skip
     bench.add_argument("--disks", action="store_true",
                        help="measure guests' disks instead of grants; compat-tests/disks has more"
-                       " options, which are handed on (--only, --rounds, --resume, --report,"
+                       " options, which are passed on (--only, --rounds, --resume, --report,"
                        " --show)")  # fmt: skip
-    bench.add_argument("--json", metavar="FILE", help="write the results there, too (-: only)")
+    bench.add_argument(
+        "--json",
+        metavar="FILE",
+        help="also write the results to FILE (-: standard output, nothing else)",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

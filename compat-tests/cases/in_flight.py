@@ -35,7 +35,7 @@ class InFlight:
         self._written = self._thread.submit(f"writefrom {into} 0x{address:x} {length}")
         if "in" not in self.worker.poll(self.out, SOON):
             self._written.result(1.0)
-            raise Broken("nothing came into the pipe")
+            raise Broken("nothing arrived in the pipe")
 
     def finish(self) -> int:
         """Reads the pipe, so that the pages are free; where what it held now lies."""

@@ -48,7 +48,7 @@ def _idle(t: Context) -> list[int]:
 
 def _modules(t: Context) -> str:
     if "mode" not in t.target.facts:
-        raise NotApplicable("the FreeBSD Dom0's own end")
+        raise NotApplicable("runs only at the end of a FreeBSD Dom0's run")
     modules = t.target.facts.get("modules", "")
     if not modules:
         raise NotApplicable("no module of ours is loaded on this target")
@@ -120,5 +120,5 @@ def cycles(t: Context) -> None:
 def console(t: Context) -> None:
     """A wrong driver takes locks in two orders, or a module leaves memory or a zone behind."""
     if "mode" not in t.target.facts:
-        raise NotApplicable("the FreeBSD Dom0's own end")
+        raise NotApplicable("runs only at the end of a FreeBSD Dom0's run")
     # The target looks at the whole console when this case has ended.

@@ -192,7 +192,7 @@ def start(t: Context, copier: Worker, fd: int, array: int) -> None:
         if status(t, array, 0) != MARKER:
             return
         t.worker.sleep(1)
-    raise Broken("the copy does not begin")
+    raise Broken("the copy did not start")
 
 
 def status(t: Context, array: int, segment: int) -> int:

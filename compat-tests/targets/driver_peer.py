@@ -114,7 +114,7 @@ class DriverPeer:
 
     def _op_new(self, words: list[str], options: dict[str, str]) -> dict[str, object]:
         if options:
-            raise NotApplicable("the peer is a system of its own, not made to measure")
+            raise NotApplicable("the peer is a real system, not the helper domain")
         return {"domid": self.domid, "pages": PAGES, "entries": ENTRIES, "unused": UNUSED}
 
     _op_info = _op_new
@@ -126,12 +126,12 @@ class DriverPeer:
 
     def _op_grant(self, words: list[str], options: dict[str, str]) -> dict[str, object]:
         if words[1] == "none":
-            raise NotApplicable("gntalloc grants only pages that are there")
+            raise NotApplicable("gntalloc grants only existing pages")
         page, flags = int(words[1]), int(words[2], 0)
         # Domain 0 is whoever is under test.
         domid = int(options.get("domid", "0"), 0) or self._subject
         if flags not in (abi.GTF_PERMIT, abi.GTF_PERMIT | abi.GTF_READONLY):
-            raise NotApplicable(f"gntalloc makes no entry with flags 0x{flags:x}")
+            raise NotApplicable(f"gntalloc cannot make an entry with flags 0x{flags:x}")
         if page in self._given:
             raise NotApplicable("gntalloc grants each of its pages once")
         worker = self.worker
@@ -183,7 +183,7 @@ class DriverPeer:
         return {}
 
     def _op_destroy(self, words: list[str], options: dict[str, str]) -> dict[str, object]:
-        raise NotApplicable("the peer is a whole system, which stays")
+        raise NotApplicable("the peer is a real system and is not destroyed")
 
     # The subject's grants
 

@@ -31,15 +31,15 @@ from . import python_worker
 from .base import Setting, TargetMissing, excerpt, probe_worker
 from .dom0 import Dom0Target
 
-_NO_32 = "no 32-bit process can be had from a 64-bit one here"
+_NO_32 = "a 64-bit process cannot make 32-bit system calls here"
 _LACKS: dict[str, str] = {
     "ioctl32": _NO_32,
     "vmsplice": "FreeBSD has no vmsplice(2)",
-    "hold": "a pipe takes whole pages only, and shows them once: FreeBSD has no vmsplice(2)",
+    "hold": "FreeBSD has no vmsplice(2); a pipe takes whole pages only and returns them once",
     "proc_mem": "FreeBSD has no /proc/self/mem",
     "smaps": "FreeBSD has no /proc/PID/smaps",
-    "small_memory": "the limit is not Dom0's memory here",
-    "late_read_only": "shown by the other targets",
+    "small_memory": "Dom0's memory is not the limit here",
+    "late_read_only": "tested on the other targets",
     "mremap_move": "the Linuxulator only shrinks a mapping (K8)",
 }
 _NATIVE = {
@@ -81,7 +81,7 @@ KINDS: dict[str, _Kind] = {
     "freebsd-base": _Kind(
         "base", "FreeBSD's own gntdev", "gntdev of the kernel",
         {**_LACKS, **_NATIVE, "unload": "the base driver is part of the kernel",
-         "own_grant": "it maps what Dom0 itself granted, and the page behind is lost (K17)"},
+         "own_grant": "it maps Dom0's own grants, and the page is lost (K17)"},
     ),
 }  # fmt: skip
 

@@ -22,13 +22,13 @@ ONE_PROCESS = "the harness is one process: it cannot model sharing with a child"
 LACKS = {
     "fork": ONE_PROCESS,
     "exec": "the harness lives in the address space that exec replaces",
-    "smaps": "the harness maps its own memory: no flags of a real mapping",
+    "smaps": "the harness maps its own memory, without the flags of a real mapping",
     "ioctl32": "the preload library sees no 32-bit system call",
     "mremap_move": "the harness, as the Linuxulator, only shrinks a mapping (K8)",
-    "noreplace": "the harness takes no MAP_FIXED_NOREPLACE",
+    "noreplace": "the harness does not support MAP_FIXED_NOREPLACE",
     "node": "the harness has no device file",
-    "o_path": "the preload library opens no O_PATH descriptor",
-    "small_memory": "the harness takes what this machine gives it",
+    "o_path": "the preload library cannot open O_PATH descriptors",
+    "small_memory": "the harness uses this machine's memory",
 }
 ENDING_SECONDS = 20.0
 CALL_SECONDS = 120.0

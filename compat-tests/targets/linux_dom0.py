@@ -24,15 +24,15 @@ ALARM = re.compile(
 LACKS = {
     "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
     "inherit_copy": "Linux has no minherit(2)",
-    "killable_copy": "Linux's grant copy goes on to its end, killed or not",
+    "killable_copy": "Linux finishes a grant copy even if the process is killed",
 }
 
 #: Of a PV Dom0: what its own driver breaks on, or what PV has no meaning for.
 PV_LACKS = {
     "pin": "a PV Dom0 has no page behind a user's mapping that a pipe could hold",
-    "discarded_stores": "on PV Xen refuses the change of the page table: not defined",
-    "mremap_move": "on PV Xen knows the place of the page-table entry: it breaks",
-    "late_read_only": "a PV Dom0's own driver faults there and takes Linux along",
+    "discarded_stores": "on PV Xen refuses the page-table change: undefined",
+    "mremap_move": "on PV Xen tracks the place of the page-table entry, so it breaks",
+    "late_read_only": "a PV Dom0's own driver faults there and Linux panics",
 }
 
 

@@ -30,7 +30,7 @@ DEV = Path("/dev/xen")
 _LACKS_LINUX = {
     **LACKS,
     "unload": "this machine's own modules are left alone",
-    "small_memory": "this machine's memory is not to be used up",
+    "small_memory": "this machine's memory must not be used up",
 }
 
 

@@ -40,9 +40,9 @@ _WIRE = re.compile(r"wire ref=(\d+)")
 
 _LACKS_BOTH = {
     "evtchn_status": "the peer cannot ask Xen about another domain's ports",
-    "own_grant": "without an entry of its own making it cannot be shown here",
-    "small_memory": "the limit is not this domain's memory here",
-    "virq": "the domain has no such interrupt to itself",
+    "own_grant": "needs a grant entry of its own, which cannot be made here",
+    "small_memory": "this domain's memory is not the limit here",
+    "virq": "the domain does not own such an interrupt",
 }
 
 

@@ -190,7 +190,7 @@ def iso_image(files: Sequence[File]) -> bytes:
         for item in files:
             place = root / os.path.normpath(item.dst).lstrip("/")
             if place.exists():
-                raise TestbedError(f"two files want to be {item.dst} in the root image")
+                raise TestbedError(f"two files are named {item.dst} in the root image")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(item.contents())
             place.chmod(item.mode)

@@ -100,7 +100,7 @@ class Archive:
     def _place(self, path: str) -> str:
         name = os.path.normpath(path).strip("/")
         if name in self._known:
-            raise TestbedError(f"two files want to be /{name} in the image")
+            raise TestbedError(f"two files are named /{name} in the image")
         if "/" in name:
             self.directory(name.rsplit("/", 1)[0])
         return name
@@ -285,7 +285,7 @@ def build(cache: Path, selection: Selection, files: Sequence[File]) -> Path:
         name = os.path.normpath(item.dst)
         if name in seen:  # two programs share a library
             if seen[name] != data:
-                raise TestbedError(f"two different files want to be {name} in the image")
+                raise TestbedError(f"two different files are named {name} in the image")
             continue
         seen[name] = data
         archive.file(name, data, item.mode)

@@ -74,7 +74,7 @@ def test_same_contents_same_image(tmp_path: Path) -> None:
 def test_a_library_of_two_programs_is_there_once(tmp_path: Path) -> None:
     twice = [image.File(b"l", "/lib/l.so"), image.File(b"l", "/lib/l.so")]
     image.build(tmp_path, selection(tmp_path), twice)
-    with pytest.raises(TestbedError, match=r"two different files want to be /lib/l.so"):
+    with pytest.raises(TestbedError, match=r"two different files are named /lib/l.so"):
         image.build(tmp_path, selection(tmp_path), [*twice, image.File(b"m", "/lib/l.so")])
 
 
