@@ -122,7 +122,7 @@ class FreeBSDSystem(System):
             "freebsd-native", dom0, self._programs.places(), f"{libraries}/{consumers.SONAME}",
             self._programs.library_digest(False), libraries, 0, False, (),
             device_model=freebsd_programs.DEVICE_MODEL, places={MEMORY: "tmpfs"},
-            options=GUEST_OPTIONS, settings=GUEST_SETTINGS,
+            options=GUEST_OPTIONS, settings=GUEST_SETTINGS, mark=self.machine.mark(),
         )  # fmt: skip
 
     def facts(self) -> dict[str, str]:
@@ -198,6 +198,7 @@ class LinuxSystem(System):
             str(Path(library).parent), 0, False, (),
             device_model=f"{self.qemu.rsplit('/', 1)[0]}/without-vnc",
             places={MEMORY: "memory"}, options=GUEST_OPTIONS, settings=GUEST_SETTINGS,
+            mark=self.machine.mark(),
         )  # fmt: skip
 
     def facts(self) -> dict[str, str]:
