@@ -144,7 +144,7 @@ def _offer(run: Run, guest: Guest, disk: Disk) -> None:
 def attach(run: Run, guest: Guest, disk: Disk) -> None:
     """Gives the running guest a new disk, and waits until it has the device."""
     _offer(run, guest, disk)
-    guest.must(_until(f"[ -b {disk.device} ]"))
+    guest.must(_until(f"[ -b {disk.device} ]", _SLOW))
 
 
 def detach(run: Run, guest: Guest, disk: Disk) -> int:
@@ -161,15 +161,20 @@ def detach(run: Run, guest: Guest, disk: Disk) -> int:
             raise Failed(f"xl block-detach: {said.splitlines()[:1]}")
         run.dom0.must(command, "xl block-detach, the second time")
         calls = 2
-    guest.must(_until(f"[ ! -b {disk.device} ]"))
+    guest.must(_until(f"[ ! -b {disk.device} ]", _SLOW))
     return calls
 
 
-def _until(condition: str) -> str:
-    """A command of the guest that waits for a condition, 20 s at most."""
+#: Seconds in which a disk comes or goes.  QEMU on the base driver has taken more than 30 on a busy
+#: machine.
+_SLOW = 120
+
+
+def _until(condition: str, seconds: int = 20) -> str:
+    """A command of the guest that waits for a condition, so many of its seconds at most."""
     return (
-        f"i=0; until {condition}; do i=$((i + 1)); [ $i -lt 100 ] || break; sleep 0.2; done;"
-        f" {condition}"
+        f"i=0; until {condition}; do i=$((i + 1)); [ $i -lt {seconds * 5} ] || break; sleep 0.2;"
+        f" done; {condition}"
     )
 
 
