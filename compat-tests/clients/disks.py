@@ -312,7 +312,7 @@ def qdisk_many(run: Run) -> Figures:
 
 
 def _read_only(run: Run, guest: Guest) -> Figures:
-    """A disk that the guest must not write: by xl, whose raw files QEMU 10 refuses, and on QEMU's
+    """A disk that the guest must not write: by xl, whose raw files QEMU refuses, and on QEMU's
     own command line, which is the way round (docs/known-problems.md)."""
     _offer(run, guest, READ_ONLY)
     by_xl = "writes refused"
