@@ -48,7 +48,7 @@ from typing import Literal, Self
 
 from . import image, packages, xenelf
 from .errors import TestbedError
-from .nudge import Nudge, processor_time
+from .nudge import Nudge, wakes
 
 Kind = Literal["pv", "pvh"]
 Progress = Callable[[str], None]
@@ -355,7 +355,7 @@ class Machine:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._nudge = Nudge(self._console_input, partial(processor_time, self._qemu.pid))
+        self._nudge = Nudge(self._console_input, partial(wakes, self._qemu.pid))
         self._clock = _Clock(self._qemu.pid)
         self._control = Control(self, ours)
 

@@ -7,7 +7,6 @@ import gzip
 import lzma
 import os
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import pytest
 from testbed import __main__ as by_hand
 from testbed import image, packages, vm, xenelf
 from testbed.errors import TestbedError
-from testbed.nudge import Nudge, processor_time
+from testbed.nudge import Nudge, wakes
 
 
 def selection(tmp_path: Path) -> packages.Selection:
@@ -289,18 +288,18 @@ def test_waiting_for_a_processor_does_not_count() -> None:
 
 
 class _Clockwork:
-    """Seconds that a machine has run, as told by a test."""
+    """How often a machine's main loop has run, as told by a test."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.count = 0
         self.moves = True
         self.looked = threading.Semaphore(0)
 
-    def __call__(self) -> float:
+    def __call__(self) -> int:
         if self.moves:
-            self.seconds += 0.01
+            self.count += 1
         self.looked.release()
-        return self.seconds
+        return self.count
 
 
 def test_a_machine_is_nudged_only_while_it_stands_still(tmp_path: Path) -> None:
@@ -324,18 +323,35 @@ def test_a_machine_is_nudged_only_while_it_stands_still(tmp_path: Path) -> None:
     os.close(machine)
 
 
-def test_a_stopped_process_uses_no_processor_time() -> None:
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+def test_only_the_main_thread_counts_as_the_main_loop() -> None:
+    """A processor that spins is a thread of QEMU's, too."""
+    spin = (
+        "import sys, threading\n"
+        "def spin():\n    while True: pass\n"
+        "threading.Thread(target=spin, daemon=True).start()\n"
+        "while sys.stdin.readline(): print(flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", spin], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
         try:
-            while processor_time(process.pid) < 0.05:
-                time.sleep(0.01)
-            os.kill(process.pid, signal.SIGSTOP)
-            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-            before = processor_time(process.pid)
-            time.sleep(0.1)
-            assert processor_time(process.pid) == before
+
+            def answer() -> None:
+                assert process.stdin is not None and process.stdout is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+                process.stdout.readline()
+
+            answer()
+            before = -1
+            while before != (before := wakes(process.pid)):  # until it waits for us
+                time.sleep(0.2)
+            answer()
+            assert wakes(process.pid) > before
         finally:
             process.kill()
+    assert wakes(process.pid) == -1
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
