@@ -373,7 +373,7 @@ class Machine:
     facts: dict[str, str]
     rounds: list[Round]
     costs: list[Cost]
-    profiles: dict[str, list[Call]]  # by back end and work
+    profiles: dict[str, list[Call]]  # by "BACKEND WORK"
 
     def places(self) -> list[Place]:
         return list(dict.fromkeys(f.place for r in self.rounds for f in r.figures))

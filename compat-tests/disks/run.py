@@ -159,10 +159,10 @@ def profiles(session: Session, machine: Machine, store: Store, say: Say) -> None
     if machine.dom0 != "freebsd":
         return
     for disk, work in looks(session.groups, PROFILE_WORKS):
-        name = f"{disk.backend.title}, {work.title}"
+        name = f"{disk.backend.name} {work.name}"
         if disk.backend.name == BLKBACK or name in machine.profiles:
             continue
-        say(f"profile: {name}")
+        say(f"profile: {disk.backend.title}, {work.title}")
         made = session.profile(disk, work, window(machine, disk, work, PROFILE_AMOUNT * 3))
         machine.profiles[name] = made
         store.add(machine.dom0, "profile", {"name": name, "calls": [asdict(c) for c in made]})
