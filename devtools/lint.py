@@ -123,8 +123,27 @@ def absent_documents(files: Iterable[Path]) -> list[str]:
     return wrong
 
 
+_PATH = re.compile(
+    r"(?<![\w./-])(?:kernel|tests|compat-tests|devtools|docs|pybind|libxengnttab-freebsd|ports)/"
+    r"[\w./*-]*[\w*/]"
+)
+
+
+def absent_files(files: Iterable[Path]) -> list[str]:
+    """Files that a document names and that are not there; SYSTEM and the like stand for a name."""
+    wrong = []
+    for path in (p for p in files if p.suffix == ".md" and p.name != "CHANGELOG.md"):
+        for named in _PATH.findall(path.read_text("utf-8")):
+            if re.search(r"[A-Z]{4}", named) is None and not any(
+                ROOT.glob(f"{named.rstrip('/')}*")
+            ):
+                wrong.append(f"{path}: names what is not here: {named}")
+    return wrong
+
+
 def _citations(console: Console, files: list[Path]) -> tuple[int, Path]:
     wrong = absent_documents(p for p in files if ROOT / "kernel" not in p.parents)
+    wrong += absent_files(files)
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / "lint-citations.log"
     log.write_text("".join(f"{line}\n" for line in wrong))

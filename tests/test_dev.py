@@ -456,6 +456,18 @@ def test_licence_line(tmp_path: Path) -> None:
     assert lint.missing_spdx([good, shebang, bad]) == [bad]
 
 
+def test_a_document_names_files_that_exist(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`devtools/lint.py`, `kernel/*.c`, tests/fuzz/, `docs/results/DATE/x` and x/docs/y\n"
+    )
+    assert lint.absent_files([page]) == []
+    page.write_text("`kernel/include/xen/gntdev.h`, `tests/compat/test_gone.py`\n")
+    assert lint.absent_files([page]) == [
+        f"{page}: names what is not here: tests/compat/test_gone.py"
+    ]
+
+
 def test_a_document_that_is_not_here_is_not_cited(tmp_path: Path) -> None:
     path = tmp_path / "file.c"
     path.write_text("/* row M3 */\n/* the reference column, REFERENCE = 1 */\n")

@@ -74,15 +74,7 @@ main(void)
 	SHOW(dealloc);
 	printf("status %zx\n", offsetof(struct gntdev_grant_copy_segment, status));
 	printf("ids %zx\n", offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids));
-	WORD(IOCTL_GNTDEV_MAP_GRANT_REF);
-	WORD(IOCTL_GNTDEV_UNMAP_GRANT_REF);
-	WORD(IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR);
-	WORD(IOCTL_GNTDEV_SET_MAX_GRANTS);
-	WORD(IOCTL_GNTDEV_SET_UNMAP_NOTIFY);
-	WORD(IOCTL_GNTDEV_GRANT_COPY);
-	WORD(IOCTL_GNTALLOC_ALLOC_GREF);
-	WORD(IOCTL_GNTALLOC_DEALLOC_GREF);
-	WORD(IOCTL_GNTALLOC_SET_UNMAP_NOTIFY);
+	WORDS
 	return (0);
 }
 """
@@ -93,7 +85,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a C program that includes the headers says."""
     where = tmp_path_factory.mktemp("abi")
     source = where / "abi.c"
-    source.write_text(PROGRAM)
+    words = " ".join(f"WORD({name});" for name in abi.LINUX_WORDS)
+    source.write_text(PROGRAM.replace("WORDS", words))
     subprocess.run(
         ["cc", "-Wall", "-Werror", "-I", ROOT / "kernel/include", source, "-o", where / "abi"],
         check=True,
