@@ -22,7 +22,7 @@ from pathlib import Path
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
-from devtools import consumers, environment, parts, sources, stamp
+from devtools import environment, parts, sources, stamp, xenlibs
 from devtools.console import Console, DevError
 from devtools.freebsd_versions import Release
 from devtools.parts import Part, make
@@ -65,7 +65,7 @@ def build(console: Console, release: Release) -> dict[str, Path]:
 def _chain(place: Path, release: Release) -> Iterator[tuple[Part, str]]:
     root = place / "root"
     clang = environment.require_clang()
-    compiler = consumers.compiler(release)
+    compiler = xenlibs.compiler(release)
     told = [
         "env", f"CC={compiler}", f"AR={clang.tool('llvm-ar')}",
         f"RANLIB={clang.tool('llvm-ranlib')}", f"READELF={clang.tool('llvm-readelf')}",
@@ -163,7 +163,7 @@ def _package(place: Path, release: Release) -> dict[str, Path]:
     scratch.mkdir(exist_ok=True)
     (python,) = place.glob("source-*")
     build = freebsd_build(release.major)
-    compiler = consumers.compiler(release).split()
+    compiler = xenlibs.compiler(release).split()
     headers = [
         "-I", str(ROOT / "libxengnttab-freebsd/include"), "-I", str(ROOT / "kernel/include"),
         "-I", str(build / "xen-public"),

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import consumers, debian, environment, stamp
+from devtools import debian, environment, stamp, xenlibs
 from devtools.console import Console, DevError
 from devtools.freebsd_versions import Release
 
@@ -63,7 +63,7 @@ def zlib(root: Path, release: Release, source: Path) -> Part:
     clang = environment.require_clang()
     return Part(
         "zlib",
-        ["env", f"CC={consumers.compiler(release)}", f"AR={clang.tool('llvm-ar')}",
+        ["env", f"CC={xenlibs.compiler(release)}", f"AR={clang.tool('llvm-ar')}",
          f"RANLIB={clang.tool('llvm-ranlib')}", "CFLAGS=-O2 -fPIC", f"CHOST={release.triple}",
          str(source / "configure"), "--static", f"--prefix={root}"],
         ["make", "libz.a", "install"],
@@ -74,7 +74,7 @@ def zlib(root: Path, release: Release, source: Path) -> Part:
 def yajl(root: Path, release: Release, source: Path) -> Part:
     """yajl, which libxl needs, as a static library below `root`; its own cmake files build it."""
     clang = environment.require_clang()
-    compiler, *flags = consumers.compiler(release).split()
+    compiler, *flags = xenlibs.compiler(release).split()
     return Part(
         "yajl",
         ["cmake", "-DCMAKE_SYSTEM_NAME=FreeBSD", f"-DCMAKE_C_COMPILER={compiler}",

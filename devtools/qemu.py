@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from devtools import consumers, environment, parts, sources, stamp
+from devtools import environment, parts, sources, stamp, xenlibs
 from devtools.console import Console, DevError
 from devtools.freebsd_versions import NEWEST, Release
 from devtools.paths import cache_dir
@@ -62,7 +62,7 @@ def build(console: Console, release: Release, ours: Path) -> Path:
     console.say("  sources of QEMU and of what it needs …")
     found = {name: sources.obtain(name, newer=True) for name in PACKAGES}
     console.say("  Xen's libraries …")
-    xen = consumers.xen_libraries(release, ours)
+    xen = xenlibs.xen_libraries(release, ours)
     where = place(release)
     _furnish(where / "root", release, ours, xen)
     for part, key in _chain(release, ours, xen, found):
@@ -93,7 +93,7 @@ def built(release: Release, ours: Path) -> Path:
     if not (where / "qemu" / PROGRAM).exists():
         raise DevError(problem)
     found = {name: sources.obtain(name, newer=True) for name in PACKAGES}
-    xen = consumers.xen_libraries(release, ours)
+    xen = xenlibs.xen_libraries(release, ours)
     part, key = _chain(release, ours, xen, found)[-1]
     if not stamp.fresh(where / part.name / ".made", key):
         raise DevError(problem)
@@ -115,11 +115,11 @@ def _chain(
 ) -> list[tuple[parts.Part, str]]:
     """The parts in their order; each key covers what came before."""
     linked: list[str | bytes] = [
-        *(f"{path.name} {sorted(consumers.exported(path))}" for path in xen),
-        str(sorted(consumers.exported(ours))),
-        *(path.read_bytes() for path, _ in consumers.HEADERS),
+        *(f"{path.name} {sorted(xenlibs.exported(path))}" for path in xen),
+        str(sorted(xenlibs.exported(ours))),
+        *(path.read_bytes() for path, _ in xenlibs.HEADERS),
     ]
-    key = stamp.digest(consumers.compiler(release), gettext_header())
+    key = stamp.digest(xenlibs.compiler(release), gettext_header())
     keyed = []
     for part in chain(place(release), release, found):
         key = part.key(stamp.digest(key, *linked) if part.name == "qemu" else key)
@@ -130,7 +130,7 @@ def _chain(
 def chain(where: Path, release: Release, found: Mapping[str, Path]) -> list[parts.Part]:
     root = where / "root"
     clang = environment.require_clang()
-    target = f"CC={consumers.compiler(release)}"
+    target = f"CC={xenlibs.compiler(release)}"
     tools = [f"AR={clang.tool('llvm-ar')}", f"RANLIB={clang.tool('llvm-ranlib')}"]
     asked = [f"PKG_CONFIG_LIBDIR={where}/glib/meson-uninstalled:{root}/lib/pkgconfig"]
     # glib's files for users of its build directory do not name it.
@@ -177,7 +177,7 @@ def _furnish(root: Path, release: Release, ours: Path, xen: list[Path]) -> None:
     described = root / "lib/pkgconfig"
     described.mkdir(parents=True, exist_ok=True)
     (root / "include").mkdir(exist_ok=True)
-    files = dict(zip(consumers.XEN_LIBRARIES, xen, strict=True))
+    files = dict(zip(xenlibs.XEN_LIBRARIES, xen, strict=True))
     for path in (*xen, ours):
         _install(path, root / "lib")
     version = files["ctrl"].name.partition(".so.")[2]
@@ -199,7 +199,7 @@ def _install(library: Path, where: Path) -> None:
     """Under its file's name, the one that programs are linked with and the one they then want."""
     stem = library.name.partition(".so.")[0]
     shutil.copyfile(library, where / library.name)
-    for link in {f"{stem}.so", consumers.soname(library)} - {library.name}:
+    for link in {f"{stem}.so", xenlibs.soname(library)} - {library.name}:
         (where / link).unlink(missing_ok=True)
         (where / link).symlink_to(library.name)
 
@@ -222,7 +222,7 @@ def gettext_header() -> str:
 
 def cross_file(root: Path, release: Release) -> str:
     clang = environment.require_clang()
-    compiler = consumers.compiler(release).split()
+    compiler = xenlibs.compiler(release).split()
     return "\n".join([
         "[binaries]", f"c = {compiler}", f"ar = '{clang.tool('llvm-ar')}'",
         "pkg-config = 'pkg-config'",

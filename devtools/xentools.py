@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Xen's tool stack for FreeBSD: xenstored, xenconsoled, xen-init-dom0, xl, libxl, libxenguest.
 
-Built from Debian's source package by Xen's own make files, in the tree of `consumers`, and linked
+Built from Debian's source package by Xen's own make files, in the tree of `xenlibs`, and linked
 with our libxengnttab.  zlib and yajl become static libraries, so that the programs need Xen's
 libraries, ours and FreeBSD's base only.  Xen's own libxengnttab is built as well: it is what a
 FreeBSD without this project runs on.
@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import consumers, parts, sources, stamp
+from devtools import parts, sources, stamp, xenlibs
 from devtools.console import Console
-from devtools.consumers import SETTINGS
 from devtools.freebsd_versions import Release
 from devtools.locks import locked
+from devtools.xenlibs import SETTINGS
 
-#: In an order in which each finds those it needs; `consumers` has built the others.
+#: In an order in which each finds those it needs; `xenlibs` has built the others.
 LIBRARIES = {"hypfs": "libxenhypfs", "guest": "libxenguest", "light": "libxenlight",
              "util": "libxlutil"}  # fmt: skip
 #: Directory, make target, and where FreeBSD's package puts the program.
@@ -49,7 +49,7 @@ def build(console: Console, release: Release, ours: Path) -> Tools:
     found = {name: sources.obtain(name) for name in ("xen", "yajl")}
     # The same zlib as QEMU's.
     found["zlib"] = sources.obtain("zlib", newer=True)
-    libraries = consumers.xen_libraries(release, ours)
+    libraries = xenlibs.xen_libraries(release, ours)
     where = libraries[0].parents[3]
     with locked(where.parent / f".{where.name}.tools.lock"):
         return _build(console, release, where, found, libraries)
@@ -63,7 +63,7 @@ def _build(
     libraries: list[Path],
 ) -> Tools:
     root = where / "root"
-    key = stamp.digest(consumers.compiler(release), (where / ".stamp").read_text())
+    key = stamp.digest(xenlibs.compiler(release), (where / ".stamp").read_text())
     for part in (
         parts.zlib(root, release, found["zlib"]),
         parts.yajl(root, release, found["yajl"]),
@@ -71,16 +71,16 @@ def _build(
         key = part.key(key)
         parts.make(console, where, part, key)
     key = stamp.digest(key, Path(__file__).read_bytes())
-    theirs = where / "theirs" / consumers.SONAME
+    theirs = where / "theirs" / xenlibs.SONAME
     if not stamp.fresh(where / ".tools", key):
         begin = time.monotonic()
         for name in LIBRARIES:
             console.say(f"  Xen's lib{name} for FreeBSD {release.major} …")
             target = f"{LIBRARIES[name]}.so"
-            consumers.run_make(where, release, f"tools/libs/{name}", target)
+            xenlibs.run_make(where, release, f"tools/libs/{name}", target)
         for name, (directory, _) in PROGRAMS.items():
             console.say(f"  Xen's {name} for FreeBSD {release.major} …")
-            consumers.run_make(where, release, directory, name)
+            xenlibs.run_make(where, release, directory, name)
         _build_theirs(where, release, theirs)
         stamp.write(where / ".tools", key)
         console.say(f"  Xen's tools for FreeBSD {release.major}: {time.monotonic() - begin:.0f} s")
@@ -88,7 +88,7 @@ def _build(
     return Tools(
         {f"{SETTINGS[place]}/{name}": where / directory / name
          for name, (directory, place) in PROGRAMS.items()},
-        {consumers.soname(path): path for path in (*libraries, *more)},
+        {xenlibs.soname(path): path for path in (*libraries, *more)},
         theirs,
         found["xen"].name.partition("_")[2],
     )  # fmt: skip
@@ -110,7 +110,7 @@ def _build_theirs(where: Path, release: Release, target: Path) -> None:
     place.rename(scratch)
     try:
         shutil.copytree(sources.obtain("xen") / "tools/libs/gnttab", place)
-        consumers.run_make(where, release, "tools/libs/gnttab", "libxengnttab.so")
+        xenlibs.run_make(where, release, "tools/libs/gnttab", "libxengnttab.so")
         target.parent.mkdir(parents=True, exist_ok=True)
         (built,) = (p for p in place.glob("libxengnttab.so.*.*") if not p.is_symlink())
         shutil.copyfile(built, target)

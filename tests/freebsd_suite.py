@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from devtools import consumers, freebsd_host
+from devtools import freebsd_host, xenlibs
 from devtools.environment import XEN_HEADERS
 from devtools.freebsd_versions import Release
 
@@ -40,7 +40,7 @@ def compiled(release: Release, build: Path) -> list[Path]:
     for path in XEN_HEADERS.glob("xen*"):
         (headers / path.name).symlink_to(path)
     (build / "compat-tests/agent").mkdir(parents=True)
-    cross = [*consumers.compiler(release).split(), "-Wall", "-Wextra", "-Werror"]
+    cross = [*xenlibs.compiler(release).split(), "-Wall", "-Wextra", "-Werror"]
     return [_compiled(cross, argv) for argv in freebsd_host.compilations(build, headers)]
 
 

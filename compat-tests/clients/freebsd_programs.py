@@ -24,7 +24,7 @@ from .shell import DEBUG_KEY
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from devtools import consumers, environment, fio, qemu, xentools  # noqa: E402
+from devtools import environment, fio, qemu, xenlibs, xentools  # noqa: E402
 from devtools.console import Console, DevError  # noqa: E402
 from devtools.freebsd_versions import RELEASES, WITH_HEADERS  # noqa: E402
 from devtools.paths import freebsd_build  # noqa: E402
@@ -69,7 +69,7 @@ class Programs:
         console = Console()
         try:
             environment.cross_library(console, major)
-            self._compiler = consumers.compiler(self._release).split()
+            self._compiler = xenlibs.compiler(self._release).split()
             self._clang = environment.require_clang()
             self._lld = self._clang.tool("ld.lld")
             self._ours = build / "libxengnttab-freebsd/libxengnttab.so.1.2"
@@ -87,7 +87,7 @@ class Programs:
     def places(self) -> dict[str, str]:
         """Where the tools are, by their names."""
         found = {place.rsplit("/", 1)[-1]: place for place in self._tools.programs}
-        return {**found, "qemu": consumers.QEMU}
+        return {**found, "qemu": xenlibs.QEMU}
 
     def library_digest(self, base: bool) -> str:
         """Of the library that the tool stack runs on."""
@@ -144,13 +144,13 @@ class Programs:
         return [
             *self._base.base_files(BASE_PROGRAMS, *libraries.values()),
             *(File(path, f"{LIBRARIES}/{name}", 0o444) for name, path in libraries.items()),
-            File(self._shown, f"{LIBRARIES}/{consumers.SONAME}", 0o444),
+            File(self._shown, f"{LIBRARIES}/{xenlibs.SONAME}", 0o444),
             File(_SCRIPTS / "dom0-freebsd.sh", SHELL),
         ]
 
     def _stack(self) -> list[File]:
         """Xen's tool stack and QEMU, with all that they need but libxengnttab."""
-        stack = {**self._tools.programs, consumers.QEMU: self._qemu}
+        stack = {**self._tools.programs, xenlibs.QEMU: self._qemu}
         libraries = dict(self._tools.libraries)
         return [
             *self._base.base_files(BASE_PROGRAMS, *stack.values(), *libraries.values()),
@@ -158,7 +158,7 @@ class Programs:
             *(File(path, f"{LIBRARIES}/{name}", 0o444) for name, path in libraries.items()),
             File(_SCRIPTS / "dom0-freebsd.sh", SHELL),
             File(_SCRIPTS / "qemu-without-vnc.sh", DEVICE_MODEL),
-            File(b"", f"{consumers.SETTINGS['XEN_CONFIG_DIR']}/xl.conf", 0o444),
+            File(b"", f"{xenlibs.SETTINGS['XEN_CONFIG_DIR']}/xl.conf", 0o444),
         ]
 
     def bench_files(
@@ -173,8 +173,8 @@ class Programs:
         sources = ROOT / "compat-tests/disks/src"
         return [
             *self._stack(),
-            File(self._shown, f"{LIBRARIES}/{consumers.SONAME}", 0o444),
-            File(self._tools.theirs, f"{THEIRS}/{consumers.SONAME}", 0o444),
+            File(self._shown, f"{LIBRARIES}/{xenlibs.SONAME}", 0o444),
+            File(self._tools.theirs, f"{THEIRS}/{xenlibs.SONAME}", 0o444),
             File(self._built("cputime", [str(sources / "cputime.c")], "-lxenctrl"), CPUTIME),
             File(self._base.program("xengnt-profile", [sources / "profile.c"]), PROFILE),
             File(selection.kernel, KERNEL, 0o444),
@@ -194,7 +194,7 @@ class Programs:
         channel = self._built("vchan", ["vchan.c"], "-lxenvchan")
         files = [
             *self._stack(),
-            File(self._shown, f"{APART if base else LIBRARIES}/{consumers.SONAME}", 0o444),
+            File(self._shown, f"{APART if base else LIBRARIES}/{xenlibs.SONAME}", 0o444),
             File(stand_in, f"{STORE_LIBRARY}/{store}", 0o444),
             File(
                 self._built(
@@ -218,7 +218,7 @@ class Programs:
             *self._guests(selection, own),
         ]  # fmt: skip
         if base:
-            files.append(File(self._tools.theirs, f"{LIBRARIES}/{consumers.SONAME}", 0o444))
+            files.append(File(self._tools.theirs, f"{LIBRARIES}/{xenlibs.SONAME}", 0o444))
         return files
 
     def _guests(self, selection: packages.Selection, own: images.Ours) -> list[File]:

@@ -16,7 +16,7 @@ from testbed.freebsd_sets import FreeBSD
 from testbed.freebsd_vm import FreeBSDDom0
 from testbed.image import File
 
-from devtools import consumers, qemu
+from devtools import qemu, xenlibs
 from devtools.console import Console
 
 from .plan import IMAGES, MEDIA, MIB, THEIRS, Backend, Disk
@@ -97,7 +97,7 @@ class FreeBSDSystem(System):
 
     name = "freebsd"
     theirs = freebsd_programs.THEIRS
-    qemu = consumers.QEMU
+    qemu = xenlibs.QEMU
 
     def __init__(self, setting: Setting) -> None:
         assert setting.sets is not None
@@ -119,7 +119,7 @@ class FreeBSDSystem(System):
         dom0 = shell.FreeBSDDom0(self.machine, self._say, BOOT_SECONDS)
         libraries = freebsd_programs.LIBRARIES
         return Run(
-            "freebsd-native", dom0, self._programs.places(), f"{libraries}/{consumers.SONAME}",
+            "freebsd-native", dom0, self._programs.places(), f"{libraries}/{xenlibs.SONAME}",
             self._programs.library_digest(False), libraries, 0, False, (),
             device_model=freebsd_programs.DEVICE_MODEL, places={MEMORY: "tmpfs"},
             options=GUEST_OPTIONS, settings=GUEST_SETTINGS, mark=self.machine.mark(),
@@ -222,4 +222,4 @@ def system(name: str, setting: Setting) -> System:
 def library(of: System, backend: Backend) -> str:
     """The file that the QEMU of a back end must have loaded."""
     ours = freebsd_programs.LIBRARIES if of.name == "freebsd" else programs.LIBDIR
-    return f"{of.theirs if backend.name == THEIRS else ours}/{consumers.SONAME}"
+    return f"{of.theirs if backend.name == THEIRS else ours}/{xenlibs.SONAME}"

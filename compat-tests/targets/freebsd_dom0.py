@@ -86,6 +86,19 @@ KINDS: dict[str, _Kind] = {
 }  # fmt: skip
 
 
+def release_sets(name: str, setting: Setting) -> Path:
+    """The directory with FreeBSD's release sets, which a target cannot do without."""
+    where = setting.freebsd
+    if where is None:
+        raise TargetMissing(
+            f"{name} needs FreeBSD's release sets: --freebsd DIR or FREEBSD_DIST names a "
+            f"directory with base.txz, kernel.txz and src.txz; {WHERE} has them"
+        )
+    if absent := missing(where):
+        raise TargetMissing(f"{name}: {where} lacks {', '.join(absent)}; {WHERE} has them")
+    return where
+
+
 class FreeBSDTarget(Dom0Target):
     alarm = ALARM
     boot_seconds = 240.0
@@ -93,14 +106,7 @@ class FreeBSDTarget(Dom0Target):
     _turn: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, name: str, setting: Setting) -> None:
-        where = setting.freebsd
-        if where is None:
-            raise TargetMissing(
-                f"{name} needs FreeBSD's release sets: --freebsd DIR or FREEBSD_DIST names a "
-                f"directory with base.txz, kernel.txz and src.txz; {WHERE} has them"
-            )
-        if absent := missing(where):
-            raise TargetMissing(f"{name}: {where} lacks {', '.join(absent)}; {WHERE} has them")
+        self._sets = release_sets(name, setting)
         super().__init__(setting)
         self.name = name
         self._kind = KINDS[name]
@@ -111,7 +117,6 @@ class FreeBSDTarget(Dom0Target):
             self.programs["library"] = (LIBRARY,)
         if self._kind.mode in ("native", "alone"):
             self.programs["python"] = python_worker.PROGRAM
-        self._sets = where
         self._release: FreeBSD | None = None
         self._ours = False
 

@@ -21,14 +21,14 @@ from cases.framework import Case, Context
 from clients.shell import Failed, LinuxDom0
 from testbed import domu, vm
 from testbed.errors import TestbedError
-from testbed.freebsd_sets import WHERE, FreeBSD, missing
+from testbed.freebsd_sets import FreeBSD
 from testbed.freebsd_vm import ALARM, LIBRARY
 from testbed.image import File
 
 from .base import Setting, Target, TargetDied, TargetMissing, excerpt, probe_worker
 from .dom0 import CALL_SECONDS, SETTLE_TRIES
 from .driver_peer import DriverPeer, PairedAgent
-from .freebsd_dom0 import KINDS
+from .freebsd_dom0 import KINDS, release_sets
 from .linux_dom0 import ALARM as LINUX_ALARM
 from .linux_dom0 import LACKS, PV_LACKS
 
@@ -107,18 +107,10 @@ class PairTarget(Target):
     beside = True
 
     def __init__(self, name: str, setting: Setting) -> None:
-        where = setting.freebsd
-        if where is None:
-            raise TargetMissing(
-                f"{name} needs FreeBSD's release sets: --freebsd DIR or FREEBSD_DIST names a "
-                f"directory with base.txz, kernel.txz and src.txz; {WHERE} has them"
-            )
-        if absent := missing(where):
-            raise TargetMissing(f"{name}: {where} lacks {', '.join(absent)}; {WHERE} has them")
+        self._sets = release_sets(name, setting)
         super().__init__(setting)
         self.name = name
         self._freebsd = name == "freebsd-domu"
-        self._sets = where
         self._host: domu.Host | None = None
         self._domain: domu.Domain | None = None
         self._agent: PairedAgent | None = None

@@ -13,7 +13,7 @@ from testbed.image import File
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from devtools import consumers, environment, freebsd_python
+from devtools import environment, freebsd_python, xenlibs
 from devtools.console import Console, DevError
 from devtools.freebsd_versions import RELEASES, WITH_HEADERS
 from devtools.paths import freebsd_build
@@ -36,7 +36,7 @@ def files(release: FreeBSD) -> list[File]:
     except DevError as error:
         raise TestbedError(str(error)) from error
     ours = freebsd_build(made.major) / "libxengnttab-freebsd/libxengnttab.so.1.2"
-    found[f"{freebsd_python.PREFIX}/lib/{consumers.SONAME}"] = ours
+    found[f"{freebsd_python.PREFIX}/lib/{xenlibs.SONAME}"] = ours
     return [
         *(File(path, place, 0o555) for place, path in found.items()),
         File(LIBRARY_WORKER.read_bytes(), SCRIPT, 0o444),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from devtools import consumers
+from devtools import xenlibs
 from devtools.freebsd_versions import Release
 from devtools.paths import ROOT
 
@@ -31,8 +31,8 @@ def relinked(release: Release, ours: Path, version_script: str, where: Path) -> 
     script, library = where / "broken.map", where / "libxengnttab.so.1.2"
     script.write_text(version_script)
     command = [
-        *consumers.compiler(release).split(),
-        *("-shared", f"-Wl,-soname,{consumers.SONAME}", f"-Wl,--version-script={script}"),
+        *xenlibs.compiler(release).split(),
+        *("-shared", f"-Wl,-soname,{xenlibs.SONAME}", f"-Wl,--version-script={script}"),
         *("-o", str(library)),
         *("-Wl,--whole-archive", str(ours.parent / "libxengnttab.a"), "-Wl,--no-whole-archive"),
     ]

@@ -17,8 +17,8 @@ import pytest
 from testbed import packages
 from testbed.errors import TestbedError
 
-from devtools.consumers import exported, imported, unresolved
 from devtools.paths import ROOT, cache_dir
+from devtools.xenlibs import exported, imported, unresolved
 
 OURS = ROOT / "libxengnttab-freebsd/include"
 XEN_HEADERS = Path(os.environ.get("XENGNT_XEN_HEADERS") or "/usr/include")

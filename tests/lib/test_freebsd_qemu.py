@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from devtools import consumers, freebsd_headers, qemu
+from devtools import freebsd_headers, qemu, xenlibs
 from devtools.console import DevError
 from devtools.paths import freebsd_build
 from tests.lib.broken import MAP, moved, relinked, without
@@ -47,21 +47,21 @@ def test_it_is_qemu_10_for_freebsd(program: Path) -> None:
 
 
 def test_it_needs_our_library_and_no_other_than_xens_and_freebsds(program: Path) -> None:
-    wanted = consumers.needed(program)
-    assert consumers.SONAME in wanted
+    wanted = xenlibs.needed(program)
+    assert xenlibs.SONAME in wanted
     there = {path.name for where in (qemu.libraries(RELEASE), BASE) for path in where.iterdir()}
     assert wanted - there == set()
 
 
 def test_it_finds_all_it_imports(program: Path, ours: Path) -> None:
     # Exactly: what it imports is the reason for this test.
-    assert consumers.imported(program) == IMPORTS
-    assert consumers.unresolved([program], ours) == []
+    assert xenlibs.imported(program) == IMPORTS
+    assert xenlibs.unresolved([program], ours) == []
 
 
 def test_a_faithful_copy_is_let_through(program: Path, ours: Path, tmp_path: Path) -> None:
     """Else the next two would say nothing."""
-    assert consumers.unresolved([program], relinked(RELEASE, ours, MAP, tmp_path)) == []
+    assert xenlibs.unresolved([program], relinked(RELEASE, ours, MAP, tmp_path)) == []
 
 
 @pytest.mark.parametrize(("symbol", "version"), sorted(IMPORTS))
@@ -69,7 +69,7 @@ def test_a_dropped_symbol_is_seen(
     program: Path, ours: Path, tmp_path: Path, symbol: str, version: str
 ) -> None:
     copy = relinked(RELEASE, ours, without(symbol), tmp_path)
-    missing = consumers.unresolved([program], copy)
+    missing = xenlibs.unresolved([program], copy)
     assert missing == [f"{qemu.PROGRAM} wants {symbol}@{version}"]
 
 
@@ -80,8 +80,8 @@ def test_a_symbol_of_another_version_is_seen(
     """The linker does not mind, nor does a look at the names."""
     beside = "xengnttab_fd" if version == "VERS_1.1" else "xengnttab_grant_copy"
     copy = relinked(RELEASE, ours, moved(symbol, beside), tmp_path)
-    assert {name for name, _ in consumers.exported(copy)} == {
-        name for name, _ in consumers.exported(ours)
+    assert {name for name, _ in xenlibs.exported(copy)} == {
+        name for name, _ in xenlibs.exported(ours)
     }
-    missing = consumers.unresolved([program], copy)
+    missing = xenlibs.unresolved([program], copy)
     assert missing == [f"{qemu.PROGRAM} wants {symbol}@{version}"]
