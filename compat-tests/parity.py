@@ -117,6 +117,13 @@ def parser() -> argparse.ArgumentParser:
         default=Path(freebsd) if freebsd else None,
         help="directory with FreeBSD's base.txz, kernel.txz and src.txz (or FREEBSD_DIST)",
     )
+    p.add_argument(
+        "--cpus",
+        type=int,
+        default=2,
+        choices=(1, 2),
+        help="processors of a FreeBSD Dom0 (default: 2)",
+    )
     return p
 
 
@@ -311,6 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cache=args.cache.expanduser().resolve(),
             work=work.resolve(),
             freebsd=args.freebsd,
+            cpus=args.cpus,
             progress=live.say,
         )
         begun = time.monotonic()

@@ -17,7 +17,7 @@ from testbed.freebsd_vm import GUEST_ENVIRONMENT
 from testbed.image import File
 
 from . import images, programs
-from .helper import END, END_CODE, GNTTAB, STORE_LIBRARY, VCHAN
+from .helper import END, END_CODE, GNTTAB, STORE_LIBRARY, STRESS, VCHAN
 from .places import FREEBSD_KERNEL, FREEBSD_RAMDISK, INITRD, KERNEL
 from .shell import DEBUG_KEY
 
@@ -214,6 +214,7 @@ class Programs:
                 END,
             ),
             File(self._end_code(), END_CODE),
+            File(self._base.program("xengnt-stress", [_SRC / "stress.c"]), STRESS),
             *images.empty_images(),
             *self._guests(selection, own),
         ]  # fmt: skip

@@ -65,6 +65,8 @@ class Run:
     other: Guest | None = None  # the FreeBSD guest
     pids: dict[str, int] = field(default_factory=dict)
     mark: int = 0
+    seconds: int = 600  # of the step stress
+    seed: int | None = None
 
     @property
     def freebsd(self) -> bool:

@@ -8,10 +8,13 @@ a channel, and src/xenstore.c stands in for libxenstore.
 from __future__ import annotations
 
 import itertools
+import random
+import re
 import signal
 
 from .channels import last_json
 from .guests import Figures, Run
+from .kills import idle
 from .shell import Dom0, Failed
 
 PEER = "/bin/xengnt-peer"
@@ -32,7 +35,9 @@ NODES = {
     "freebsd-alone": ("xen/gntdev", "xen/gntalloc"),
     "freebsd-base": ("xen/gntdev", "xen/gntdev", "base"),
 }
+LINUX_NODES = ("xen/gntdev", "xen/gntalloc")
 _number = itertools.count()
+STRESS = "/bin/xengnt-stress"
 
 
 class Program:
@@ -133,3 +138,21 @@ def kill(run: Run, role: str) -> Figures:
     if status != 128 + signal.SIGKILL or other != 0 or far["whole"]:
         raise Failed(f"vchan: status {status}, helper domain: status {other}, {far}")
     return {"MiB before": (int(str(far["sent"])) + int(str(far["received"]))) / 2**20}
+
+
+def stress(run: Run) -> Figures:
+    """Processes that do anything and are killed; then nothing may be left of it."""
+    dom0 = run.dom0
+    nodes = " ".join(f"/dev/{name}" for name in NODES.get(run.target, LINUX_NODES)[:2])
+    seed = run.seed if run.seed is not None else random.getrandbits(32)
+    dom0.progress(f"stress: {run.seconds} s, --seed {seed}")
+    program = Program(dom0, "stress", f"{STRESS} {PEER} {nodes} {run.seconds} {seed}")
+    status = program.status()
+    last = (program.said() or ["no output"])[-1]
+    if status != 0 or not last.startswith("done "):
+        raise Failed(f"status {status}, --seed {seed}: {last}")
+    idle(run)
+    done = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", last)}
+    if idlers := [name for name, count in done.items() if count == 0]:
+        raise Failed(f"--seed {seed}: nothing was done of {', '.join(idlers)}")
+    return {"length s": run.seconds, "seed": seed, **done}

@@ -13,6 +13,7 @@ from testbed.errors import TestbedError
 from testbed.image import File
 
 from . import disks, qcow2
+from .helper import STRESS
 from .places import CHANNEL, INITRD, KERNEL, MEMORY, UFS
 from .programs import GUEST_TOOLS, LIBDIR, LIBRARY, VCHAN, Programs, library_files
 from .shell import DEBUG_KEY
@@ -41,6 +42,8 @@ class Ours:
     relay: Path
     channel: Path
     debug_key: Path
+    peer: Path
+    stress: Path
 
     def digest(self) -> str:
         """Of the library: a process has loaded the file with this contents."""
@@ -61,6 +64,8 @@ def ours(build: Path, library: Path | None = None) -> Ours:
         find("compat-tests/agent/dom0/xengnt-relay", "compat-tests/agent/xengnt-relay"),
         find("compat-tests/clients/src/xengnt-vchan"),
         find("compat-tests/clients/src/xengnt-debugkey"),
+        find("compat-tests/agent/peer/xengnt-peer", "compat-tests/agent/xengnt-peer"),
+        find("compat-tests/clients/src/xengnt-stress"),
     )
 
 
@@ -133,6 +138,8 @@ def dom0_files(
         File(own.relay, image.RELAY),
         File(own.channel, CHANNEL),
         File(own.debug_key, DEBUG_KEY),
+        File(own.peer, image.PEER),
+        File(own.stress, STRESS),
         File(_SHELL, image.AGENT),
         File(b"", "/etc/xen/xl.conf", 0o644),
         File(selection.kernel, KERNEL, 0o644),

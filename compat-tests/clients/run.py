@@ -63,6 +63,10 @@ def parser() -> argparse.ArgumentParser:
                    help="with --freebsd: one boot each (default: %(default)s)")  # fmt: skip
     p.add_argument("--cpus", type=int, default=1, choices=(1, 2),
                    help="with --freebsd: processors of the machine (default: 1)")  # fmt: skip
+    p.add_argument("--seconds", type=int, default=600,
+                   help="length of the step stress (default: %(default)s)")  # fmt: skip
+    p.add_argument("--seed", type=int,
+                   help="of the step stress, which prints the one it takes")  # fmt: skip
     p.add_argument("--list", action="store_true", help="list the steps, run nothing")
     p.add_argument("--json", metavar="FILE", type=Path, help="write the results there, too")
     p.add_argument("--report", metavar="DIR", type=Path, default=ROOT / "report",
@@ -97,7 +101,7 @@ def perform(steps: Sequence[Step], run: Run, say: Callable[[str], None]) -> list
             result.status, result.detail = "n/a", reason
             continue
         failed = [r.name for r in done if r.status in ("fail", "lacks") and r.name in FIRST]
-        if failed and step.name not in (*ALONE, "log", "unload"):
+        if failed and step.name not in ALONE:
             result.detail = f"needs {failed[0]}"
             continue
         say(f"{step.name}: {step.title}")
@@ -171,6 +175,8 @@ def run_linux(
             served=[disks.SERVED] if thorough else [],
             places={UFS: "memory", MEMORY: "memory"},
             mark=machine.mark(),
+            seconds=args.seconds,
+            seed=args.seed,
         )
         report.results = perform(steps, run, say)
         report.facts = machine.facts
@@ -195,6 +201,7 @@ def run_freebsd(
         report.packages, report.library = machine.packages, machine.digest
         with machine.machine:
             run = machine.run(amount=LONG_AMOUNT if thorough else SHORT_AMOUNT, thorough=thorough)
+            run.seconds, run.seed = args.seconds, args.seed
             done = perform(steps, run, say)
             report.facts = machine.machine.facts
         for result in done:

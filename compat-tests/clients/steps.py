@@ -140,6 +140,10 @@ def _linux(run: Run) -> str | None:
     return None if run.freebsd else "needs FreeBSD's driver as the subject"
 
 
+def _base(run: Run) -> str | None:
+    return "the base driver panics" if run.target == "freebsd-base" else None
+
+
 def _no_module(run: Run) -> str | None:
     return None if run.freebsd and run.target != "freebsd-base" else "our module is not loaded"
 
@@ -155,6 +159,8 @@ STEPS = (
          lambda run: helper.kill(run, "client"), True, _linux),
     Step("kill-vchan-helper", "kill -9 of the server in a transfer: the client is told",
          lambda run: helper.kill(run, "server"), True, _linux),
+    Step("stress", "processes that do anything on both devices, and are killed",
+         helper.stress, True, _base),
     Step("xenstored", "xenstored starts; Dom0's kernel talks to it", xenstored),
     Step("xenconsoled", "xenconsoled starts", xenconsoled),
     Step("guest", "xl boots a PVH Linux guest, its console goes both ways", guest),
@@ -188,5 +194,6 @@ STEPS = (
 FIRST = ("xenstored", "xenconsoled", "guest")
 #: but these have helper domains as their peers.
 ALONE = frozenset(
-    {"library", "vchan-client", "vchan-server", "kill-vchan-client", "kill-vchan-helper", "log"}
+    {"library", "vchan-client", "vchan-server", "kill-vchan-client", "kill-vchan-helper", "stress",
+     "unload", "log"}
 )

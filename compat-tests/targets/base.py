@@ -45,6 +45,7 @@ class Setting:
     cache: Path
     work: Path
     freebsd: Path | None = None
+    cpus: int = 2
     progress: Callable[[str, str], None] = field(default=lambda target, text: None)
 
 

@@ -168,6 +168,7 @@ class FreeBSDTarget(Dom0Target):
             self.progress,
             linux_agent=agent,
             files=python_worker.files(self._release) if "python" in self.programs else (),
+            cpus=self.setting.cpus,
         )
 
     @property

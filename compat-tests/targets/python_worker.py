@@ -30,7 +30,7 @@ def files(release: FreeBSD) -> list[File]:
         raise TestbedError(f"Python is built for FreeBSD {WITH_HEADERS}, not for {release.version}")
     console = Console()
     try:
-        environment.compile_(console, freebsd_build(made.major))
+        environment.cross_library(console, made.major)
         python = freebsd_python.build(console, made)
         found = freebsd_python.runtime(release.base, python.values()) | python
     except DevError as error:

@@ -263,6 +263,7 @@ class FreeBSDDom0(vm.Machine):
             "mode": self._mode,
             "xen_package": selection.xen_version,
             "kernel": self._release.version,
+            "cpus": str(self._cpus),
         }
         return lambda channel: self.command(firmware[0], variables, disk, channel)
 
