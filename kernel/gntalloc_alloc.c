@@ -14,20 +14,11 @@
 #include "xengnt_file.h"
 #include "gntalloc_var.h"
 
-/* Linux cannot get a buffer for the references of more (row A2). */
+/* Linux cannot get a buffer for the references of more. */
 #define	ALLOC_MAX	1048576
 
 /* References are copied out this many at a time. */
 #define	COPYOUT_IDS	64
-
-static void
-grefs_rele(struct gntalloc_grefs *grefs)
-{
-	struct gntalloc_gref *gref, *next;
-
-	TAILQ_FOREACH_SAFE(gref, grefs, link, next)
-		gntalloc_gref_rele(gref);
-}
 
 /* The references of the grefs, in order, to the array behind the struct. */
 static int
@@ -53,10 +44,7 @@ copyout_ids(struct gntalloc_grefs *grefs, char *uids)
 	return (error);
 }
 
-/*
- * REFERENCE 2.10; the order of the checks is that of its rows, but that
- * Linux was seen to look at the limit (A3) before its buffer (A2).
- */
+/* Linux, too, looks at the limit before it gets its buffer. */
 int
 gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
     char *uop, char *uids)
@@ -64,7 +52,6 @@ gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
 	struct gntalloc_grefs grefs;
 	struct gntalloc_gref *gref;
 	uint64_t page;
-	uint32_t i;
 	int error;
 
 	error = gntalloc_reserve(op->count);
@@ -75,7 +62,7 @@ gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
 		return (ENOMEM);
 	}
 
-	/* From here on the indices are spent, whatever happens (A4, A5). */
+	/* From here on the indices are spent, whatever happens. */
 	sx_xlock(&file->lock);
 	page = file->next_gref;
 	file->next_gref += op->count;
@@ -83,26 +70,20 @@ gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
 	op->index = ptoa(page);
 
 	TAILQ_INIT(&grefs);
-	for (i = 0; i < op->count; i++) {
-		error = gntalloc_gref_create(op->domid,
-		    (op->flags & GNTALLOC_FLAG_WRITABLE) == 0, &gref);
-		if (error != 0) {
-			/* The created ones give back their own share. */
-			gntalloc_unreserve(op->count - i);
-			grefs_rele(&grefs);
-			return (error);
-		}
-		gref->range.start = page + i;
-		TAILQ_INSERT_TAIL(&grefs, gref, link);
-	}
+	error = gntalloc_grefs_create(&grefs, op->count, op->domid,
+	    (op->flags & GNTALLOC_FLAG_WRITABLE) == 0);
+	if (error != 0)
+		return (error);
 
 	/*
-	 * The lock keeps them together until their references are told.  A
-	 * fault leaves them allocated, until close (row A6).
+	 * The lock keeps them together until the caller knows their
+	 * references.  A fault leaves them allocated, until close.
 	 */
 	sx_xlock(&file->lock);
-	TAILQ_FOREACH(gref, &grefs, link)
+	TAILQ_FOREACH(gref, &grefs, link) {
+		gref->range.start = page++;
 		xengnt_index_insert(&file->lists[XENGNT_GREFS], &gref->range);
+	}
 	if (uop != NULL)
 		error = copyout(op, uop, sizeof(*op));
 	if (error == 0)
@@ -127,42 +108,38 @@ gntalloc_find_run(struct xengnt_file *file, uint64_t page, uint64_t count)
 	return (range == NULL ? NULL : gntalloc_range_gref(first));
 }
 
-/* REFERENCE 2.11: all of the range or nothing. */
+/* All of the range or nothing. */
 int
 gntalloc_dealloc(struct xengnt_file *file,
     const struct ioctl_gntalloc_dealloc_gref *op)
 {
-	struct gntalloc_grefs grefs;
+	struct gntalloc_grefs dead;
 	struct gntalloc_gref *gref;
 	struct xengnt_range *range, *next;
 	uint32_t i;
 
-	if (op->count == 0 || (op->index & PAGE_MASK) != 0)	/* D2, D3 */
+	if (op->count == 0 || (op->index & PAGE_MASK) != 0)
 		return (EINVAL);
-	TAILQ_INIT(&grefs);
+	TAILQ_INIT(&dead);
 	sx_xlock(&file->lock);
 	gref = gntalloc_find_run(file, atop(op->index), op->count);
-	if (gref != NULL) {
-		range = &gref->range;
-		for (i = 0; i < op->count; i++) {
-			next = xengnt_index_adjacent(range);
-			xengnt_index_remove(&file->lists[XENGNT_GREFS], range);
-			TAILQ_INSERT_TAIL(&grefs, gntalloc_range_gref(range),
-			    link);
-			range = next;
-		}
+	if (gref == NULL) {
+		sx_xunlock(&file->lock);
+		return (EINVAL);
+	}
+	range = &gref->range;
+	for (i = 0; i < op->count; i++) {
+		next = xengnt_index_adjacent(range);
+		xengnt_index_remove(&file->lists[XENGNT_GREFS], range);
+		gntalloc_gref_rele(gntalloc_range_gref(range), &dead);
+		range = next;
 	}
 	sx_xunlock(&file->lock);
-	if (gref == NULL)
-		return (EINVAL);
-	grefs_rele(&grefs);
+	gntalloc_grefs_free(&dead);
 	return (0);
 }
 
-/*
- * REFERENCE 2.12: unlike gntdev's, the index is judged before the action,
- * and each page has its own.
- */
+/* Each page has its own; a wrong index is told before a wrong action. */
 int
 gntalloc_set_notify(struct xengnt_file *file,
     const struct ioctl_gntalloc_unmap_notify *op)

@@ -24,53 +24,36 @@ gntalloc_open(struct cdev *dev __unused, int oflags, int devtype __unused,
 }
 
 static int
-ioctl_alloc(struct xengnt_file *file, char *uarg)
-{
-	struct ioctl_gntalloc_alloc_gref op;
-	int error;
-
-	error = copyin(uarg, &op, sizeof(op));
-	return (error != 0 ? error : gntalloc_alloc(file, &op, uarg, uarg +
-	    offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids)));
-}
-
-static int
-ioctl_dealloc(struct xengnt_file *file, char *uarg)
-{
-	struct ioctl_gntalloc_dealloc_gref op;
-	int error;
-
-	error = copyin(uarg, &op, sizeof(op));
-	return (error != 0 ? error : gntalloc_dealloc(file, &op));
-}
-
-static int
-ioctl_set_notify(struct xengnt_file *file, char *uarg)
-{
-	struct ioctl_gntalloc_unmap_notify op;
-	int error;
-
-	error = copyin(uarg, &op, sizeof(op));
-	return (error != 0 ? error : gntalloc_set_notify(file, &op));
-}
-
-static int
 gntalloc_ioctl(struct cdev *dev __unused, u_long cmd, caddr_t data,
     int fflag __unused, struct thread *td __unused)
 {
+	union {
+		struct ioctl_gntalloc_alloc_gref alloc;
+		struct ioctl_gntalloc_dealloc_gref dealloc;
+		struct ioctl_gntalloc_unmap_notify notify;
+	} op;
 	struct xengnt_file *file;
+	char *uarg;
 	int error;
 
 	error = xengnt_file_ioctl(cmd, &file);
 	if (error != 0)
 		return (error == EJUSTRETURN ? 0 : error);
+	uarg = XENGNT_UARG(data);
 	switch (cmd) {
 	case IOCTL_GNTALLOC_ALLOC_GREF:
-		return (ioctl_alloc(file, XENGNT_UARG(data)));
+		error = copyin(uarg, &op.alloc, sizeof(op.alloc));
+		return (error != 0 ? error : gntalloc_alloc(file, &op.alloc,
+		    uarg, uarg +
+		    offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids)));
 	case IOCTL_GNTALLOC_DEALLOC_GREF:
-		return (ioctl_dealloc(file, XENGNT_UARG(data)));
+		error = copyin(uarg, &op.dealloc, sizeof(op.dealloc));
+		return (error != 0 ? error :
+		    gntalloc_dealloc(file, &op.dealloc));
 	case IOCTL_GNTALLOC_SET_UNMAP_NOTIFY:
-		return (ioctl_set_notify(file, XENGNT_UARG(data)));
+		error = copyin(uarg, &op.notify, sizeof(op.notify));
+		return (error != 0 ? error :
+		    gntalloc_set_notify(file, &op.notify));
 	default:
 		return (ENOTTY);
 	}
@@ -84,7 +67,7 @@ gntalloc_mmap_single(struct cdev *dev __unused, vm_ooffset_t *offset,
 	int error;
 
 	error = xengnt_file_mmap(&file);
-	/* On Linux a read-only descriptor cannot share a mapping (K5). */
+	/* On Linux a read-only descriptor cannot share a mapping. */
 	if (error == 0 && (file->oflags & FWRITE) == 0)
 		error = EINVAL;
 	if (error != 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * One granted page: its making, its end, and the list of those whose end has
- * to wait for the peer.
+ * Granted pages: how they are made and freed, and the queue of those that
+ * wait for the peer.
  */
 
 #include "xengnt_vm.h"
@@ -13,17 +13,19 @@
 #include <sys/refcount.h>
 #include <sys/syslog.h>
 
+#include <xen/gntalloc.h>
+
 #include "xengnt.h"
 #include "xengnt_file.h"
 #include "xengnt_stats.h"
 #include "gntalloc_var.h"
 
-/* As Linux's grant-table core does (REFERENCE 2.14). */
+/* As Linux's grant-table core does. */
 #define	DEFERRED_LOG_TRIES	60
 /* An hour: what an administrator's interval is cut down to. */
 #define	DEFERRED_MAX_MS		3600000
 
-/* Pages of the whole system (row A3). */
+/* Pages of the whole system. */
 static int gntalloc_limit = 1024;
 SYSCTL_INT(_hw_xen_gntalloc, OID_AUTO, limit, CTLFLAG_RWTUN, &gntalloc_limit,
     0, "Largest number of granted pages, system-wide");
@@ -31,17 +33,17 @@ SYSCTL_INT(_hw_xen_gntalloc, OID_AUTO, limit, CTLFLAG_RWTUN, &gntalloc_limit,
 static u_int deferred_interval = 1000;
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred_interval, CTLFLAG_RWTUN,
     &deferred_interval, 0,
-    "Milliseconds between two looks at the pages that wait for the peer");
+    "Milliseconds between two tries to free the pages that wait for the peer");
 static u_int deferred_batch = 10;
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred_batch, CTLFLAG_RWTUN,
-    &deferred_batch, 0, "Pages looked at each time; 0: all of them");
+    &deferred_batch, 0, "Pages tried each time; 0: all of them");
 
 static u_int gntalloc_npages;		/* counted against the limit */
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, pages, CTLFLAG_RD, &gntalloc_npages, 0,
     "Granted pages");
 
 static u_int
-peer_delay_ms(u_int looks __unused)
+peer_delay_ms(u_int tries __unused)
 {
 
 	return (MIN(deferred_interval, DEFERRED_MAX_MS));
@@ -54,7 +56,7 @@ static struct xengnt_queue peer_queue = {
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred, CTLFLAG_RD,
     &peer_queue.count, 0, "Pages that wait for the peer to unmap them");
 
-/* 32-bit arithmetic without sign, as on Linux (row A3). */
+/* 32-bit arithmetic without sign, as on Linux. */
 int
 gntalloc_reserve(uint32_t count)
 {
@@ -84,12 +86,11 @@ gntalloc_page_rele(vm_page_t m)
 		vm_page_free(m);
 }
 
-/* A zeroed page, granted to domid; 0, ENOMEM or ENOSPC (rows A4, A5). */
-int
-gntalloc_gref_create(domid_t domid, bool readonly, struct gntalloc_gref **grefp)
+/* A zeroed page, granted to domid by one of the references; or NULL. */
+static struct gntalloc_gref *
+gref_create(domid_t domid, bool readonly, grant_ref_t *refs)
 {
 	struct gntalloc_gref *gref;
-	int error;
 
 	gref = malloc(sizeof(*gref), M_XENGNT, M_WAITOK | M_ZERO);
 	/* Sleeps when it fails: the pageout daemon has a chance, as Linux's. */
@@ -100,27 +101,53 @@ gntalloc_gref_create(domid_t domid, bool readonly, struct gntalloc_gref **grefp)
 		    VM_ALLOC_ZERO);
 	if (gref->page == NULL) {
 		free(gref, M_XENGNT);
-		return (ENOMEM);
+		return (NULL);
 	}
 	/* For good: whoever writes to a page that is not valid panics. */
 	gref->page->valid = VM_PAGE_BITS_ALL;
-	error = gnttab_grant_foreign_access(domid,
-	    atop(VM_PAGE_TO_PHYS(gref->page)), readonly, &gref->ref);
-	if (error != 0) {
-		gntalloc_page_rele(gref->page);
-		free(gref, M_XENGNT);
-		return (ENOSPC);
-	}
+	gref->ref = gnttab_claim_grant_reference(refs);
+	gnttab_grant_foreign_access_ref(gref->ref, domid,
+	    atop(VM_PAGE_TO_PHYS(gref->page)), readonly);
 	gref->range.count = 1;
 	refcount_init(&gref->users, 1);
 	SDT_PROBE2(xengnt, gntalloc, alloc, done, domid, gref->ref);
-	*grefp = gref;
+	return (gref);
+}
+
+/* Of reserved ones, all or none, unreserved then; 0, ENOMEM or ENOSPC. */
+int
+gntalloc_grefs_create(struct gntalloc_grefs *grefs, uint32_t count,
+    domid_t domid, bool readonly)
+{
+	struct gntalloc_gref *gref;
+	grant_ref_t refs;
+
+	if (count == 0)
+		return (0);
+	if (count > UINT16_MAX ||
+	    gnttab_alloc_grant_references((uint16_t)count, &refs) != 0) {
+		gntalloc_unreserve(count);
+		return (ENOSPC);
+	}
+	for (; count > 0; count--) {
+		gref = gref_create(domid, readonly, &refs);
+		if (gref == NULL) {
+			gnttab_free_grant_references(refs);
+			gntalloc_unreserve(count);
+			gntalloc_grefs_free(grefs);
+			return (ENOMEM);
+		}
+		TAILQ_INSERT_TAIL(grefs, gref, link);
+	}
 	return (0);
 }
 
-/* Ends the grant and frees everything, unless the peer maps the page. */
+/*
+ * Ends the grant, puts its reference in front of *refs and frees the rest,
+ * unless the peer maps the page.
+ */
 static bool
-gref_try_free(struct gntalloc_gref *gref)
+gref_try_free(struct gntalloc_gref *gref, grant_ref_t *refs)
 {
 
 	/*
@@ -131,30 +158,24 @@ gref_try_free(struct gntalloc_gref *gref)
 	    gnttab_end_foreign_access_ref(gref->ref) == 0)
 		return (false);
 	SDT_PROBE1(xengnt, gntalloc, free, done, gref->ref);
-	gnttab_free_grant_reference(gref->ref);
+	gnttab_release_grant_reference(refs, gref->ref);
 	gntalloc_page_rele(gref->page);
 	free(gref, M_XENGNT);
 	return (true);
-}
-
-/* Byte, then event (2.12): whether the peer still maps it or not. */
-void
-gntalloc_gref_notify(struct gntalloc_gref *gref)
-{
-
-	if (xengnt_notify_take_byte(&gref->notify))
-		pmap_zero_page_area(gref->page, (int)gref->notify.byte, 1);
-	xengnt_notify_send(&gref->notify);
 }
 
 static bool
 gref_retry(struct xengnt_deferred *deferred)
 {
 	struct gntalloc_gref *gref;
+	grant_ref_t refs;
 
 	gref = __containerof(deferred, struct gntalloc_gref, deferred);
-	if (gref_try_free(gref))
+	refs = GNTTAB_LIST_END;
+	if (gref_try_free(gref, &refs)) {
+		gnttab_free_grant_references(refs);
 		return (true);
+	}
 	if (++gref->tries == DEFERRED_LOG_TRIES)
 		log(LOG_NOTICE, "gntalloc: the peer still maps the page of "
 		    "grant reference %u\n", gref->ref);
@@ -162,54 +183,67 @@ gref_retry(struct xengnt_deferred *deferred)
 }
 
 void
-gntalloc_gref_rele(struct gntalloc_gref *gref)
+gntalloc_gref_rele(struct gntalloc_gref *gref, struct gntalloc_grefs *dead)
 {
 
-	if (!refcount_release(&gref->users))
-		return;
-	gntalloc_gref_notify(gref);
-	/* Gone for the limit, even while the peer has it (2.14). */
-	gntalloc_unreserve(1);
-	if (gref_try_free(gref))
-		return;
-	SDT_PROBE2(xengnt, gntalloc, free, defer, gref->ref, 0);
-	gref->deferred.try_free = gref_retry;
-	xengnt_defer(&peer_queue, &gref->deferred);
+	if (refcount_release(&gref->users))
+		TAILQ_INSERT_TAIL(dead, gref, link);
+}
+
+void
+gntalloc_grefs_free(struct gntalloc_grefs *dead)
+{
+	struct gntalloc_gref *gref, *next;
+	grant_ref_t refs;
+	uint32_t count;
+
+	refs = GNTTAB_LIST_END;
+	count = 0;
+	TAILQ_FOREACH_SAFE(gref, dead, link, next) {
+		count++;
+		/* Byte, then event, whether the peer maps the page or not. */
+		if ((gref->notify.action & UNMAP_NOTIFY_CLEAR_BYTE) != 0)
+			pmap_zero_page_area(gref->page,
+			    (int)gref->notify.byte, 1);
+		xengnt_notify_send(&gref->notify);
+		if (gref_try_free(gref, &refs))
+			continue;
+		SDT_PROBE2(xengnt, gntalloc, free, defer, gref->ref, 0);
+		gref->deferred.try_free = gref_retry;
+		xengnt_defer(&peer_queue, &gref->deferred);
+	}
+	gnttab_free_grant_references(refs);
+	/* What the peer keeps does not count for the limit either. */
+	gntalloc_unreserve(count);
 }
 
 static void
-gref_drop(struct xengnt_range *range)
+grefs_drop(struct xengnt_index *list)
 {
+	struct gntalloc_grefs dead;
+	struct xengnt_range *range;
 
-	gntalloc_gref_rele(gntalloc_range_gref(range));
+	TAILQ_INIT(&dead);
+	while ((range = xengnt_index_first(list)) != NULL) {
+		xengnt_index_remove(list, range);
+		gntalloc_gref_rele(gntalloc_range_gref(range), &dead);
+	}
+	gntalloc_grefs_free(&dead);
 }
-
-static void
-gref_notify(struct xengnt_range *range)
-{
-
-	gntalloc_gref_notify(gntalloc_range_gref(range));
-}
-
-static const struct xengnt_list_ops gref_list_ops = {
-	.drop =		gref_drop,
-	.notify =	gref_notify,
-};
 
 static void
 gntalloc_init(void)
 {
 
 	xengnt_queue_init(&peer_queue, "gntalloc peer");
-	gntalloc_mmap_init();
-	xengnt_file_list(XENGNT_GREFS, &gref_list_ops);
+	xengnt_queue_init(&gntalloc_io_queue, "gntalloc I/O");
 }
 
 static void
 gntalloc_fini(void)
 {
 
-	gntalloc_mmap_fini();
+	xengnt_queue_fini(&gntalloc_io_queue);
 	xengnt_queue_fini(&peer_queue);
 	KASSERT(gntalloc_npages == 0,
 	    ("gntalloc: %u pages at unload", gntalloc_npages));
@@ -226,4 +260,5 @@ const struct xengnt_device gntalloc_device = {
 	.init =		gntalloc_init,
 	.fini =		gntalloc_fini,
 	.busy =		gntalloc_busy,
+	.drop =		grefs_drop,
 };

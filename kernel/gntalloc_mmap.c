@@ -30,13 +30,13 @@ struct share_page {
 struct share {
 	struct xengnt_area area;
 	struct xengnt_deferred deferred; /* waits for I/O on its pages */
-	bool		free;		/* no I/O at the last look */
+	bool		free;		/* no I/O at the last try */
 	struct share_page pages[];
 };
 
-static struct xengnt_queue io_queue = { .delay_ms = xengnt_io_delay_ms };
-SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, in_flight, CTLFLAG_RD, &io_queue.count,
-    0, "Mappings that are gone but for I/O on their pages");
+struct xengnt_queue gntalloc_io_queue = { .delay_ms = xengnt_io_delay_ms };
+SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, in_flight, CTLFLAG_RD,
+    &gntalloc_io_queue.count, 0, "Mappings that are gone but for I/O on their pages");
 
 static struct share *
 area_share(struct xengnt_area *area)
@@ -52,7 +52,7 @@ share_page(struct xengnt_area *area, vm_pindex_t pidx)
 	return (&area_share(area)->pages[pidx].fake);
 }
 
-/* Lets go of the pages whose I/O is over. */
+/* Releases the pages whose I/O is over. */
 static bool
 share_try_free(struct xengnt_deferred *deferred)
 {
@@ -75,8 +75,8 @@ share_try_free(struct xengnt_deferred *deferred)
 		p->kept = NULL;
 	}
 	/*
-	 * vm_page_unwire() may look at a page's flags after it has let go of
-	 * it: the fictitious pages stay until the next look.
+	 * vm_page_unwire() may read a page's flags after it has released the
+	 * page: the fictitious pages stay until the next try.
 	 */
 	if (busy || !share->free) {
 		share->free = !busy;
@@ -87,18 +87,20 @@ share_try_free(struct xengnt_deferred *deferred)
 }
 
 /*
- * The grants end at once; what I/O has got hold of through a fictitious page
- * stays behind it.
+ * The grants end at once; a real page that I/O uses by way of a fictitious
+ * one is kept.
  */
 static void
-share_end(struct xengnt_area *area)
+share_destroy(struct xengnt_area *area)
 {
+	struct gntalloc_grefs dead;
 	struct share *share;
 	struct share_page *p;
 	bool busy;
 	u_int i;
 
 	share = area_share(area);
+	TAILQ_INIT(&dead);
 	busy = false;
 	for (i = 0; i < area->npages; i++) {
 		p = &share->pages[i];
@@ -107,52 +109,19 @@ share_end(struct xengnt_area *area)
 			vm_page_wire(p->kept);
 			busy = true;
 		}
-		gntalloc_gref_rele(p->gref);
+		gntalloc_gref_rele(p->gref, &dead);
 	}
+	gntalloc_grefs_free(&dead);
 	if (busy) {
 		share->deferred.try_free = share_try_free;
-		xengnt_defer(&io_queue, &share->deferred);
+		xengnt_defer(&gntalloc_io_queue, &share->deferred);
 	} else
 		free(share, M_XENGNT);
 }
 
-static void
-share_reset(struct xengnt_area *area)
-{
-	u_int i;
-
-	for (i = 0; i < area->npages; i++)
-		area_share(area)->pages[i].gref->dying = 0;
-}
-
-static void
-share_count(struct xengnt_area *area)
-{
-	u_int i;
-
-	for (i = 0; i < area->npages; i++)
-		area_share(area)->pages[i].gref->dying++;
-}
-
-static void
-share_notify(struct xengnt_area *area)
-{
-	struct gntalloc_gref *gref;
-	u_int i;
-
-	for (i = 0; i < area->npages; i++) {
-		gref = area_share(area)->pages[i].gref;
-		if (refcount_load(&gref->users) == gref->dying)
-			gntalloc_gref_notify(gref);
-	}
-}
-
 static const struct xengnt_area_ops share_area_ops = {
 	.page =		share_page,
-	.end =		share_end,
-	.reset =	share_reset,
-	.count =	share_count,
-	.notify =	share_notify,
+	.destroy =	share_destroy,
 };
 
 /* offset and size are whole pages; size is not 0. */
@@ -172,7 +141,7 @@ gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	    atop(size));
 	if (gref == NULL) {
 		sx_xunlock(&file->lock);
-		return (ENOENT);		/* row B4 */
+		return (ENOENT);
 	}
 	n = atop(size);
 	share = malloc(sizeof(*share) + n * sizeof(share->pages[0]), M_XENGNT,
@@ -192,23 +161,9 @@ gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	*object = xengnt_area_object(&share->area, &share_area_ops, file, n,
 	    nprot);
 	if (*object == NULL) {
-		share_end(&share->area);
+		share_destroy(&share->area);
 		return (ENOMEM);
 	}
 	*offset = 0;
 	return (0);
-}
-
-void
-gntalloc_mmap_init(void)
-{
-
-	xengnt_queue_init(&io_queue, "gntalloc I/O");
-}
-
-void
-gntalloc_mmap_fini(void)
-{
-
-	xengnt_queue_fini(&io_queue);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * The grant allocator: grefs (REFERENCE 2.0).
+ * The grant allocator.
  *
- * A *gref* is one page granted to a peer.  It has a user while its file
- * lists it, and one for each mmap(2) that covers it; the last user's going
- * destroys it, or hands it to the deferred list while the peer still maps
- * it (2.14).
+ * A gref is one page granted to a peer.  It has a user while its file lists
+ * it, and one for each mmap(2) that covers it.  Without users it is freed, or
+ * deferred while the peer still maps it.
  */
 #ifndef _GNTALLOC_VAR_H_
 #define	_GNTALLOC_VAR_H_
@@ -32,14 +31,13 @@ struct xengnt_file;
 struct gntalloc_gref {
 	struct xengnt_range range;	/* (f) page index; count is 1 */
 	u_int		users;		/* list + mappings */
-	u_int		dying;		/* (x) mappings that die */
 	grant_ref_t	ref;
 	vm_page_t	page;		/* wired */
-	/* (f) while listed; then of whoever holds the last reference. */
+	/* (f) while listed; then of whoever frees it. */
 	struct xengnt_notify notify;
 	u_int		tries;		/* while deferred */
 	struct xengnt_deferred deferred; /* waits for the peer */
-	TAILQ_ENTRY(gntalloc_gref) link; /* of a request */
+	TAILQ_ENTRY(gntalloc_gref) link; /* of the new or the dead */
 };
 TAILQ_HEAD(gntalloc_grefs, gntalloc_gref);
 
@@ -59,17 +57,19 @@ struct gntalloc_gref *gntalloc_find_run(struct xengnt_file *file,
 /* gntalloc_gref.c */
 int	gntalloc_reserve(uint32_t count);
 void	gntalloc_unreserve(uint32_t count);
-int	gntalloc_gref_create(domid_t domid, bool readonly,
-	    struct gntalloc_gref **grefp);
-void	gntalloc_gref_rele(struct gntalloc_gref *gref);
-void	gntalloc_gref_notify(struct gntalloc_gref *gref);
+int	gntalloc_grefs_create(struct gntalloc_grefs *grefs, uint32_t count,
+	    domid_t domid, bool readonly);
+/* Releases a user; the last one puts the gref on the list of the dead. */
+void	gntalloc_gref_rele(struct gntalloc_gref *gref,
+	    struct gntalloc_grefs *dead);
+/* Notifies for the dead and frees them; may sleep. */
+void	gntalloc_grefs_free(struct gntalloc_grefs *dead);
 void	gntalloc_page_rele(vm_page_t m);
 
 /* gntalloc_mmap.c */
+extern struct xengnt_queue gntalloc_io_queue;
 int	gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
 	    vm_size_t size, vm_object_t *object, int nprot);
-void	gntalloc_mmap_init(void);
-void	gntalloc_mmap_fini(void);
 
 static inline struct gntalloc_gref *
 gntalloc_range_gref(struct xengnt_range *range)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * GRANT_COPY: REFERENCE 2.7.
+ * GRANT_COPY.
  *
  * Operations are gathered up to 16 and issued together, as on Linux, because
  * callers can see the number: on an error the gathered ones are dropped
@@ -64,7 +64,7 @@ copy_issue(struct copy_batch *b)
 			bytes += op->len;
 			continue;
 		}
-		/* Of a segment's two operations the first code stays (C15). */
+		/* Of a segment's two operations the first code stays. */
 		if (b->failed == b->ustatus[i])
 			continue;
 		if (suword16(b->ustatus[i], (uint16_t)op->status) != 0)
@@ -146,7 +146,7 @@ copy_add(struct copy_batch *b, const struct gntdev_grant_copy_segment *seg,
 	return (0);
 }
 
-/* Rows C4 to C13, in their order.  The user's address may be odd. */
+/* The user's address may be odd. */
 static int
 copy_segment(struct copy_batch *b, char *useg)
 {
@@ -183,32 +183,29 @@ copy_segment(struct copy_batch *b, char *useg)
 }
 
 int
-gntdev_ioctl_copy(char *uarg)
+gntdev_copy(const struct ioctl_gntdev_grant_copy *op)
 {
-	struct ioctl_gntdev_grant_copy op;
 	struct copy_batch b;
 	uint32_t i;
 	int error;
 
-	error = copyin(uarg, &op, sizeof(op));
-	if (error != 0)
-		return (error);
 	b.nops = 0;
 	b.npages = 0;
 	b.slept = 0;
 	b.failed = NULL;
-	for (i = 0; error == 0 && i < op.count; i++) {
-		/* Four billion segments take a while; nobody will look. */
+	error = 0;
+	for (i = 0; error == 0 && i < op->count; i++) {
+		/* Four billion segments take a while, and nobody waits. */
 		if (xengnt_interrupted())
 			error = EINTR;
 		else
-			error = copy_segment(&b, (char *)op.segments +
-			    i * sizeof(op.segments[0]));
+			error = copy_segment(&b, (char *)op->segments +
+			    i * sizeof(op->segments[0]));
 	}
 	if (error == 0)
 		error = copy_issue(&b);
 	else
 		copy_drop(&b);
-	SDT_PROBE2(xengnt, gntdev, copy, done, op.count, error);
+	SDT_PROBE2(xengnt, gntdev, copy, done, op->count, error);
 	return (error);
 }

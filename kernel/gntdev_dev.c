@@ -23,58 +23,45 @@ gntdev_open(struct cdev *dev __unused, int oflags, int devtype __unused,
 }
 
 static int
-ioctl_unmap(struct xengnt_file *file, char *uarg)
-{
-	struct ioctl_gntdev_unmap_grant_ref op;
-	int error;
-
-	error = copyin(uarg, &op, sizeof(op));
-	return (error != 0 ? error : gntdev_unmap(file, &op));
-}
-
-static int
-ioctl_get_offset(char *uarg)
-{
-	struct ioctl_gntdev_get_offset_for_vaddr op;
-	int error;
-
-	error = copyin(uarg, &op, sizeof(op));
-	if (error == 0)
-		error = gntdev_get_offset(&op);
-	return (error != 0 ? error : copyout(&op, uarg, sizeof(op)));
-}
-
-static int
-ioctl_set_notify(struct xengnt_file *file, char *uarg)
-{
-	struct ioctl_gntdev_unmap_notify op;
-	int error;
-
-	error = copyin(uarg, &op, sizeof(op));
-	return (error != 0 ? error : gntdev_set_notify(file, &op));
-}
-
-static int
 gntdev_ioctl(struct cdev *dev __unused, u_long cmd, caddr_t data,
     int fflag __unused, struct thread *td __unused)
 {
+	union {
+		struct ioctl_gntdev_map_grant_ref map;
+		struct ioctl_gntdev_unmap_grant_ref unmap;
+		struct ioctl_gntdev_get_offset_for_vaddr offset;
+		struct ioctl_gntdev_unmap_notify notify;
+		struct ioctl_gntdev_grant_copy copy;
+	} op;
 	struct xengnt_file *file;
+	char *uarg;
 	int error;
 
 	error = xengnt_file_ioctl(cmd, &file);
 	if (error != 0)
 		return (error == EJUSTRETURN ? 0 : error);
+	uarg = XENGNT_UARG(data);
 	switch (cmd) {
 	case IOCTL_GNTDEV_MAP_GRANT_REF:
-		return (gntdev_ioctl_map(file, XENGNT_UARG(data)));
+		error = copyin(uarg, &op.map, sizeof(op.map));
+		return (error != 0 ? error :
+		    gntdev_ioctl_map(file, &op.map, uarg));
 	case IOCTL_GNTDEV_UNMAP_GRANT_REF:
-		return (ioctl_unmap(file, XENGNT_UARG(data)));
+		error = copyin(uarg, &op.unmap, sizeof(op.unmap));
+		return (error != 0 ? error : gntdev_unmap(file, &op.unmap));
 	case IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR:
-		return (ioctl_get_offset(XENGNT_UARG(data)));
+		error = copyin(uarg, &op.offset, sizeof(op.offset));
+		if (error == 0)
+			error = gntdev_get_offset(&op.offset);
+		return (error != 0 ? error :
+		    copyout(&op.offset, uarg, sizeof(op.offset)));
 	case IOCTL_GNTDEV_SET_UNMAP_NOTIFY:
-		return (ioctl_set_notify(file, XENGNT_UARG(data)));
+		error = copyin(uarg, &op.notify, sizeof(op.notify));
+		return (error != 0 ? error :
+		    gntdev_set_notify(file, &op.notify));
 	case IOCTL_GNTDEV_GRANT_COPY:
-		return (gntdev_ioctl_copy(XENGNT_UARG(data)));
+		error = copyin(uarg, &op.copy, sizeof(op.copy));
+		return (error != 0 ? error : gntdev_copy(&op.copy));
 	default:
 		return (gntdev_base_ioctl(file, cmd, data));
 	}

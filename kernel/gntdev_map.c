@@ -17,7 +17,7 @@
 #include "xengnt_stats.h"
 #include "gntdev_var.h"
 
-/* The largest single request, in pages (row M3). */
+/* The largest single request, in pages. */
 static u_int gntdev_limit = 65536;
 SYSCTL_UINT(_hw_xen_gntdev, OID_AUTO, limit, CTLFLAG_RWTUN, &gntdev_limit, 0,
     "Largest number of grants in one mapping");
@@ -116,30 +116,21 @@ gntdev_map_rele(struct gntdev_map *map)
 }
 
 static void
-map_drop(struct xengnt_range *range)
+maps_drop(struct xengnt_index *list)
 {
+	struct xengnt_range *range;
 
-	gntdev_map_rele(gntdev_range_map(range));
+	while ((range = xengnt_index_first(list)) != NULL) {
+		xengnt_index_remove(list, range);
+		gntdev_map_rele(gntdev_range_map(range));
+	}
 }
-
-static void
-map_notify(struct xengnt_range *range)
-{
-
-	gntdev_map_notify(gntdev_range_map(range));
-}
-
-static const struct xengnt_list_ops map_list_ops = {
-	.drop =		map_drop,
-	.notify =	map_notify,
-};
 
 static void
 gntdev_init(void)
 {
 
 	xengnt_queue_init(&io_queue, "xengnt I/O");
-	xengnt_file_list(XENGNT_MAPS, &map_list_ops);
 }
 
 static void
@@ -160,6 +151,7 @@ const struct xengnt_device gntdev_device = {
 	.init =		gntdev_init,
 	.fini =		gntdev_fini,
 	.busy =		gntdev_busy,
+	.drop =		maps_drop,
 };
 
 /* Copies in the array behind the fixed struct, in bounded pieces. */
@@ -177,7 +169,7 @@ map_copyin_refs(struct gntdev_map *map, const char *urefs)
 		if (error != 0)
 			return (error);
 		for (i = 0; i < n; i++) {
-			/* Truncated to 16 bits, as on Linux (row M7). */
+			/* Truncated to 16 bits, as on Linux. */
 			map->map_ops[done + i].dom = (domid_t)refs[i].domid;
 			map->map_ops[done + i].ref = refs[i].ref;
 		}
@@ -185,7 +177,6 @@ map_copyin_refs(struct gntdev_map *map, const char *urefs)
 	return (0);
 }
 
-/* Rows M2 to M5, in their order. */
 int
 gntdev_map_make(uint32_t count, const char *urefs, struct gntdev_map **mapp)
 {
@@ -197,7 +188,7 @@ gntdev_map_make(uint32_t count, const char *urefs, struct gntdev_map **mapp)
 	map = map_alloc(count);
 	if (map == NULL)
 		return (ENOMEM);
-	/* Placeholders belong to the request, not to mmap(2) (row M4). */
+	/* A request that cannot have its placeholders fails, not mmap(2). */
 	error = xengnt_arena_take(map->slots, map->count);
 	if (error != 0) {
 		free(map, M_XENGNT);
@@ -224,29 +215,25 @@ gntdev_map_list(struct xengnt_file *file, struct gntdev_map *map,
 	SDT_PROBE2(xengnt, gntdev, map, done, *index, map->count);
 }
 
-/* REFERENCE 2.2; the order of the checks is the order of its rows. */
 int
-gntdev_ioctl_map(struct xengnt_file *file, char *uarg)
+gntdev_ioctl_map(struct xengnt_file *file,
+    struct ioctl_gntdev_map_grant_ref *op, char *uarg)
 {
-	struct ioctl_gntdev_map_grant_ref op;
 	struct gntdev_map *map;
 	int error;
 
-	error = copyin(uarg, &op, sizeof(op));
-	if (error != 0)
-		return (error);
-	error = gntdev_map_make(op.count, uarg +
+	error = gntdev_map_make(op->count, uarg +
 	    offsetof(struct ioctl_gntdev_map_grant_ref, refs), &map);
 	if (error != 0)
 		return (error);
 
 	/*
 	 * The lock is kept until the caller knows the index: nobody else may
-	 * take the map off the list before a failed copyout does (row M6).
+	 * take the map off the list before a failed copyout does.
 	 */
 	sx_xlock(&file->lock);
-	gntdev_map_list(file, map, &op.index);
-	error = copyout(&op, uarg, sizeof(op));
+	gntdev_map_list(file, map, &op->index);
+	error = copyout(op, uarg, sizeof(*op));
 	if (error != 0)
 		xengnt_index_remove(&file->lists[XENGNT_MAPS], &map->range);
 	sx_xunlock(&file->lock);
@@ -255,7 +242,6 @@ gntdev_ioctl_map(struct xengnt_file *file, char *uarg)
 	return (error);
 }
 
-/* REFERENCE 2.4. */
 int
 gntdev_unmap(struct xengnt_file *file,
     const struct ioctl_gntdev_unmap_grant_ref *op)
@@ -263,9 +249,9 @@ gntdev_unmap(struct xengnt_file *file,
 	struct xengnt_range *range;
 
 	sx_xlock(&file->lock);
-	/* The low bits of the index do not count (row U2). */
+	/* The low bits of the index do not count. */
 	range = xengnt_index_find(&file->lists[XENGNT_MAPS], atop(op->index));
-	/* Nothing but the whole map; count 0 stands for it (U3, U4). */
+	/* Nothing but the whole map; count 0 stands for it. */
 	if (range != NULL && op->count != 0 && op->count != range->count)
 		range = NULL;
 	if (range != NULL)

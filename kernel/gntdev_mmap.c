@@ -9,11 +9,9 @@
 #include <sys/kernel.h>
 #include <sys/lock.h>
 #include <sys/proc.h>
-#include <sys/refcount.h>
 
 #include <vm/vm_param.h>
 #include <vm/vm_map.h>
-#include <vm/vm_object.h>
 
 #include <xen/gntdev.h>
 
@@ -38,35 +36,18 @@ map_area_page(struct xengnt_area *area, vm_pindex_t pidx)
 }
 
 static void
-map_area_end(struct xengnt_area *area)
+map_area_destroy(struct xengnt_area *area)
 {
 
 	gntdev_map_rele(area_map(area));
 }
 
-static void
-map_area_count(struct xengnt_area *area __unused)
-{
-}
-
-/* Off its file's list, the map goes with its mapping. */
-static void
-map_area_notify(struct xengnt_area *area)
-{
-
-	if (refcount_load(&area_map(area)->refs) == 1)
-		gntdev_map_notify(area_map(area));
-}
-
 static const struct xengnt_area_ops map_area_ops = {
 	.page =		map_area_page,
-	.end =		map_area_end,
-	.reset =	map_area_count,
-	.count =	map_area_count,
-	.notify =	map_area_notify,
+	.destroy =	map_area_destroy,
 };
 
-/* REFERENCE 2.3.  offset and size are whole pages; size is not 0. */
+/* offset and size are whole pages; size is not 0. */
 int
 gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
     vm_object_t *object, int nprot)
@@ -78,11 +59,12 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 
 	sx_xlock(&file->lock);
 	range = xengnt_index_find(&file->lists[XENGNT_MAPS],
-	    atop((vm_ooffset_t)*offset));	/* row P8 */
+	    atop((vm_ooffset_t)*offset));
 	map = NULL;
-	if (range != NULL && range->count == atop(size)) {	/* row P9 */
+	/* All of a map, and once only. */
+	if (range != NULL && range->count == atop(size)) {
 		map = gntdev_range_map(range);
-		if (map->in_use)		/* row P10 */
+		if (map->in_use)
 			map = NULL;
 	}
 	if (map == NULL) {
@@ -115,9 +97,8 @@ fail:
 }
 
 /*
- * REFERENCE 2.5.  Looks at the address space only, not at the file (G5), and
- * takes the first mapping that ends above the address, as Linux's find_vma()
- * does (G4).
+ * Searches the address space only, not the file, and takes the first mapping
+ * that ends above the address, as Linux's find_vma() does.
  */
 int
 gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op)
@@ -126,24 +107,21 @@ gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op)
 	struct gntdev_map *gmap;
 	vm_map_entry_t entry;
 	vm_map_t map;
+	int error;
 
-	gmap = NULL;
 	map = &curproc->p_vmspace->vm_map;
 	vm_map_lock_read(map);
 	if (!vm_map_lookup_entry(map, op->vaddr, &entry))
 		entry = vm_map_entry_succ(entry);
-	if (entry != &map->header &&
-	    (entry->eflags & MAP_ENTRY_IS_SUB_MAP) == 0 &&
-	    entry->object.vm_object != NULL) {
-		area = xengnt_object_area(entry->object.vm_object);
-		if (area != NULL && area->ops == &map_area_ops)
-			gmap = area_map(area);
-	}
-	if (gmap != NULL) {
-		/* The whole map, wherever in it vaddr is (G3, G6). */
+	area = entry == &map->header ? NULL : xengnt_entry_area(entry);
+	error = EINVAL;
+	if (area != NULL && area->ops == &map_area_ops) {
+		/* The whole map, wherever in it vaddr is. */
+		gmap = area_map(area);
 		op->offset = ptoa(gmap->range.start);
 		op->count = gmap->count;
+		error = 0;
 	}
 	vm_map_unlock_read(map);
-	return (gmap == NULL ? EINVAL : 0);
+	return (error);
 }

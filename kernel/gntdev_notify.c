@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
-/* SET_UNMAP_NOTIFY of gntdev, and its firing: REFERENCE 2.6. */
+/* SET_UNMAP_NOTIFY of gntdev, and the byte that it clears. */
 
 #include "xengnt_vm.h"
 
@@ -15,7 +15,7 @@
 #include "xengnt_file.h"
 #include "gntdev_var.h"
 
-/* Rows N2 to N10, in their order. */
+/* A wrong action or port is told before a wrong index. */
 int
 gntdev_set_notify(struct xengnt_file *file,
     const struct ioctl_gntdev_unmap_notify *op)
@@ -31,13 +31,13 @@ gntdev_set_notify(struct xengnt_file *file,
 	range = xengnt_index_find_containing(&file->lists[XENGNT_MAPS],
 	    atop(op->index));
 	if (range == NULL) {
-		error = ENOENT;		/* N4, N9 */
+		error = ENOENT;
 		goto out;
 	}
 	map = gntdev_range_map(range);
 	if ((op->action & UNMAP_NOTIFY_CLEAR_BYTE) != 0 && map->in_use &&
 	    map->readonly) {
-		error = EINVAL;		/* N5 */
+		error = EINVAL;
 		goto out;
 	}
 	xengnt_notify_arm(&map->notify, op->action, op->event_channel_port,
@@ -48,8 +48,8 @@ out:
 }
 
 /*
- * Through the placeholder's kernel address.  To a read-only grant Xen drops
- * the store (N6).
+ * Through the placeholder's kernel address.  Xen drops a store to a read-only
+ * grant.
  */
 void
 gntdev_map_clear_byte(struct gntdev_map *map)
@@ -57,17 +57,8 @@ gntdev_map_clear_byte(struct gntdev_map *map)
 	uint64_t byte;
 
 	byte = map->notify.byte;
-	if (xengnt_notify_take_byte(&map->notify) &&
+	if ((map->notify.action & UNMAP_NOTIFY_CLEAR_BYTE) != 0 &&
 	    map->map_ops[atop(byte)].handle != GNTDEV_NO_HANDLE)
 		*(volatile char *)(map->slots[atop(byte)]->va +
 		    (byte & PAGE_MASK)) = 0;
-}
-
-/* Early, for a process that dies (xengnt_exit.c). */
-void
-gntdev_map_notify(struct gntdev_map *map)
-{
-
-	gntdev_map_clear_byte(map);
-	xengnt_notify_send(&map->notify);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * The grant mapper: maps (REFERENCE 2.0).
+ * The grant mapper.
  *
- * A *map* is one MAP_GRANT_REF request.  It lives while its file lists it or
+ * A map is one MAP_GRANT_REF request.  It lives while its file lists it or
  * a VM object of it exists; the last reference unmaps its grants.
  */
 #ifndef _GNTDEV_VAR_H_
@@ -23,6 +23,8 @@
 #include "xengnt_notify.h"
 
 struct ioctl_gntdev_get_offset_for_vaddr;
+struct ioctl_gntdev_grant_copy;
+struct ioctl_gntdev_map_grant_ref;
 struct ioctl_gntdev_unmap_grant_ref;
 struct ioctl_gntdev_unmap_notify;
 struct xengnt_file;
@@ -41,10 +43,10 @@ struct gntdev_map {
 	struct xengnt_range range;	/* (f) page index and count */
 	struct xengnt_area area;	/* of the VM object, if there is one */
 	u_int		refs;		/* list + VM object */
-	bool		in_use;		/* (f) mmap was tried (row P10) */
+	bool		in_use;		/* (f) mmap was tried */
 	bool		readonly;	/* (f) and that mmap could not write */
 	u_int		count;
-	/* (f) while listed; then of whoever holds the last reference. */
+	/* (f) while listed; then of whoever frees it. */
 	struct xengnt_notify notify;
 	struct xengnt_deferred deferred; /* waits for I/O on its pages */
 	/* Elements of one allocation, behind the struct; count of each. */
@@ -54,7 +56,8 @@ struct gntdev_map {
 };
 
 /* gntdev_map.c; uarg is the user's pointer, urefs that of the references. */
-int	gntdev_ioctl_map(struct xengnt_file *file, char *uarg);
+int	gntdev_ioctl_map(struct xengnt_file *file,
+	    struct ioctl_gntdev_map_grant_ref *op, char *uarg);
 int	gntdev_map_make(uint32_t count, const char *urefs,
 	    struct gntdev_map **mapp);
 void	gntdev_map_list(struct xengnt_file *file, struct gntdev_map *map,
@@ -73,14 +76,13 @@ int	gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op);
 int	gntdev_set_notify(struct xengnt_file *file,
 	    const struct ioctl_gntdev_unmap_notify *op);
 void	gntdev_map_clear_byte(struct gntdev_map *map);
-void	gntdev_map_notify(struct gntdev_map *map);
 
 /* gntdev_grants.c: the hypercalls behind a map. */
 int	gntdev_grants_map(struct gntdev_map *map);
 void	gntdev_grants_unmap(struct gntdev_map *map);
 
 /* gntdev_copy.c */
-int	gntdev_ioctl_copy(char *uarg);
+int	gntdev_copy(const struct ioctl_gntdev_grant_copy *op);
 
 /* gntdev_base.c */
 int	gntdev_base_ioctl(struct xengnt_file *file, u_long cmd, void *data);

@@ -26,6 +26,8 @@
 
 #include <xen/xen-os.h>
 
+struct xengnt_index;
+
 MALLOC_DECLARE(M_XENGNT);
 SYSCTL_DECL(_hw_xen);
 SYSCTL_DECL(_hw_xen_gntdev);
@@ -34,15 +36,21 @@ SYSCTL_DECL(_hw_xen_gntalloc);
 extern struct cdevsw gntdev_cdevsw;
 extern struct cdevsw gntalloc_cdevsw;
 
-/* What the module asks of a device that is more than its cdevsw. */
+/* What the core asks of a device that is more than its cdevsw. */
 struct xengnt_device {
 	void	(*init)(void);
 	void	(*fini)(void);
 	/* Whether something of it is shared with a peer. */
 	bool	(*busy)(void);
+	/* Releases all that a file's list has, in ascending order. */
+	void	(*drop)(struct xengnt_index *);
 };
 extern const struct xengnt_device gntdev_device;
 extern const struct xengnt_device gntalloc_device;
+
+/* Each open file has a list for either. */
+enum { XENGNT_MAPS, XENGNT_GREFS, XENGNT_LISTS };
+extern const struct xengnt_device *const xengnt_devices[XENGNT_LISTS];
 
 /*
  * The raw user pointer of an _IO() command: sys_ioctl() hands the driver the

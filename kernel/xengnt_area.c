@@ -10,6 +10,8 @@
 
 #include <machine/atomic.h>
 
+#include <vm/vm_param.h>
+#include <vm/vm_map.h>
 #include <vm/vm_object.h>
 #include <vm/vm_pager.h>
 
@@ -134,9 +136,9 @@ area_dtor(vm_object_t object)
 	VM_OBJECT_ASSERT_WLOCKED(object);
 	area = object->un_pager.phys.data_ptr;
 	VM_OBJECT_WUNLOCK(object);
-	/* The area is gone when its end returns. */
+	/* The area is freed by destroy(). */
 	file = area->file;
-	area->ops->end(area);
+	area->ops->destroy(area);
 	xengnt_file_rele(file);
 	VM_OBJECT_WLOCK(object);
 }
@@ -165,10 +167,14 @@ xengnt_area_object(struct xengnt_area *area, const struct xengnt_area_ops *ops,
 }
 
 struct xengnt_area *
-xengnt_object_area(vm_object_t object)
+xengnt_entry_area(vm_map_entry_t entry)
 {
+	vm_object_t object;
 
-	if (object->type != OBJT_PHYS ||
+	if ((entry->eflags & MAP_ENTRY_IS_SUB_MAP) != 0)
+		return (NULL);
+	object = entry->object.vm_object;
+	if (object == NULL || object->type != OBJT_PHYS ||
 	    object->un_pager.phys.ops != &area_pager_ops)
 		return (NULL);
 	return (object->un_pager.phys.data_ptr);

@@ -25,13 +25,8 @@ struct xengnt_file;
 struct xengnt_area_ops {
 	/* The page of an index below the area's count. */
 	vm_page_t (*page)(struct xengnt_area *, vm_pindex_t);
-	/* No VM object is left; the file is held.  May sleep. */
-	void	(*end)(struct xengnt_area *);
-	/* See xengnt_exit.c: sets to 0, or counts, what dies with it. */
-	void	(*reset)(struct xengnt_area *);
-	void	(*count)(struct xengnt_area *);
-	/* Notifies for what lives by dying mappings alone. */
-	void	(*notify)(struct xengnt_area *);
+	/* The VM object is gone; the file is held.  May sleep. */
+	void	(*destroy)(struct xengnt_area *);
 };
 
 /* Embedded in the device's own struct. */
@@ -39,7 +34,6 @@ struct xengnt_area {
 	const struct xengnt_area_ops *ops;
 	struct xengnt_file *file;	/* held by the VM object */
 	u_int		npages;
-	u_int		seen;		/* (x) entries in a dying process */
 };
 
 /*
@@ -51,10 +45,14 @@ vm_object_t xengnt_area_object(struct xengnt_area *area,
 	    const struct xengnt_area_ops *ops, struct xengnt_file *file,
 	    u_int npages, int prot);
 
-/* The area behind a VM object that is mapped; NULL if it is none of ours. */
-struct xengnt_area *xengnt_object_area(vm_object_t object);
+/* The area that an entry of a locked map maps, or NULL. */
+struct xengnt_area *xengnt_entry_area(vm_map_entry_t entry);
 
 /* Whether somebody's I/O has the page. */
 bool	xengnt_page_in_use(vm_page_t m);
+
+/* xengnt_exit.c */
+void	xengnt_exit_init(void);
+void	xengnt_exit_fini(void);
 
 #endif /* !_XENGNT_AREA_H_ */

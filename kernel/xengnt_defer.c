@@ -9,12 +9,15 @@
 #include "xengnt.h"
 #include "xengnt_defer.h"
 
+/* Its own: unmapping a large map takes a while. */
+static struct taskqueue *defer_queue;
+
 u_int
-xengnt_io_delay_ms(u_int looks)
+xengnt_io_delay_ms(u_int tries)
 {
 
 	/* As Linux: 5 ms more each time, here up to a second. */
-	return (MIN(5 * (looks + 1), 1000));
+	return (MIN(5 * (tries + 1), 1000));
 }
 
 static void
@@ -23,8 +26,8 @@ queue_schedule(struct xengnt_queue *queue)
 
 	mtx_assert(&queue->mtx, MA_OWNED);
 	/* At least a tick: without any it would be a busy loop. */
-	taskqueue_enqueue_timeout(taskqueue_thread, &queue->task,
-	    MAX(1, (int)((uint64_t)hz * queue->delay_ms(queue->looks) /
+	taskqueue_enqueue_timeout(defer_queue, &queue->task,
+	    MAX(1, (int)((uint64_t)hz * queue->delay_ms(queue->tries) /
 	    1000)));
 }
 
@@ -54,7 +57,7 @@ queue_task(void *arg, int pending __unused)
 		} else
 			TAILQ_INSERT_TAIL(&queue->items, item, link);
 	}
-	queue->looks++;
+	queue->tries++;
 	if (queue->count > 0)
 		queue_schedule(queue);
 	mtx_unlock(&queue->mtx);
@@ -68,7 +71,7 @@ xengnt_defer(struct xengnt_queue *queue, struct xengnt_deferred *item)
 	xengnt_hold_again();
 	mtx_lock(&queue->mtx);
 	TAILQ_INSERT_TAIL(&queue->items, item, link);
-	queue->looks = 0;
+	queue->tries = 0;
 	if (queue->count++ == 0)
 		queue_schedule(queue);
 	mtx_unlock(&queue->mtx);
@@ -81,8 +84,7 @@ xengnt_queue_init(struct xengnt_queue *queue, const char *name)
 	mtx_init(&queue->mtx, name, NULL, MTX_DEF);
 	TAILQ_INIT(&queue->items);
 	queue->count = 0;
-	TIMEOUT_TASK_INIT(taskqueue_thread, &queue->task, 0, queue_task,
-	    queue);
+	TIMEOUT_TASK_INIT(defer_queue, &queue->task, 0, queue_task, queue);
 }
 
 void
@@ -90,8 +92,24 @@ xengnt_queue_fini(struct xengnt_queue *queue)
 {
 
 	/* It is empty: what waits keeps the module.  The task may run. */
-	taskqueue_drain_timeout(taskqueue_thread, &queue->task);
+	taskqueue_drain_timeout(defer_queue, &queue->task);
 	KASSERT(queue->count == 0, ("xengnt: %u still deferred",
 	    queue->count));
 	mtx_destroy(&queue->mtx);
+}
+
+void
+xengnt_defer_init(void)
+{
+
+	defer_queue = taskqueue_create("xengnt", M_WAITOK,
+	    taskqueue_thread_enqueue, &defer_queue);
+	taskqueue_start_threads(&defer_queue, 1, PWAIT, "xengnt");
+}
+
+void
+xengnt_defer_fini(void)
+{
+
+	taskqueue_free(defer_queue);
 }

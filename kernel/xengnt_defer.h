@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The xengnt authors */
 /*
  * What has to wait before it can be freed, for somebody's I/O or for the
- * peer: queues that are looked through from time to time.  What waits keeps
- * the module.
+ * peer: queues whose items are tried again from time to time, by one thread.
+ * What waits keeps the module.
  */
 #ifndef _XENGNT_DEFER_H_
 #define	_XENGNT_DEFER_H_
@@ -21,21 +21,23 @@ struct xengnt_deferred {
 };
 
 struct xengnt_queue {
-	/* How long until the next look; looks: since something came. */
-	u_int	(*delay_ms)(u_int looks);
-	/* How many are tried at each look; NULL or 0: all. */
+	/* How long until the next try; tries: since something came. */
+	u_int	(*delay_ms)(u_int tries);
+	/* How many items are tried each time; NULL or 0: all. */
 	u_int		*batch;
 
 	struct mtx	mtx;		/* guards the rest */
 	TAILQ_HEAD(, xengnt_deferred) items;
 	u_int		count;
-	u_int		looks;
+	u_int		tries;
 	struct timeout_task task;
 };
 
 /* For what waits for I/O. */
-u_int	xengnt_io_delay_ms(u_int looks);
+u_int	xengnt_io_delay_ms(u_int tries);
 
+void	xengnt_defer_init(void);
+void	xengnt_defer_fini(void);
 void	xengnt_queue_init(struct xengnt_queue *queue, const char *name);
 void	xengnt_queue_fini(struct xengnt_queue *queue);
 

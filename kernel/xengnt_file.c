@@ -14,17 +14,7 @@
 #include <sys/sysent.h>
 
 #include "xengnt.h"
-#include "xengnt_exit.h"
 #include "xengnt_file.h"
-
-static const struct xengnt_list_ops *list_ops[XENGNT_LISTS];
-
-void
-xengnt_file_list(int list, const struct xengnt_list_ops *ops)
-{
-
-	list_ops[list] = ops;
-}
 
 void
 xengnt_file_hold(struct xengnt_file *file)
@@ -36,39 +26,22 @@ xengnt_file_hold(struct xengnt_file *file)
 void
 xengnt_file_rele(struct xengnt_file *file)
 {
-	struct xengnt_range *range;
 	int i;
 
 	if (!refcount_release(&file->refs))
 		return;
-	/* Nobody else sees the lists any more.  Ascending (row O8). */
+	/* Nobody else sees the lists any more. */
 	for (i = 0; i < XENGNT_LISTS; i++)
-		while ((range = xengnt_index_first(&file->lists[i])) != NULL) {
-			xengnt_index_remove(&file->lists[i], range);
-			list_ops[i]->drop(range);
-		}
+		xengnt_devices[i]->drop(&file->lists[i]);
 	sx_destroy(&file->lock);
 	free(file, M_XENGNT);
 	xengnt_unhold();
-}
-
-void
-xengnt_file_notify(struct xengnt_file *file)
-{
-	struct xengnt_range *range;
-	int i;
-
-	for (i = 0; i < XENGNT_LISTS; i++)
-		for (range = xengnt_index_first(&file->lists[i]);
-		    range != NULL; range = xengnt_index_next(range))
-			list_ops[i]->notify(range);
 }
 
 static void
 file_close(void *arg)
 {
 
-	xengnt_exit_close(arg);
 	xengnt_file_rele(arg);
 }
 

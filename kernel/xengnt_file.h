@@ -18,20 +18,11 @@
 #include <sys/lock.h>
 #include <sys/sx.h>
 
+#include "xengnt.h"
 #include "xengnt_index.h"
 
 struct cdev;
 struct uio;
-
-enum { XENGNT_MAPS, XENGNT_GREFS, XENGNT_LISTS };
-
-/* What a device does with what a file lists. */
-struct xengnt_list_ops {
-	/* The file lists it no more. */
-	void	(*drop)(struct xengnt_range *);
-	/* It goes with a process that dies: notifies early. */
-	void	(*notify)(struct xengnt_range *);
-};
 
 struct xengnt_file {
 	struct sx	lock;		/* guards what is marked (f) */
@@ -39,15 +30,7 @@ struct xengnt_file {
 	int		oflags;		/* FREAD, FWRITE of the open (K4) */
 	struct xengnt_index lists[XENGNT_LISTS]; /* (f) by page index */
 	uint64_t	next_gref;	/* (f) page index; never goes back */
-	u_int		dying;		/* (x) VM objects that die: see
-					   xengnt_exit.c */
 };
-
-/* At the device's start. */
-void	xengnt_file_list(int list, const struct xengnt_list_ops *ops);
-
-/* Notifies for all that the file lists. */
-void	xengnt_file_notify(struct xengnt_file *file);
 
 /*
  * For d_open: any access mode will do (rows O1, O2).  Grefs get page indices

@@ -14,8 +14,9 @@
 #include <xen/xen-os.h>
 
 #include "xengnt.h"
+#include "xengnt_area.h"
 #include "xengnt_arena.h"
-#include "xengnt_exit.h"
+#include "xengnt_defer.h"
 
 /* The ABI's pages are Xen's. */
 CTASSERT(PAGE_SIZE == 4096);
@@ -35,9 +36,9 @@ static volatile u_int xengnt_live;
 static struct cdev *gntdev_node;
 static struct cdev *gntalloc_node;
 
-static const struct xengnt_device *const devices[] = {
-	&gntdev_device,
-	&gntalloc_device,
+const struct xengnt_device *const xengnt_devices[XENGNT_LISTS] = {
+	[XENGNT_MAPS] = &gntdev_device,
+	[XENGNT_GREFS] = &gntalloc_device,
 };
 
 int
@@ -100,26 +101,28 @@ xengnt_probe(device_t dev)
 static void
 xengnt_fini(void)
 {
-	size_t i;
+	int i;
 
 	xengnt_exit_fini();
-	for (i = nitems(devices); i-- > 0;)
-		devices[i]->fini();
+	for (i = XENGNT_LISTS; i-- > 0;)
+		xengnt_devices[i]->fini();
+	xengnt_defer_fini();
 	xengnt_arena_fini();
 }
 
 static int
 xengnt_attach(device_t dev)
 {
-	size_t i;
+	int i;
 	int error;
 
 	/* Nobody gets in before both nodes are there. */
 	xengnt_live = UNLOADING;
 	xengnt_own_domid_init();
 	xengnt_arena_init(dev);
-	for (i = 0; i < nitems(devices); i++)
-		devices[i]->init();
+	xengnt_defer_init();
+	for (i = 0; i < XENGNT_LISTS; i++)
+		xengnt_devices[i]->init();
 	xengnt_exit_init();
 	error = xengnt_make_node(&gntdev_node, &gntdev_cdevsw, "xen/gntdev");
 	if (error == EEXIST) {
@@ -175,10 +178,10 @@ xengnt_detach(device_t dev __unused)
 static int
 xengnt_suspend(device_t dev)
 {
-	size_t i;
+	int i;
 
-	for (i = 0; i < nitems(devices); i++)
-		if (devices[i]->busy()) {
+	for (i = 0; i < XENGNT_LISTS; i++)
+		if (xengnt_devices[i]->busy()) {
 			device_printf(dev, "grants are in use\n");
 			return (EBUSY);
 		}

@@ -60,17 +60,6 @@ xengnt_notify_arm(struct xengnt_notify *notify, uint32_t action,
 	notify->byte = byte;
 }
 
-bool
-xengnt_notify_take_byte(struct xengnt_notify *notify)
-{
-
-	if ((notify->action & UNMAP_NOTIFY_CLEAR_BYTE) == 0)
-		return (false);
-	xengnt_notify_arm(notify, notify->action & ~UNMAP_NOTIFY_CLEAR_BYTE,
-	    notify->port, notify->byte);
-	return (true);
-}
-
 void
 xengnt_notify_send(struct xengnt_notify *notify)
 {

@@ -35,10 +35,7 @@ int	xengnt_notify_check(uint32_t action, evtchn_port_t port);
 void	xengnt_notify_arm(struct xengnt_notify *notify, uint32_t action,
 	    evtchn_port_t port, uint64_t byte);
 
-/* True, once, if a byte is to be cleared; the caller clears it. */
-bool	xengnt_notify_take_byte(struct xengnt_notify *notify);
-
-/* Sends the event, once, if there is one to send; disarms. */
+/* Sends the event, if there is one to send, and disarms. */
 void	xengnt_notify_send(struct xengnt_notify *notify);
 
 /* Whether anything at all is armed in the system. */

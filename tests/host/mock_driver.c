@@ -189,8 +189,10 @@ mock_wrong(int op)
 		break;
 	case MOCK_FREE_GRANTED:
 		m = vm_page_alloc_noobj(VM_ALLOC_WIRED | VM_ALLOC_ZERO);
-		gnttab_grant_foreign_access(1, atop(VM_PAGE_TO_PHYS(m)), 0,
-		    &ref);
+		if (gnttab_alloc_grant_references(1, &ref) == 0)
+			gnttab_grant_foreign_access_ref(
+			    gnttab_claim_grant_reference(&ref), 1,
+			    atop(VM_PAGE_TO_PHYS(m)), 0);
 		if (vm_page_unwire_noq(m))
 			vm_page_free(m);
 		break;

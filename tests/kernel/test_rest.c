@@ -426,20 +426,6 @@ test_fault_in_the_middle(void **state)
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
 }
 
-/* Most processes that die have nothing of ours, and wait for nobody. */
-static void
-test_exit_of_a_stranger(void **state)
-{
-	uint64_t index, locked;
-
-	(void)state;
-	index = map(gntdev, REF, 1);
-	assert_int_equal(notify(gntdev, index, UNMAP_NOTIFY_CLEAR_BYTE, 0), 0);
-	locked = host_lock_count("xengnt exit");
-	host_exit();
-	assert_int_equal(host_lock_count("xengnt exit"), locked);
-}
-
 /* Another process has the mapping: nothing is told when this one dies. */
 static void
 test_exit_shared_elsewhere(void **state)
@@ -602,7 +588,6 @@ main(void)
 		TEST(test_suspend),
 		TEST(test_fault_in_the_middle),
 		TEST(test_exit_shared_elsewhere),
-		TEST(test_exit_of_a_stranger),
 		TEST(test_locked_in_memory),
 		TEST(test_untouched_in_flight),
 		TEST(test_peer_keeps),

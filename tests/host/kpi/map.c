@@ -409,6 +409,20 @@ kpi_map_remove(vm_offset_t start, vm_offset_t end, enum kpi_unmap how)
 	process_dead(dead);
 }
 
+/*
+ * What the process itself may still touch on its way out stays where it is:
+ * the harness ends a process that the host goes on with.
+ */
+int
+vm_map_remove(vm_map_t map, vm_offset_t start, vm_offset_t end)
+{
+
+	KASSERT(map == MAP, ("removal from an unknown map"));
+	kpi_no_sleep("vm_map_remove");
+	kpi_map_remove(start, end, KPI_UNMAP_NOTHING);
+	return (0);
+}
+
 /* Consumes the caller's reference on success. */
 int
 kpi_map_insert(vm_object_t object, vm_ooffset_t foff, vm_offset_t *addr,

@@ -7,6 +7,7 @@
 #include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/kernel.h>
+#include <sys/malloc.h>
 #include <sys/proc.h>
 #include <sys/taskqueue.h>
 
@@ -165,6 +166,45 @@ drain(struct taskqueue *q, struct task *t, bool cancel_timer)
 		else
 			os_cond_wait(&q->cond, &q->mutex);
 	}
+	queue_unlock(q);
+}
+
+struct taskqueue *
+taskqueue_create(const char *name, int mflags, taskqueue_enqueue_fn enqueue,
+    void *context)
+{
+
+	kpi_no_sleep("taskqueue_create");
+	KASSERT(mflags == M_WAITOK && enqueue == taskqueue_thread_enqueue,
+	    ("taskqueue %s", name));
+	return (*(struct taskqueue **)context = taskqueue_thread);
+}
+
+/* The thread starts with the first task. */
+int
+taskqueue_start_threads(struct taskqueue **qp, int count, int pri,
+    const char *name, ...)
+{
+
+	KASSERT(*qp == taskqueue_thread && count == 1, ("threads of %s",
+	    name));
+	return (0);
+}
+
+void
+taskqueue_thread_enqueue(void *context)
+{
+
+	panic("taskqueue_thread_enqueue called");
+}
+
+void
+taskqueue_free(struct taskqueue *q)
+{
+
+	kpi_no_sleep("taskqueue_free");
+	queue_lock(q);
+	KASSERT(STAILQ_EMPTY(&q->tasks), ("tasks left in a queue freed"));
 	queue_unlock(q);
 }
 

@@ -529,6 +529,7 @@ static struct {
 	u_int		known;		/* references below are free or used */
 	u_int		live;
 	grant_ref_t	free[MAX_REFS];
+	grant_ref_t	next[MAX_REFS];	/* of lists that callers have */
 	bool		used[MAX_REFS];
 } gnttab;
 
@@ -555,38 +556,63 @@ entry_of(grant_ref_t ref)
 }
 
 int
-gnttab_grant_foreign_access(domid_t domid, unsigned long frame, int readonly,
-    grant_ref_t *result)
+gnttab_alloc_grant_references(uint16_t count, grant_ref_t *head)
 {
-	grant_entry_v1_t *e;
 	grant_ref_t ref;
-	vm_page_t m;
 
-	KASSERT(frame <= UINT32_MAX, ("frame %#lx does not fit", frame));
+	KASSERT(count > 0, ("no grant references asked for"));
 	if (xengnt_host_fail(HOST_FAIL_GRANT))
 		return (ENOSPC);
 	os_mutex_lock(&gnttab.mutex);
-	if (gnttab.nfree == 0 && xen_domain_grow_grants(kpi_domain) == 0)
+	while (gnttab.nfree < count && xen_domain_grow_grants(kpi_domain) == 0)
 		gnttab_learn();
-	if (gnttab.nfree == 0) {
+	if (gnttab.nfree < count) {
 		os_mutex_unlock(&gnttab.mutex);
 		return (ENOSPC);
 	}
-	ref = gnttab.free[--gnttab.nfree];
-	gnttab.used[ref] = true;
-	gnttab.live++;
+	gnttab.live += count;
+	/* The first of the list is the lowest. */
+	for (*head = GNTTAB_LIST_END; count > 0; count--) {
+		ref = gnttab.free[gnttab.nfree - count];
+		gnttab.next[ref] = *head;
+		*head = ref;
+	}
+	for (ref = *head; ref != GNTTAB_LIST_END; ref = gnttab.next[ref])
+		gnttab.nfree--;
 	os_mutex_unlock(&gnttab.mutex);
+	return (0);
+}
+
+/* The list is its caller's: FreeBSD takes no lock either. */
+int
+gnttab_claim_grant_reference(grant_ref_t *head)
+{
+	grant_ref_t ref;
+
+	ref = *head;
+	KASSERT(ref != GNTTAB_LIST_END, ("claimed from an empty list"));
+	*head = gnttab.next[ref];
+	gnttab.used[ref] = true;
+	return ((int)ref);
+}
+
+void
+gnttab_grant_foreign_access_ref(grant_ref_t ref, domid_t domid,
+    unsigned long frame, int readonly)
+{
+	grant_entry_v1_t *e;
+	vm_page_t m;
+
+	KASSERT(frame <= UINT32_MAX, ("frame %#lx does not fit", frame));
 	m = PHYS_TO_VM_PAGE(ptoa(frame));
 	if (m != NULL)
 		atomic_add_int(&m->grants, 1);
-	e = xen_domain_grant_entry(kpi_domain, ref);
+	e = entry_of(ref);
 	/* Others may look at the entry, in vain, until it has its flags. */
 	__atomic_store_n(&e->frame, (uint32_t)frame, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->domid, domid, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->flags, (uint16_t)(GTF_permit_access |
 	    (readonly ? GTF_readonly : 0)), __ATOMIC_RELEASE);
-	*result = ref;
-	return (0);
 }
 
 int
@@ -633,16 +659,26 @@ gnttab_end_foreign_access_ref(grant_ref_t ref)
 }
 
 void
-gnttab_free_grant_reference(grant_ref_t ref)
+gnttab_release_grant_reference(grant_ref_t *head, grant_ref_t ref)
 {
 
 	if (!kpi_inherited)
 		KASSERT(entry_of(ref)->flags == 0,
 		    ("grant reference %u freed while it grants access", ref));
-	os_mutex_lock(&gnttab.mutex);
 	gnttab.used[ref] = false;
-	gnttab.free[gnttab.nfree++] = ref;
-	gnttab.live--;
+	gnttab.next[ref] = *head;
+	*head = ref;
+}
+
+void
+gnttab_free_grant_references(grant_ref_t head)
+{
+
+	os_mutex_lock(&gnttab.mutex);
+	for (; head != GNTTAB_LIST_END; head = gnttab.next[head]) {
+		gnttab.free[gnttab.nfree++] = head;
+		gnttab.live--;
+	}
 	os_mutex_unlock(&gnttab.mutex);
 }
 

@@ -12,6 +12,8 @@
 #ifndef NULL
 #define	NULL	((void *)0)
 #endif
+#define	PWAIT	0
+
 #define	NBBY	8
 #define	MAXPATHLEN 1024
 

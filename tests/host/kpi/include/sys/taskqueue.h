@@ -36,7 +36,16 @@ struct timeout_task {
 	TASK_INIT(&(timeout_task)->t, (priority), (func), (context));	\
 } while (0)
 
+typedef void (*taskqueue_enqueue_fn)(void *context);
+
+/* There is one queue; whoever makes another gets it. */
 extern struct taskqueue *taskqueue_thread;
+struct taskqueue *taskqueue_create(const char *name, int mflags,
+	    taskqueue_enqueue_fn enqueue, void *context);
+int	taskqueue_start_threads(struct taskqueue **, int count, int pri,
+	    const char *name, ...);
+void	taskqueue_free(struct taskqueue *);
+void	taskqueue_thread_enqueue(void *context);
 
 int	taskqueue_enqueue(struct taskqueue *, struct task *);
 int	taskqueue_cancel(struct taskqueue *, struct task *, u_int *pendp);

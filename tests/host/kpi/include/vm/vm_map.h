@@ -40,6 +40,7 @@ struct vmspace {
 #define	vm_map_lock_read(map)		sx_slock(&(map)->lock)
 #define	vm_map_unlock_read(map)		sx_sunlock(&(map)->lock)
 
+int	vm_map_remove(vm_map_t, vm_offset_t, vm_offset_t);
 boolean_t vm_map_lookup_entry(vm_map_t, vm_offset_t, vm_map_entry_t *);
 vm_map_entry_t vm_map_entry_succ(vm_map_entry_t);
 
