@@ -2,10 +2,8 @@
 /* Copyright (c) 2026 The xengnt authors */
 /* ALLOC_GREF, DEALLOC_GREF and SET_UNMAP_NOTIFY of gntalloc. */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 
 #include <xen/gntalloc.h>

@@ -2,12 +2,12 @@
 /* Copyright (c) 2026 The xengnt authors */
 /* /dev/xen/gntalloc: entry points. */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/conf.h>
-#include <sys/errno.h>
 #include <sys/fcntl.h>
+
+#include <vm/vm.h>
 
 #include <xen/gntalloc.h>
 

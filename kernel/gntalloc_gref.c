@@ -5,13 +5,15 @@
  * wait for the peer.
  */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 #include <sys/refcount.h>
 #include <sys/syslog.h>
+
+#include <vm/vm.h>
+#include <vm/pmap.h>
+#include <vm/vm_page.h>
 
 #include <xen/gntalloc.h>
 

@@ -8,13 +8,15 @@
  * the real ones.
  */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 #include <sys/lock.h>
 #include <sys/refcount.h>
+
+#include <vm/vm.h>
+#include <vm/pmap.h>
+#include <vm/vm_page.h>
 
 #include "xengnt.h"
 #include "xengnt_file.h"
@@ -52,36 +54,28 @@ share_page(struct xengnt_area *area, vm_pindex_t pidx)
 	return (&area_share(area)->pages[pidx].fake);
 }
 
-/* Releases the pages whose I/O is over. */
+/* Releases the pages once all I/O on them is over. */
 static bool
 share_try_free(struct xengnt_deferred *deferred)
 {
 	struct share *share;
-	struct share_page *p;
-	bool busy;
 	u_int i;
 
 	share = __containerof(deferred, struct share, deferred);
-	busy = false;
-	for (i = 0; i < share->area.npages; i++) {
-		p = &share->pages[i];
-		if (p->kept == NULL)
-			continue;
-		if (xengnt_page_in_use(&p->fake)) {
-			busy = true;
-			continue;
-		}
-		gntalloc_page_rele(p->kept);
-		p->kept = NULL;
-	}
+	for (i = 0; i < share->area.npages; i++)
+		if (xengnt_page_in_use(&share->pages[i].fake))
+			return (false);
 	/*
 	 * vm_page_unwire() may read a page's flags after it has released the
 	 * page: the fictitious pages stay until the next try.
 	 */
-	if (busy || !share->free) {
-		share->free = !busy;
+	if (!share->free) {
+		share->free = true;
 		return (false);
 	}
+	for (i = 0; i < share->area.npages; i++)
+		if (share->pages[i].kept != NULL)
+			gntalloc_page_rele(share->pages[i].kept);
 	free(share, M_XENGNT);
 	return (true);
 }

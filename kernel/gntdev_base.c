@@ -2,15 +2,15 @@
 /* Copyright (c) 2026 The xengnt authors */
 /*
  * The six words of FreeBSD's own gntdev on our node, so that programs built
- * for it go on working (REFERENCE 3.1, 7.1).  They do what Linux's words do
- * and fail as those fail; what differs is how the arguments travel.
+ * for it go on working.  They do what Linux's words do and fail as those
+ * fail; what differs is how the arguments travel.
  */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
+
+#include <vm/vm.h>
 
 #include <xen/gntdev_base.h>
 

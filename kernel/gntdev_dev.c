@@ -2,11 +2,11 @@
 /* Copyright (c) 2026 The xengnt authors */
 /* /dev/xen/gntdev: entry points. */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/conf.h>
-#include <sys/errno.h>
+
+#include <vm/vm.h>
 
 #include <xen/gntdev.h>
 

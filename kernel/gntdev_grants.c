@@ -5,10 +5,8 @@
  * them, however many pages.
  */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 
 #include "xengnt.h"
@@ -18,7 +16,7 @@
 
 /*
  * A page of our own, mapped by ourselves, is lost: Xen takes its original
- * address away (REFERENCE 3.11).  Linux lets it happen; we refuse (K17).
+ * address away.  Linux lets it happen; we refuse (K17).
  */
 static bool
 grant_is_own(const struct gnttab_map_grant_ref *op)
@@ -29,8 +27,8 @@ grant_is_own(const struct gnttab_map_grant_ref *op)
 
 /*
  * Maps every grant of the map over its slot; called once in a map's life.
- * Whatever goes wrong with a single grant is EINVAL (row P14); those that
- * did get mapped stay so until the map's last reference goes.
+ * If a single grant cannot be mapped, the error is EINVAL; those that were
+ * mapped stay so until the map is freed.
  */
 int
 gntdev_grants_map(struct gntdev_map *map)

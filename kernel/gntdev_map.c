@@ -2,10 +2,8 @@
 /* Copyright (c) 2026 The xengnt authors */
 /* MAP_GRANT_REF, UNMAP_GRANT_REF and the life of a map. */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 #include <sys/refcount.h>
 

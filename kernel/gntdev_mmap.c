@@ -2,16 +2,17 @@
 /* Copyright (c) 2026 The xengnt authors */
 /* mmap(2) of a map, and the way back from an address to a map. */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 #include <sys/lock.h>
 #include <sys/proc.h>
 
+#include <vm/vm.h>
 #include <vm/vm_param.h>
+#include <vm/pmap.h>
 #include <vm/vm_map.h>
+#include <vm/vm_page.h>
 
 #include <xen/gntdev.h>
 

@@ -2,10 +2,8 @@
 /* Copyright (c) 2026 The xengnt authors */
 /* SET_UNMAP_NOTIFY of gntdev, and the byte that it clears. */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 
 #include <xen/gntdev.h>

@@ -5,7 +5,6 @@
  *
  * Locks, in the order in which they nest:
  *
- *  xengnt exit    sx of xengnt_exit.c: what is marked (x).  Then the vm_map.
  *  xengnt file    sx of each file (xengnt_file.h): what is marked (f).  May
  *                 be held across copyin, copyout and allocations; never
  *                 across a grant-table hypercall.
@@ -13,9 +12,8 @@
  *  arena, queues (xengnt_defer.h)
  *                 mutexes, leaves: short, nothing sleeps under them.
  *
- * Pager destructors take none but through a last release.  Fields without a
- * mark do not change after set-up.  What is off its lists and has a single
- * reference is its holder's alone.
+ * Fields without a mark do not change after set-up.  Whoever holds the only
+ * reference on something that is on no list needs no lock for it.
  */
 #ifndef _XENGNT_H_
 #define	_XENGNT_H_
@@ -54,14 +52,14 @@ extern const struct xengnt_device *const xengnt_devices[XENGNT_LISTS];
 
 /*
  * The raw user pointer of an _IO() command: sys_ioctl() hands the driver the
- * kernel's copy of the argument slot (REFERENCE 3.5).
+ * kernel's copy of the argument slot.
  */
 #define	XENGNT_UARG(data)	(*(char **)(data))
 
 /*
- * The module cannot go while anything of it lives (row O13, K22).  Each open
- * file, which a mapping keeps alive (row O9), and each page on the deferred
- * list holds the module.  xengnt_hold() fails with ENXIO during unload.
+ * The module cannot be unloaded while anything of it lives.  Each open file,
+ * which a mapping keeps alive, and each deferred item holds the module.
+ * xengnt_hold() fails with ENXIO during unload.
  */
 int	xengnt_hold(void);
 void	xengnt_hold_again(void);
@@ -79,7 +77,7 @@ void	xengnt_own_domid_init(void);
 
 /*
  * Repeats one operation whose status is GNTST_eagain, sleeping 1 to 255 ms
- * in between, then turns the status into GNTST_bad_page (rows P15, C16).
+ * in between, then turns the status into GNTST_bad_page.
  * *slept, which starts at 0, is shared by the operations of a request: all of
  * them together sleep for as long as Linux would for one.
  */

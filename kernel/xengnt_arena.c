@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 #include <sys/lock.h>
 #include <sys/mutex.h>
@@ -14,6 +12,10 @@
 
 #include <machine/bus.h>
 #include <machine/resource.h>
+
+#include <vm/vm.h>
+#include <vm/pmap.h>
+#include <vm/vm_page.h>
 
 #include <xen/xen-os.h>
 
@@ -94,7 +96,7 @@ xengnt_arena_fini(void)
 	sx_destroy(&arena.grow);
 }
 
-/* Adds a chunk of up to CHUNK_PAGES; halves it while memory is short (K16). */
+/* Adds a chunk of up to CHUNK_PAGES; halves it while memory is short. */
 static int
 arena_grow(void)
 {

@@ -6,9 +6,9 @@
  *
  * They are taken from the Xen bus in chunks and kept until unload, so that a
  * mapping costs no bus allocation and no registration of fictitious pages.
- * Xen crashes a domain that maps over a live slot (REFERENCE 3.11), so a
- * slot comes back only after an unmap that Xen confirmed; any other is given
- * up with xengnt_arena_leak().
+ * Xen crashes a domain that maps over a live slot, so a slot is used again
+ * only after an unmap that Xen confirmed; any other is given up with
+ * xengnt_arena_leak().
  */
 #ifndef _XENGNT_ARENA_H_
 #define	_XENGNT_ARENA_H_

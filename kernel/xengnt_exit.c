@@ -10,18 +10,17 @@
  * notification is armed in the system.
  */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/eventhandler.h>
 #include <sys/kernel.h>
 #include <sys/proc.h>
 #include <sys/refcount.h>
-#include <sys/sx.h>
 
+#include <vm/vm.h>
 #include <vm/vm_param.h>
+#include <vm/pmap.h>
 #include <vm/vm_map.h>
-#include <vm/vm_object.h>
 
 #include "xengnt.h"
 #include "xengnt_area.h"

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/conf.h>
-#include <sys/errno.h>
 #include <sys/fcntl.h>
 #include <sys/filio.h>
 #include <sys/kernel.h>
@@ -73,7 +71,7 @@ xengnt_file_ioctl(u_long cmd, struct xengnt_file **file)
 
 	if (cmd == FIONBIO || cmd == FIOASYNC)
 		return (EJUSTRETURN);
-	/* The layouts are those of LP64 (row O5, K13). */
+	/* The layouts are those of LP64 (K13). */
 	if (SV_CURPROC_FLAG(SV_ILP32))
 		return (ENOTTY);
 	return (devfs_get_cdevpriv((void **)file));

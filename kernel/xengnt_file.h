@@ -4,9 +4,9 @@
  * An open file of either node.
  *
  * It lives while the descriptor or any VM object made through it exists;
- * when it goes, so does everything it lists (rows O8, O9, B12).  FreeBSD
- * itself would run the destructor at the last close and leave the objects
- * alone, so the objects hold the file here.
+ * everything that it lists is freed with it.  FreeBSD runs the destructor at
+ * the last close whatever objects there are, so the objects hold the file
+ * here.
  *
  * It has a list for the maps of gntdev and one for the grefs of gntalloc:
  * programs that use the words of FreeBSD's own gntdev have both in one file.
@@ -27,14 +27,14 @@ struct uio;
 struct xengnt_file {
 	struct sx	lock;		/* guards what is marked (f) */
 	u_int		refs;		/* descriptor + VM objects */
-	int		oflags;		/* FREAD, FWRITE of the open (K4) */
+	int		oflags;		/* FREAD, FWRITE of the open */
 	struct xengnt_index lists[XENGNT_LISTS]; /* (f) by page index */
 	uint64_t	next_gref;	/* (f) page index; never goes back */
 };
 
 /*
- * For d_open: any access mode will do (rows O1, O2).  Grefs get page indices
- * from first_gref on.
+ * For d_open: any access mode will do.  Grefs get page indices from
+ * first_gref on.
  */
 int	xengnt_file_open(int oflags, uint64_t first_gref);
 
@@ -50,7 +50,7 @@ int	xengnt_file_ioctl(u_long cmd, struct xengnt_file **file);
 /* For d_mmap_single. */
 int	xengnt_file_mmap(struct xengnt_file **file);
 
-/* For d_read and d_write: the cdev layer would say ENODEV (row O6). */
+/* For d_read and d_write: the cdev layer would say ENODEV. */
 int	xengnt_file_rw(struct cdev *dev, struct uio *uio, int ioflag);
 
 #endif /* !_XENGNT_FILE_H_ */

@@ -69,7 +69,7 @@ xengnt_index_insert(struct xengnt_index *idx, struct xengnt_range *r)
 /*
  * The lowest gap that is *larger* than needed, else behind the last range:
  * Linux compares with a strict less-than, so a gap of exactly count pages
- * stays unused (REFERENCE 2.2, index allocation).
+ * stays unused.
  */
 void
 xengnt_index_first_fit(struct xengnt_index *idx, struct xengnt_range *r)

@@ -6,7 +6,7 @@
  *
  * Pure logic, in pages, without locks and without vm headers: the caller
  * serialises, and the file is unit-tested alone.  Every operation is
- * O(log n); Linux walks a list and gives the same answers (REFERENCE 2.2).
+ * O(log n); Linux walks a list and gives the same answers.
  */
 #ifndef _XENGNT_INDEX_H_
 #define	_XENGNT_INDEX_H_

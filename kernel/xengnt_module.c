@@ -2,12 +2,10 @@
 /* Copyright (c) 2026 The xengnt authors */
 /* The module: its place on the Xen bus, its nodes, its unload. */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/bus.h>
 #include <sys/conf.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 #include <sys/module.h>
 

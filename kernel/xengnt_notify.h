@@ -2,13 +2,13 @@
 /* Copyright (c) 2026 The xengnt authors */
 /*
  * Unmap notifications: what the peer sees when a mapping or a granted page
- * goes (REFERENCE 2.6, 2.12, 7.6).
+ * ends.
  *
  * Only the number of the event channel is kept.  A reference on the channel
  * would outlive its owner's descriptor, and FreeBSD's evtchn device frees
- * what the channel's handler uses at that moment (REFERENCE 3.10).  So the
- * port is judged again when it fires, and an event whose channel has gone is
- * lost (K24).
+ * what the channel's handler uses when that is closed.  So the port is
+ * checked again before an event is sent, and an event whose channel is gone
+ * is lost (K24).
  */
 #ifndef _XENGNT_NOTIFY_H_
 #define	_XENGNT_NOTIFY_H_
@@ -26,12 +26,12 @@ struct xengnt_notify {
 };
 
 /*
- * Whether a caller may arm this: EINVAL for unknown actions (N2, Y3) and for
- * ports that are not an end of an event channel (N3, Y4, K15).
+ * Whether a caller may arm this: EINVAL for unknown actions (N2) and for
+ * ports that are not an end of an event channel (N3, K15).
  */
 int	xengnt_notify_check(uint32_t action, evtchn_port_t port);
 
-/* Replaces what was armed; the last call wins (N7, Y5). */
+/* Replaces what was armed. */
 void	xengnt_notify_arm(struct xengnt_notify *notify, uint32_t action,
 	    evtchn_port_t port, uint64_t byte);
 

@@ -2,10 +2,8 @@
 /* Copyright (c) 2026 The xengnt authors */
 /* The hypercall, the retry that its callers share, and who we are. */
 
-#include "xengnt_vm.h"
-
+#include <sys/param.h>
 #include <sys/systm.h>
-#include <sys/errno.h>
 #include <sys/kernel.h>
 #include <sys/proc.h>
 
@@ -53,7 +51,7 @@ void
 xengnt_retry_eagain(u_int cmd, void *op, int16_t *status, int *slept)
 {
 
-	/* Other signals do not end it, as on Linux (K14). */
+	/* Other signals do not end it, as on Linux. */
 	while (*status == GNTST_eagain && *slept < 255 &&
 	    !xengnt_interrupted()) {
 		++*slept;

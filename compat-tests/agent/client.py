@@ -341,6 +341,22 @@ class Worker:
     def lseek(self, fd: int, offset: int, whence: str = "set") -> int:
         return self.call(f"lseek {fd} {offset} {whence}").int("at")
 
+    def disk(self) -> str:
+        """The path of a disk that a case may read and write."""
+        return self.call("disk").text("path")
+
+    def aio(self, fd: int, how: str, address: int, length: int) -> int:
+        """aio_read(2) or aio_write(2) from the beginning of a file."""
+        return self.call(f"aio {fd} {how} 0x{address:x} {length}").int("n")
+
+    def longest(self, path: str, byte: int) -> int:
+        """The longest row of a byte in a file."""
+        return self.call(f"longest {path} {byte}").int("n")
+
+    def core_in(self, directory: str) -> None:
+        """Lets the process leave a core, in that directory."""
+        self.call(f"corein {directory}")
+
     def poll(self, fd: int, milliseconds: int = 0) -> set[str]:
         events = self.call(f"poll {fd} {milliseconds}").text("events")
         return set() if events == "none" else set(events.split("+"))
@@ -423,6 +439,11 @@ class Worker:
     def vmsplice(self, fd: int, address: int, length: int) -> int:
         """Puts pages into a pipe as they are: it holds them until it is read."""
         return self.call(f"vmsplice {fd} 0x{address:x} {length}").int("n")
+
+    def vfork(self, address: int, byte: int) -> str:
+        """A child by vfork(2) stores a byte and ends; how it ended."""
+        reply = self.call(f"vfork 0x{address:x} {byte:02x}")
+        return " ".join(f"{key} {value}" for key, value in reply.values.items())
 
     def peek(self, address: int, length: int) -> bytes:
         data = b""

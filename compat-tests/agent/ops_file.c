@@ -2,6 +2,7 @@
 /* Operations on descriptors. */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <aio.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -390,6 +391,88 @@ op_readfile(struct agent *a, int argc, char **argv, struct reply *r)
 	return (rc);
 }
 
+static int
+op_disk(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	char path[64];
+	int error;
+
+	(void)a;
+	(void)argc;
+	(void)argv;
+	error = os_disk(path, sizeof(path));
+	if (error == 0)
+		put(r, " path=%s", path);
+	return (error);
+}
+
+/* From the file's beginning, and waits for it. */
+static int
+op_aio(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	struct aiocb cb;
+	const struct aiocb *list[1] = { &cb };
+	uint64_t address, length;
+	int error, fd, rc;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_fd(argv[1], &fd, r)) != 0)
+		return (rc);
+	if (parse_u64(argv[3], &address) != 0 ||
+	    parse_u64(argv[4], &length) != 0)
+		return (bad(r, "address or length: %.40s", argv[3]));
+	memset(&cb, 0, sizeof(cb));
+	cb.aio_fildes = fd;
+	cb.aio_buf = (void *)(uintptr_t)address;
+	cb.aio_nbytes = length;
+	if (strcmp(argv[2], "read") == 0)
+		rc = aio_read(&cb);
+	else if (strcmp(argv[2], "write") == 0)
+		rc = aio_write(&cb);
+	else
+		return (bad(r, "read or write: %.40s", argv[2]));
+	if (rc != 0)
+		return (errno);
+	while ((error = aio_error(&cb)) == EINPROGRESS)
+		(void)aio_suspend(list, 1, NULL);
+	if (error != 0) {
+		(void)aio_return(&cb);
+		return (error);
+	}
+	put(r, " n=%zd", (ssize_t)aio_return(&cb));
+	return (0);
+}
+
+/* The longest row of one byte in a file. */
+static int
+op_longest(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	static uint8_t buf[65536];
+	size_t longest, now;
+	uint64_t byte;
+	ssize_t i, n;
+	int fd;
+
+	(void)a;
+	(void)argc;
+	if (parse_u64(argv[2], &byte) != 0 || byte > 255)
+		return (bad(r, "byte: %.40s", argv[2]));
+	fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return (errno);
+	longest = now = 0;
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		for (i = 0; i < n; i++) {
+			now = buf[i] == byte ? now + 1 : 0;
+			if (now > longest)
+				longest = now;
+		}
+	close(fd);
+	put(r, " n=%zu", longest);
+	return (n < 0 ? errno : 0);
+}
+
 const struct op ops_file[] = {
 	{ "open", 1, 6, op_open,
 	    "DEVICE|PATH [rdwr|rdonly|wronly|cloexec|...]" },
@@ -407,6 +490,9 @@ const struct op ops_file[] = {
 	{ "socketpair", 0, 0, op_socketpair, "" },
 	{ "stat", 1, 1, op_stat, "DEVICE|PATH" },
 	{ "fstat", 1, 1, op_fstat, "FD" },
+	{ "disk", 0, 0, op_disk, "" },
+	{ "aio", 4, 4, op_aio, "FD read|write ADDRESS LENGTH" },
+	{ "longest", 2, 2, op_longest, "PATH BYTE" },
 	{ "readfile", 1, 1, op_readfile, "PATH" },
 	{ NULL, 0, 0, NULL, NULL },
 };

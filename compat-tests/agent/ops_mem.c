@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Operations on the address space. */
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <xen/gntdev.h>
 
@@ -409,6 +411,38 @@ mem_write(uintptr_t addr, const uint8_t *data, size_t len, struct reply *r)
 	return (0);
 }
 
+/* A child that has its parent's memory stores, and ends. */
+static int
+op_vfork(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	volatile uint8_t *to;
+	uint64_t address;
+	uint8_t byte;
+	size_t len;
+	pid_t pid;
+	int rc, status;
+
+	(void)a;
+	(void)argc;
+	if ((rc = get_u64s(argv + 1, 1, &address, r)) != 0)
+		return (rc);
+	if (unhex(argv[2], &byte, 1, &len) != 0 || len != 1)
+		return (bad(r, "byte: %.40s", argv[2]));
+	to = (volatile uint8_t *)(uintptr_t)address;
+	pid = vfork();
+	if (pid < 0)
+		return (errno);
+	if (pid == 0) {
+		*to = byte;
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return (errno);
+	put(r, WIFEXITED(status) ? " exit=%d" : " signal=%d",
+	    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+	return (0);
+}
+
 /* Where arguments may be put without a request for memory of their own. */
 static int
 op_scratch(struct agent *a, int argc, char **argv, struct reply *r)
@@ -549,6 +583,7 @@ const struct op ops_mem[] = {
 	{ "inherit", 3, 3, op_inherit, "ADDRESS LENGTH share|copy|none|zero" },
 	{ "segments", 7, 7, op_segments,
 	    "ADDRESS COUNT DOMID REF DESTINATION LENGTH STATUS" },
+	{ "vfork", 2, 2, op_vfork, "ADDRESS BYTE" },
 	{ "vmsplice", 3, 3, op_vmsplice, "FD ADDRESS LENGTH" },
 	{ "scratch", 0, 0, op_scratch, "" },
 	{ "peek", 2, 2, op_peek, "ADDRESS LENGTH" },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Threads, children, modules, limits: whatever is wider than one call. */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <errno.h>
@@ -485,6 +486,20 @@ op_peer(struct agent *a, int argc, char **argv, struct reply *r)
 	return (R_NONE);
 }
 
+/* Where the process's core goes if it gets one. */
+static int
+op_corein(struct agent *a, int argc, char **argv, struct reply *r)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	(void)a;
+	(void)argc;
+	(void)r;
+	if (chdir(argv[1]) != 0 || setrlimit(RLIMIT_CORE, &all) != 0)
+		return (errno);
+	return (0);
+}
+
 static int
 op_getpid(struct agent *a, int argc, char **argv, struct reply *r)
 {
@@ -512,6 +527,7 @@ const struct op ops_proc[] = {
 	{ "unload", 1, 1, op_unload, "MODULE" },
 	{ "load", 1, 1, op_load, "PATH" },
 	{ "peer", 1, MAX_ARGS - 2, op_peer, "OP ..." },
+	{ "corein", 1, 1, op_corein, "DIRECTORY" },
 	{ "getpid", 0, 0, op_getpid, "" },
 	{ NULL, 0, 0, NULL, NULL },
 };

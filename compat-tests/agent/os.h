@@ -72,6 +72,9 @@ int os_evtchn_notify(int fd, uint32_t port);
 /* vmsplice(2), which holds the pages until the pipe is read, or ENOSYS. */
 int os_vmsplice(int fd, uintptr_t addr, size_t len, size_t *done);
 
+/* The path of a disk to read and write as one likes, made if need be. */
+int os_disk(char *path, size_t len);
+
 /*
  * A debugger's reads and writes of a child's memory: attaches, moves the
  * bytes, lets it go on.  0 or an errno value.

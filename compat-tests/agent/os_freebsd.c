@@ -3,6 +3,7 @@
 #include <sys/param.h>
 #include <sys/ioctl.h>
 #include <sys/linker.h>
+#include <sys/mdioctl.h>
 #include <sys/mman.h>
 #include <sys/procctl.h>
 #include <sys/ptrace.h>
@@ -200,8 +201,31 @@ os_open_flag(const char *name)
 	if (strcmp(name, "path") == 0)
 		return (O_PATH);
 #endif
-	(void)name;
-	return (0);
+	return (strcmp(name, "direct") == 0 ? O_DIRECT : 0);
+}
+
+#define	DISK_UNIT	77
+
+/* It stays for later cases. */
+int
+os_disk(char *path, size_t len)
+{
+	struct md_ioctl md;
+	int error, fd;
+
+	memset(&md, 0, sizeof(md));
+	md.md_version = MDIOVERSION;
+	md.md_unit = DISK_UNIT;
+	md.md_type = MD_SWAP;
+	md.md_mediasize = 1 << 20;
+	md.md_sectorsize = 512;
+	fd = open("/dev/" MDCTL_NAME, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return (errno);
+	error = ioctl(fd, MDIOCATTACH, &md) == 0 || errno == EBUSY ? 0 : errno;
+	close(fd);
+	snprintf(path, len, "/dev/" MD_NAME "%d", DISK_UNIT);
+	return (error);
 }
 
 int

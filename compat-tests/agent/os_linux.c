@@ -212,7 +212,20 @@ os_mremap(uintptr_t addr, size_t old, size_t len, bool maymove, bool fixed,
 int
 os_open_flag(const char *name)
 {
+	if (strcmp(name, "direct") == 0)
+		return (O_DIRECT);
 	return (strcmp(name, "path") == 0 ? O_PATH : 0);
+}
+
+int
+os_disk(char *path, size_t len)
+{
+	static const char ramdisk[] = "/dev/ram0";
+
+	if (access(ramdisk, R_OK | W_OK) != 0)
+		return (errno);
+	snprintf(path, len, "%s", ramdisk);
+	return (0);
 }
 
 int

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.client import PAGE, Worker
+from agent.client import PAGE, Errno, Worker
 
-from .framework import Context, Gntalloc, Gntdev, Loop, case, section
+from .framework import Context, Gntalloc, Gntdev, Loop, NotApplicable, case, section
 from .in_flight import InFlight
 from .pinned import FREE, MAPPED, settle
 
@@ -28,6 +28,8 @@ class Area:
     name: str
     address: int
     look: Callable[[int, int], bytes]
+    # Has a byte cleared when it ends, counted from the first page.
+    arm: Callable[[int], None]
     # munmap of what is left, then UNMAP or DEALLOC.
     end: Callable[[Context], None]
 
@@ -44,7 +46,10 @@ def of_gntdev(t: Context, worker: Worker | None = None) -> Area:
         t.accepted("UNMAP", dev.unmap, index, PAGES)
         t.expect(settle(t, refs), [FREE] * PAGES, "entries afterwards")
 
-    return Area("gntdev", address, lambda page, length: t.peer.read(page, 0, length), end)
+    return Area(
+        "gntdev", address, lambda page, length: t.peer.read(page, 0, length),
+        lambda byte: dev.notify(index + byte), end,
+    )  # fmt: skip
 
 
 def of_gntalloc(t: Context, worker: Worker | None = None) -> Area:
@@ -58,7 +63,10 @@ def of_gntalloc(t: Context, worker: Worker | None = None) -> Area:
         worker.munmap(address, PAGES * PAGE)
         t.accepted("DEALLOC", dev.dealloc, index, PAGES)
 
-    return Area("gntalloc", address, lambda page, length: loop.read(refs[page], length), end)
+    return Area(
+        "gntalloc", address, lambda page, length: loop.read(refs[page], length),
+        lambda byte: dev.notify(index + byte), end,
+    )  # fmt: skip
 
 
 def each(t: Context) -> list[Area]:
@@ -263,3 +271,108 @@ def fork_locked(t: Context) -> None:
     t.worker.munmap(address, 2 * PAGE)
     dev.unmap(index, 2)
     t.expect(settle(t, refs), [FREE] * 2, "entries after UNMAP")
+
+
+def disk_of(t: Context) -> int:
+    """A disk, without the system's cache in between."""
+    try:
+        path = t.worker.disk()
+    except Errno as error:
+        raise NotApplicable("no disk that may be written") from error
+    return t.worker.open(path, "rdwr", "direct")
+
+
+@case(
+    "vm.raw-disk", ["V11"], "a mapping is a buffer for a disk, touched or not", ["pin", "own_copy"]
+)
+def raw_disk(t: Context) -> None:
+    """A wrong kernel moves the bytes to or from another page than the other side's."""
+    fd = disk_of(t)
+    disk_to_and_fro(t, fd, t.worker.read_to, t.worker.write_from)
+
+
+@case("vm.aio", ["V11"], "the same by aio(4)", ["pin", "own_copy"])
+def aio(t: Context) -> None:
+    """A wrong kernel holds a page of its own making while the disk works on it."""
+    fd = disk_of(t)
+    disk_to_and_fro(
+        t,
+        fd,
+        lambda fd, address, length: t.worker.aio(fd, "read", address, length),
+        lambda fd, address, length: t.worker.aio(fd, "write", address, length),
+    )
+
+
+def disk_to_and_fro(
+    t: Context,
+    fd: int,
+    read: Callable[[int, int, int], int],
+    write: Callable[[int, int, int], int],
+) -> None:
+    length = PAGES * PAGE
+    # The disk wants whole sectors at whole addresses.
+    buffer = t.worker.alloc(length)
+    for number, area in enumerate(each(t)):
+        t.worker.fill(buffer, length, 0x61 + number)
+        t.worker.lseek(fd, 0)
+        t.expect(t.worker.write_from(fd, buffer, length), length, "written to the disk")
+        t.worker.lseek(fd, 0)
+        t.expect(read(fd, area.address, length), length, f"read into {area.name}'s pages")
+        for page in range(PAGES):
+            seen = area.look(page, 8)
+            t.expect(seen, bytes([0x61 + number]) * 8, f"{area.name} page {page}")
+        holds(t, area, "after the disk's read")
+        t.worker.lseek(fd, 0)
+        t.expect(write(fd, area.address, length), length, f"written from {area.name}'s pages")
+        t.worker.lseek(fd, 0)
+        t.worker.read_to(fd, buffer, length)
+        for page in range(PAGES):
+            data = t.worker.peek(buffer + page * PAGE, 8)
+            t.expect(data, bytes([0x41 + page]) * 8, f"on the disk, page {page}")
+        area.end(t)
+
+
+@case("vm.vfork", ["V7"], "a child by vfork stores and ends, and takes nothing along", ["own_copy"])
+def vfork(t: Context) -> None:
+    """A wrong kernel takes the end of the child for the end of the mapping.
+
+    FreeBSD's vfork is rfork(2) with RFMEM, which Linux has not.
+    """
+    for area in each(t):
+        t.worker.poke(area.address + PAGE, WORD)
+        area.arm(PAGE)
+        t.expect(t.worker.vfork(area.address, 0x76), "exit 0", "end of the child")
+        t.expect(area.look(0, 1), b"v", f"{area.name} page, stored to by the child")
+        t.expect(area.look(1, 8), WORD, f"{area.name} page with an armed byte")
+        holds(t, area, "when the child is gone")
+        area.end(t)
+
+
+@case("vm.core-dump", ["V9"], "a core has none of the pages", ["fork", "core"])
+def core_dump(t: Context) -> None:
+    """A wrong kernel writes what other domains share with it into files."""
+    for number, make in enumerate((of_gntdev, of_gntalloc)):
+        child = t.worker.fork()
+        area = make(t, child)
+        byte = 0xC7 + number
+        child.fill(area.address, PAGES * PAGE, byte)
+        # What a core has without fail.
+        child.fill(child.alloc(PAGES * PAGE), PAGES * PAGE, 0xB7)
+        pid = child.call("getpid").int("pid")
+        child.core_in("/tmp")
+        t.worker.kill(child, "SIGABRT")
+        t.expect(t.worker.wait(child), "SIGABRT", "end of the child")
+        core = core_of(t, pid)
+        t.expect(t.worker.longest(core, 0xB7), PAGES * PAGE, "anonymous memory in the core")
+        row = t.worker.longest(core, byte)
+        t.expect(row < PAGE, True, f"{area.name}'s pages are left out", {"K28": False})
+
+
+def core_of(t: Context, pid: int) -> str:
+    for path in ("/tmp/core", f"/tmp/core.{pid}", "/tmp/xengnt-agent.core"):
+        try:
+            t.worker.stat(path)
+        except Errno:
+            continue
+        return path
+    raise NotApplicable("the system puts no core where the process is")

@@ -21,6 +21,7 @@ from .base import Setting, Target, TargetMissing, excerpt
 ONE_PROCESS = "the harness is one process: it cannot model sharing with a child"
 LACKS = {
     "fork": ONE_PROCESS,
+    "core": "the harness maps ordinary memory, which a core has",
     "exec": "the harness lives in the address space that exec replaces",
     "smaps": "the harness maps its own memory, without the flags of a real mapping",
     "ioctl32": "the preload library sees no 32-bit system call",

@@ -18,6 +18,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import TestbedError
@@ -111,7 +112,63 @@ def trampolined(kernel: bytes) -> bytes:
 # ---------------------------------------------------------------- root and metadata
 
 _END, _NAME, _TYPE, _ADDR, _SIZE, _METADATA = 0, 1, 2, 3, 4, 0x8000
-_ENVP, _HOWTO, _KERNEND, _MODULEP = 0x0006, 0x0007, 0x0008, 0x1006
+_ELFHDR, _ENVP, _HOWTO, _KERNEND, _SHDR, _MODULEP = 2, 6, 7, 8, 9, 0x1006
+
+_SECTION_HEADER = struct.Struct("<IIQQQQIIQQ")
+_SYMTAB, _RELA, _NOBITS, _REL, _ALLOC = 2, 4, 8, 9, 2
+
+
+@dataclass(frozen=True)
+class Preloaded:
+    """A kernel module as FreeBSD's loader lays out a relocatable object."""
+
+    name: str
+    header: bytes
+    sections: bytes  # the section headers; those that are in memory have an address
+    image: bytes
+
+    def records(self, at: int) -> bytes:
+        """What the kernel is told of it; `at` is where its image lies."""
+        return b"".join(
+            (
+                _record(_NAME, self.name.encode() + b"\0"),
+                _record(_TYPE, b"elf obj module\0"),
+                _number(_ADDR, at),
+                _number(_SIZE, len(self.image)),
+                _record(_METADATA | _ELFHDR, self.header),
+                _record(_METADATA | _SHDR, self.sections),
+            )
+        )
+
+
+def preloaded(name: str, contents: bytes) -> Preloaded:
+    """A .ko file, laid out: what is allocated, then symbols, names and relocations."""
+    if contents[:5] != b"\x7fELF\x02" or len(contents) < 64:
+        raise TestbedError(f"{name} is not a 64-bit ELF file")
+    header = _HEADER.unpack_from(contents)
+    table, count, names = header[5], header[11], header[12]
+    sections = [
+        list(_SECTION_HEADER.unpack_from(contents, table + n * _SECTION_HEADER.size))
+        for n in range(count)
+    ]
+    loaded = [n for n in range(1, count) if sections[n][2] & _ALLOC]
+    symbols = [n for n in range(count) if sections[n][1] == _SYMTAB]
+    strings = [sections[n][6] for n in symbols]
+    relocations = [
+        n for n in range(count) if sections[n][1] in (_REL, _RELA) and sections[n][7] in loaded
+    ]
+    image = bytearray()
+    places = {}
+    for n in dict.fromkeys([*loaded, *symbols, *strings, names, *relocations]):
+        _, kind, _, _, offset, size, _, _, align, _ = sections[n]
+        image += bytes(_up(len(image), max(align, 1)) - len(image))
+        places[n] = len(image)
+        image += bytes(size) if kind == _NOBITS else contents[offset : offset + size]
+    for n in range(count):
+        # 0 says that it is not there; the kernel takes the lowest of the rest for the beginning.
+        sections[n][3] = PAGE + places[n] if n in places else 0
+    packed = b"".join(_SECTION_HEADER.pack(*section) for section in sections)
+    return Preloaded(name, contents[:64], packed, bytes(image))
 
 
 def _record(kind: int, data: bytes) -> bytes:
@@ -122,7 +179,7 @@ def _number(kind: int, value: int) -> bytes:
     return _record(kind, struct.pack("<Q", value))
 
 
-def _records(environment: int, image: int, size: int, end: int) -> bytes:
+def _records(environment: int, image: int, size: int, end: int, more: bytes = b"") -> bytes:
     return b"".join(
         (
             _record(_NAME, b"/boot/kernel/kernel\0"),
@@ -138,6 +195,7 @@ def _records(environment: int, image: int, size: int, end: int) -> bytes:
             _record(_TYPE, b"mfs_root\0"),
             _number(_ADDR, image),
             _number(_SIZE, size),
+            more,
             struct.pack("<II", _END, 0),
         )
     )
@@ -147,22 +205,35 @@ def _up(value: int, to: int) -> int:
     return -(-value // to) * to
 
 
-def metadata_head(environment: Mapping[str, str], size: int) -> bytes:
-    """The boot module up to the page where an image of `size` bytes follows."""
+def metadata_head(
+    environment: Mapping[str, str], size: int, modules: Sequence[Preloaded] = ()
+) -> bytes:
+    """The boot module up to the page where an image of `size` bytes follows, and behind it, each on
+    a page of its own, the images of the modules."""
     for key, value in environment.items():
         if "\0" in key + value or "=" in key:
             raise TestbedError(f"not a kernel environment variable: {key}={value}")
     strings = b"".join(f"{k}={v}".encode() + b"\0" for k, v in environment.items()) + b"\0"
-    at_environment = _up(len(_records(0, 0, 0, 0)), 8)
+    more = b"".join(module.records(0) for module in modules)
+    at_environment = _up(len(_records(0, 0, 0, 0, more)), 8)
     at_image = _up(at_environment + len(strings), PAGE)
     end = _up(at_image + size, PAGE)
-    head = _records(at_environment, at_image, size, end).ljust(at_environment, b"\0")
+    more = b""
+    for module in modules:
+        more += module.records(end)
+        end = _up(end + len(module.image), PAGE)
+    head = _records(at_environment, at_image, size, end, more).ljust(at_environment, b"\0")
     return (head + strings).ljust(at_image, b"\0")
 
 
-def metadata(environment: Mapping[str, str], image: bytes) -> bytes:
-    """The boot module: records, the environment, the image on a page of its own."""
-    return metadata_head(environment, len(image)) + image.ljust(_up(len(image), PAGE), b"\0")
+def metadata(
+    environment: Mapping[str, str], image: bytes, modules: Sequence[Preloaded] = ()
+) -> bytes:
+    """The boot module: records, the environment, the images, each on a page of its own."""
+    images = [image, *(module.image for module in modules)]
+    return metadata_head(environment, len(image), modules) + b"".join(
+        data.ljust(_up(len(data), PAGE), b"\0") for data in images
+    )
 
 
 def _run(argv: Sequence[str], package: str) -> None:

@@ -7,7 +7,8 @@
         line = machine.control.readline(240.0)   # "! ready"
 
 The modes: ``native`` (our module beside the base driver, our node is xengntdev), ``alone`` (the
-base driver disabled by its hint: our node is gntdev), ``linux`` (the Linux agent, with the
+base driver disabled by its hint: our node is gntdev; the module is there when the kernel starts),
+``linux`` (the Linux agent, with the
 modules it needs; base driver disabled, since that agent knows Linux's names only), ``base``
 (no module of ours), ``words`` (as ``alone``, but the agent speaks the base driver's commands).
 """
@@ -143,12 +144,14 @@ class _Plan:
     modules: tuple[str, ...]
     arguments: str
     environment: Mapping[str, str]
+    #: Those of the modules that the loader has brought along, as xengnt_load="YES" does.
+    preloaded: tuple[str, ...] = ()
 
 
 _DISABLED = {"hint.gntdev.0.disabled": "1"}
 _PLANS: dict[Mode, _Plan] = {
     "native": _Plan(("xengnt.ko",), "--gntdev /dev/xen/xengntdev", {}),
-    "alone": _Plan(("xengnt.ko",), "", _DISABLED),
+    "alone": _Plan(("xengnt.ko",), "", _DISABLED, preloaded=("xengnt.ko",)),
     "linux": _Plan(("xengnt.ko", "xengnt_linux.ko"), "", {**_DISABLED, "xengnt.events": "helper"}),
     "words": _Plan(
         ("xengnt.ko",), "--gntalloc /dev/xen/gntdev", {**_DISABLED, "xengnt.words": "base"}
@@ -226,7 +229,8 @@ class FreeBSDDom0(vm.Machine):
         for name in plan.modules:
             files.append(File(self._release.module(name), f"/boot/{name}", 0o444))
             # Modules that need others come behind them; ours needs none.
-            names.append(f"/boot/{name}")
+            if name not in plan.preloaded:
+                names.append(f"/boot/{name}")
         return files, names
 
     def prepare(self) -> Callable[[int], list[str]]:
@@ -249,7 +253,14 @@ class FreeBSDDom0(vm.Machine):
             "xengnt.run": run,
             **self._environment,
         }
-        module = freebsd_boot.metadata(environment, freebsd_boot.iso_image(files))
+        module = freebsd_boot.metadata(
+            environment,
+            freebsd_boot.iso_image(files),
+            [
+                freebsd_boot.preloaded(f"/boot/{name}", self._release.module(name).read_bytes())
+                for name in plan.preloaded
+            ],
+        )
         kernel = freebsd_boot.trampolined(self._release.kernel.read_bytes())
         memory = (
             f"dom0_mem={self._memory}M,max:{self._memory}M dom0_max_vcpus={self._cpus}"

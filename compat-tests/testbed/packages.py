@@ -36,6 +36,10 @@ Progress = Callable[[str], None]
 
 #: Modules that the tests need, as Debian names the files.  Built-in ones are fine too.
 MODULES = ("xen-evtchn", "xen-privcmd", "xenfs", "xen-gntdev", "xen-gntalloc")
+#: A disk in memory, without which cases of raw disks have no meaning.
+OPTIONAL = ("brd",)
+# What was made of an unpacked package; another name when that changes.
+DERIVED = "derived.2"
 
 _HYPERVISOR = re.compile(r"xen-hypervisor-(\d+(?:\.\d+)*)-amd64")
 _KERNEL = re.compile(r"\b(linux-image-\d[^\s,|(]*-amd64)\b")
@@ -438,6 +442,9 @@ def load_order(
 
     for module in wanted:
         add(module, "the tests")
+    for module in OPTIONAL:
+        if module in files:
+            add(module, "the tests")
     return base.name, tuple(ordered.values())
 
 
@@ -449,8 +456,8 @@ def _single(tree: Path, pattern: str, what: str) -> Path:
 
 
 def _derive(tree: Path, make: Callable[[Path], dict[str, object]]) -> dict[str, object]:
-    """Run `make` once for an unpacked package; its result and files stay in TREE/derived."""
-    target = tree / "derived"
+    """Run `make` once for an unpacked package; its result and files stay with it."""
+    target = tree / DERIVED
     stamp = target / "facts.json"
     if stamp.exists():
         facts: dict[str, object] = json.loads(stamp.read_text())
@@ -585,11 +592,11 @@ def select(cache: Path, progress: Progress | None = None) -> Selection:
         kind: str(json.loads((tree / ".package.json").read_text())["version"])
         for kind, tree in trees.items()
     }
-    derived = trees["kernel"] / "derived"
+    derived = trees["kernel"] / DERIVED
     modules = facts["modules"]
     assert isinstance(modules, list)
     found = Selection(
-        xen=trees["hypervisor"] / "derived" / "xen.elf",
+        xen=trees["hypervisor"] / DERIVED / "xen.elf",
         xen_version=versions["hypervisor"],
         kernel=derived / "kernel",
         kernel_release=str(facts["release"]),

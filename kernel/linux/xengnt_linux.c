@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * Linux's own command words, for Linux binaries (REFERENCE 3.6).
+ * Linux's own command words, for Linux binaries.
  *
  * The Linuxulator asks every handler of a range of words; the words of other
  * devices may lie in ours, so what is not a file of the driver is passed on.

@@ -62,6 +62,48 @@ def test_metadata_is_what_a_loader_hands_over() -> None:
     assert number(by_kind[0x8008]) == len(blob) and len(blob) % 4096 == 0
 
 
+def object_file(tmp_path: Path) -> bytes:
+    """A relocatable object with code, data, bss and relocations."""
+    source = tmp_path / "module.c"
+    source.write_text("extern int there(int *); int data = 7, bss[100];\n"
+                      "int here(void) { return there(&data) + bss[3]; }\n")
+    target = tmp_path / "module.ko"
+    subprocess.run(["cc", "-c", "-O2", "-o", target, source], check=True)
+    return target.read_bytes()
+
+
+def test_a_preloaded_module_is_laid_out_as_a_loader_does(tmp_path: Path) -> None:
+    contents = object_file(tmp_path)
+    module = freebsd_boot.preloaded("/boot/module.ko", contents)
+    blob = freebsd_boot.metadata({"a": "1"}, b"image" * 1000, [module])
+    found = records(blob)
+    assert [kind for kind, _ in found[12:]] == [1, 2, 3, 4, 0x8002, 0x8009]
+    name, kind, address, size, header, table = (data for _, data in found[12:])
+    assert (name, kind, header) == (b"/boot/module.ko\0", b"elf obj module\0", contents[:64])
+    at = number(address)
+    assert at % 4096 == 0 and number(size) == len(module.image)
+    assert blob[at:][: len(module.image)] == module.image
+    assert number(dict(found[:8])[0x8008]) == len(blob) >= at + len(module.image)
+    headers = [struct.unpack_from("<IIQQQQIIQQ", table, n) for n in range(0, len(table), 64)]
+    there = [h for h in headers if h[3]]
+    low = min(h[3] for h in there)
+    for _, kind, _, address, offset, size, _, _, align, _ in there:
+        got = module.image[address - low :][:size]
+        assert got == (bytes(size) if kind == 8 else contents[offset : offset + size])
+        assert (address - low) % max(align, 1) == 0
+    # Code, data, bss, symbols and their names; relocations of what is there alone.
+    kinds = {h[1] for h in there}
+    assert {1, 2, 3, 4, 8} <= kinds
+    for h in headers:
+        if h[1] == 4:
+            assert bool(h[3]) == bool(headers[h[7]][3])
+
+
+def test_what_is_no_object_is_not_preloaded() -> None:
+    with pytest.raises(TestbedError, match="not a 64-bit ELF"):
+        freebsd_boot.preloaded("x.ko", b"MZ" * 100)
+
+
 @pytest.mark.parametrize("bad", [{"a=b": "c"}, {"a": "b\0c"}])
 def test_metadata_refuses_what_would_shift_the_environment(bad: dict[str, str]) -> None:
     with pytest.raises(TestbedError, match="environment variable"):

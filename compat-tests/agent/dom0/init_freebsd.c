@@ -12,8 +12,10 @@
  */
 #include <sys/param.h>
 #include <sys/linker.h>
+#include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/sysctl.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <errno.h>
@@ -71,6 +73,23 @@ load_all(void)
 	}
 }
 
+/* The root cannot be written. */
+static void
+mount_tmp(void)
+{
+	struct iovec iov[4];
+	char *words[4] = { strdup("fstype"), strdup("tmpfs"),
+	    strdup("fspath"), strdup("/tmp") };
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		iov[i].iov_base = words[i];
+		iov[i].iov_len = strlen(words[i]) + 1;
+	}
+	if (nmount(iov, 4, 0) != 0)
+		printf("xengnt-init: /tmp: %s\n", strerror(errno));
+}
+
 int
 main(void)
 {
@@ -88,6 +107,7 @@ main(void)
 		dup2(fd, 2);
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	mount_tmp();
 	load_all();
 	node("/dev/xen/gntdev");
 	node("/dev/xen/privcmd");

@@ -2,8 +2,7 @@
 /*
  * User ABI of /dev/xen/gntalloc, the grant allocator.
  *
- * As xen/gntdev.h: Linux's LP64 layouts and names, nothing else
- * (REFERENCE 1.2, 1.3).
+ * As xen/gntdev.h: Linux's LP64 layouts and names, nothing else.
  */
 #ifndef _XEN_GNTALLOC_H_
 #define	_XEN_GNTALLOC_H_
@@ -38,7 +37,7 @@ struct ioctl_gntalloc_alloc_gref {
 	uint64_t	index;
 	uint32_t	gref_ids[1];
 };
-/* The peer may write; without it the grant is read-only (row A8). */
+/* The peer may write; without it the grant is read-only. */
 #define	GNTALLOC_FLAG_WRITABLE	1
 
 /* Takes count pages, from byte offset index on, off the file. */

@@ -3,12 +3,12 @@
  * User ABI of /dev/xen/gntdev, the grant mapper.
  *
  * Struct layouts, numbers and macro names are those of Linux on LP64
- * (REFERENCE 1.2, 1.3).  Nothing else belongs in this file: the module, the
+ * Nothing else belongs in this file: the module, the
  * library, the bindings and the tests include it unchanged.
  *
  * FreeBSD's sys_ioctl() refuses Linux's own words, and only a word without a
  * size hands the driver the caller's pointer, which the arrays behind the
- * fixed structs need (REFERENCE 3.5).  So the words are _IO('G', nr) there.
+ * fixed structs need.  So the words are _IO('G', nr) there.
  */
 #ifndef _XEN_GNTDEV_H_
 #define	_XEN_GNTDEV_H_
@@ -67,7 +67,7 @@ struct ioctl_gntdev_get_offset_for_vaddr {
 	uint32_t	pad;
 };
 
-/* Known to the ABI, answered ENOTTY by every driver (row X1). */
+/* Known to the ABI, answered ENOTTY by every driver. */
 #define	IOCTL_GNTDEV_SET_MAX_GRANTS					\
 	XENGNT_IOC(3, struct ioctl_gntdev_set_max_grants)
 struct ioctl_gntdev_set_max_grants {
