@@ -79,71 +79,61 @@ copy_issue(struct copy_batch *b)
 	return (error);
 }
 
-/* Holds the page behind a local address and names its frame. */
+typedef __typeof(((struct gntdev_grant_copy_segment *)0)->source) copy_end;
+
+/*
+ * One end of an operation: a granted page, or the page behind a local address,
+ * which is held and up to whose end *len is cut.
+ */
 static int
-copy_hold(struct copy_batch *b, vm_offset_t va, vm_prot_t prot,
-    xen_pfn_t *gmfn)
+copy_end_set(struct copy_batch *b, struct gnttab_copy_ptr *ptr,
+    const copy_end *end, bool foreign, vm_prot_t prot, u_int done, u_int *len)
 {
+	vm_offset_t va;
 	vm_page_t *m;
 
+	if (foreign) {
+		ptr->u.ref = end->foreign.ref;
+		ptr->domid = end->foreign.domid;
+		ptr->offset = end->foreign.offset + done;
+		return (0);
+	}
+	va = (vm_offset_t)end->virt + done;
 	m = &b->pages[b->npages];
 	if (vm_fault_quick_hold_pages(&curproc->p_vmspace->vm_map, va, 1, prot,
 	    m, 1) != 1)
 		return (EFAULT);
 	b->npages++;
-	*gmfn = atop(VM_PAGE_TO_PHYS(*m));
+	ptr->u.gmfn = atop(VM_PAGE_TO_PHYS(*m));
+	ptr->domid = DOMID_SELF;
+	ptr->offset = va & PAGE_MASK;
+	*len = MIN(*len, PAGE_SIZE - (va & PAGE_MASK));
 	return (0);
 }
 
-/* One operation: bytes [done, done + n) of the segment, n <= what fits. */
+/* One operation: bytes from done on of the segment, as many as fit. */
 static int
 copy_add(struct copy_batch *b, const struct gntdev_grant_copy_segment *seg,
     char *ustatus, u_int done, u_int *added)
 {
 	struct gnttab_copy *op;
-	vm_offset_t va;
-	xen_pfn_t gmfn;
-	u_int len;
 	int error;
 
 	op = &b->ops[b->nops];
 	memset(op, 0, sizeof(*op));
-	len = seg->len - done;
-
-	if ((seg->flags & GNTCOPY_source_gref) != 0) {
-		op->flags |= GNTCOPY_source_gref;
-		op->source.u.ref = seg->source.foreign.ref;
-		op->source.domid = seg->source.foreign.domid;
-		op->source.offset = seg->source.foreign.offset + done;
-	} else {
-		va = (vm_offset_t)seg->source.virt + done;
-		len = MIN(len, PAGE_SIZE - (va & PAGE_MASK));
-		error = copy_hold(b, va, VM_PROT_READ, &gmfn);
-		if (error != 0)
-			return (error);
-		op->source.u.gmfn = gmfn;
-		op->source.domid = DOMID_SELF;
-		op->source.offset = va & PAGE_MASK;
-	}
-	if ((seg->flags & GNTCOPY_dest_gref) != 0) {
-		op->flags |= GNTCOPY_dest_gref;
-		op->dest.u.ref = seg->dest.foreign.ref;
-		op->dest.domid = seg->dest.foreign.domid;
-		op->dest.offset = seg->dest.foreign.offset + done;
-	} else {
-		va = (vm_offset_t)seg->dest.virt + done;
-		len = MIN(len, PAGE_SIZE - (va & PAGE_MASK));
-		error = copy_hold(b, va, VM_PROT_WRITE, &gmfn);
-		if (error != 0)
-			return (error);
-		op->dest.u.gmfn = gmfn;
-		op->dest.domid = DOMID_SELF;
-		op->dest.offset = va & PAGE_MASK;
-	}
-	op->len = len;
+	*added = seg->len - done;
+	op->flags = seg->flags & (GNTCOPY_source_gref | GNTCOPY_dest_gref);
+	error = copy_end_set(b, &op->source, &seg->source,
+	    (op->flags & GNTCOPY_source_gref) != 0, VM_PROT_READ, done, added);
+	if (error == 0)
+		error = copy_end_set(b, &op->dest, &seg->dest,
+		    (op->flags & GNTCOPY_dest_gref) != 0, VM_PROT_WRITE, done,
+		    added);
+	if (error != 0)
+		return (error);
+	op->len = *added;
 	op->status = GNTST_general_error;
 	b->ustatus[b->nops++] = ustatus;
-	*added = len;
 	return (0);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
-/* MAP_GRANT_REF, UNMAP_GRANT_REF and the life of a map. */
+/* A map, from MAP_GRANT_REF to its end, and its notification. */
 
 #include <sys/param.h>
 #include <sys/systm.h>
@@ -98,13 +98,29 @@ map_try_free(struct xengnt_deferred *deferred)
 	return (true);
 }
 
+/*
+ * Through the placeholder's kernel address.  Xen drops a store to a read-only
+ * grant.
+ */
+static void
+map_clear_byte(struct gntdev_map *map)
+{
+	uint64_t byte;
+
+	byte = map->notify.byte;
+	if ((map->notify.action & UNMAP_NOTIFY_CLEAR_BYTE) != 0 &&
+	    map->map_ops[atop(byte)].handle != GNTDEV_NO_HANDLE)
+		*(volatile char *)(map->slots[atop(byte)]->va +
+		    (byte & PAGE_MASK)) = 0;
+}
+
 void
 gntdev_map_rele(struct gntdev_map *map)
 {
 
 	if (!refcount_release(&map->refs))
 		return;
-	gntdev_map_clear_byte(map);
+	map_clear_byte(map);
 	map->deferred.try_free = map_try_free;
 	if (map_try_free(&map->deferred))
 		return;
@@ -260,4 +276,36 @@ gntdev_unmap(struct xengnt_file *file,
 	SDT_PROBE2(xengnt, gntdev, unmap, done, op->index, range->count);
 	gntdev_map_rele(gntdev_range_map(range));
 	return (0);
+}
+
+/* A wrong action or port is told before a wrong index. */
+int
+gntdev_set_notify(struct xengnt_file *file,
+    const struct ioctl_gntdev_unmap_notify *op)
+{
+	struct xengnt_range *range;
+	struct gntdev_map *map;
+	int error;
+
+	error = xengnt_notify_check(op->action, op->event_channel_port);
+	if (error != 0)
+		return (error);
+	sx_xlock(&file->lock);
+	range = xengnt_index_find_containing(&file->lists[XENGNT_MAPS],
+	    atop(op->index));
+	if (range == NULL) {
+		error = ENOENT;
+		goto out;
+	}
+	map = gntdev_range_map(range);
+	if ((op->action & UNMAP_NOTIFY_CLEAR_BYTE) != 0 && map->in_use &&
+	    map->readonly) {
+		error = EINVAL;
+		goto out;
+	}
+	xengnt_notify_arm(&map->notify, op->action, op->event_channel_port,
+	    op->index - ptoa(range->start));
+out:
+	sx_xunlock(&file->lock);
+	return (error);
 }

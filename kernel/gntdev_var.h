@@ -64,6 +64,8 @@ void	gntdev_map_list(struct xengnt_file *file, struct gntdev_map *map,
 	    uint64_t *index);
 int	gntdev_unmap(struct xengnt_file *file,
 	    const struct ioctl_gntdev_unmap_grant_ref *op);
+int	gntdev_set_notify(struct xengnt_file *file,
+	    const struct ioctl_gntdev_unmap_notify *op);
 void	gntdev_map_hold(struct gntdev_map *map);
 void	gntdev_map_rele(struct gntdev_map *map);
 
@@ -71,11 +73,6 @@ void	gntdev_map_rele(struct gntdev_map *map);
 int	gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
 	    vm_size_t size, vm_object_t *object, int nprot);
 int	gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op);
-
-/* gntdev_notify.c */
-int	gntdev_set_notify(struct xengnt_file *file,
-	    const struct ioctl_gntdev_unmap_notify *op);
-void	gntdev_map_clear_byte(struct gntdev_map *map);
 
 /* gntdev_grants.c: the hypercalls behind a map. */
 int	gntdev_grants_map(struct gntdev_map *map);

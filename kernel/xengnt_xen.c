@@ -79,27 +79,20 @@ xengnt_own_domid_init(void)
 {
 #if defined(__amd64__) || defined(__i386__)
 	u_int leaf, regs[4];
-#endif
 
-	if (xen_initial_domain()) {
-		own_domid = 0;
-		return;
-	}
-#if defined(__amd64__) || defined(__i386__)
-	/* Xen's leaves move up by 0x100 when Viridian's are there too. */
+	/* Xen's leaves move up by 0x100 when Viridian's are there, too. */
 	for (leaf = 0x40000000; leaf < 0x40010000; leaf += 0x100) {
 		cpuid_count(leaf, 0, regs);
-		/* "XenVMMXenVMM" */
-		if (regs[1] != 0x566e6558 || regs[2] != 0x65584d4d ||
-		    regs[3] != 0x4d4d566e)
-			continue;
-		if (regs[0] < leaf + 4)
+		if (memcmp(&regs[1], "XenVMMXenVMM", 12) == 0)
 			break;
+	}
+	if (leaf < 0x40010000 && regs[0] >= leaf + 4) {
 		cpuid_count(leaf + 4, 0, regs);
 		/* XEN_HVM_CPUID_DOMID_PRESENT */
 		if ((regs[0] & (1u << 4)) != 0)
 			own_domid = (domid_t)regs[2];
-		break;
 	}
 #endif
+	if (xen_initial_domain())
+		own_domid = 0;
 }

@@ -38,8 +38,6 @@ Progress = Callable[[str], None]
 MODULES = ("xen-evtchn", "xen-privcmd", "xenfs", "xen-gntdev", "xen-gntalloc")
 #: A disk in memory, without which cases of raw disks have no meaning.
 OPTIONAL = ("brd",)
-# What was made of an unpacked package; another name when that changes.
-DERIVED = "derived.2"
 
 _HYPERVISOR = re.compile(r"xen-hypervisor-(\d+(?:\.\d+)*)-amd64")
 _KERNEL = re.compile(r"\b(linux-image-\d[^\s,|(]*-amd64)\b")
@@ -163,7 +161,7 @@ def _wanted_kernel(path: str) -> bool:
         return False
     inside = match[2]
     return inside in ("modules.builtin", "modules.order") or inside.startswith(
-        "kernel/drivers/xen/"
+        ("kernel/drivers/xen/", *(f"kernel/drivers/block/{name}.ko" for name in OPTIONAL))
     )
 
 
@@ -176,6 +174,10 @@ _WANTED: dict[str, Callable[[str], bool]] = {
     "kernel": _wanted_kernel,
     "busybox": _wanted_busybox,
 }
+
+
+# A directory by another name when more of a package is wanted than before.
+_SUFFIXES = {"kernel": "+disk"}
 
 
 def _unpack(deb: Path, into: Path, wanted: Callable[[str], bool]) -> None:
@@ -214,7 +216,8 @@ def _fetch(
 ) -> Path:
     """Directory with the unpacked package, downloading it when it is not there yet."""
     # The same package may be unpacked twice, for different files.
-    target = root / (package.slug if wanted is None else f"{package.slug}+{kind}")
+    suffix = _SUFFIXES.get(kind, "") if wanted is None else f"+{kind}"
+    target = root / f"{package.slug}{suffix}"
     if (target / ".complete").exists():
         return target
     progress(f"downloading {package.name} {package.version}")
@@ -457,7 +460,7 @@ def _single(tree: Path, pattern: str, what: str) -> Path:
 
 def _derive(tree: Path, make: Callable[[Path], dict[str, object]]) -> dict[str, object]:
     """Run `make` once for an unpacked package; its result and files stay with it."""
-    target = tree / DERIVED
+    target = tree / "derived"
     stamp = target / "facts.json"
     if stamp.exists():
         facts: dict[str, object] = json.loads(stamp.read_text())
@@ -592,11 +595,11 @@ def select(cache: Path, progress: Progress | None = None) -> Selection:
         kind: str(json.loads((tree / ".package.json").read_text())["version"])
         for kind, tree in trees.items()
     }
-    derived = trees["kernel"] / DERIVED
+    derived = trees["kernel"] / "derived"
     modules = facts["modules"]
     assert isinstance(modules, list)
     found = Selection(
-        xen=trees["hypervisor"] / DERIVED / "xen.elf",
+        xen=trees["hypervisor"] / "derived" / "xen.elf",
         xen_version=versions["hypervisor"],
         kernel=derived / "kernel",
         kernel_release=str(facts["release"]),
