@@ -38,7 +38,8 @@ struct share {
 
 struct xengnt_queue gntalloc_io_queue = { .delay_ms = xengnt_io_delay_ms };
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, in_flight, CTLFLAG_RD,
-    &gntalloc_io_queue.count, 0, "Mappings that are gone but for I/O on their pages");
+    &gntalloc_io_queue.count, 0,
+    "Mappings that are gone but for I/O on their pages");
 
 static struct share *
 area_share(struct xengnt_area *area)

@@ -194,6 +194,14 @@ STEPS = (
 FIRST = ("xenstored", "xenconsoled", "guest")
 #: but these have helper domains as their peers.
 ALONE = frozenset(
-    {"library", "vchan-client", "vchan-server", "kill-vchan-client", "kill-vchan-helper", "stress",
-     "unload", "log"}
+    {
+        "library",
+        "vchan-client",
+        "vchan-server",
+        "kill-vchan-client",
+        "kill-vchan-helper",
+        "stress",
+        "unload",
+        "log",
+    }
 )

@@ -65,8 +65,10 @@ def test_metadata_is_what_a_loader_hands_over() -> None:
 def object_file(tmp_path: Path) -> bytes:
     """A relocatable object with code, data, bss and relocations."""
     source = tmp_path / "module.c"
-    source.write_text("extern int there(int *); int data = 7, bss[100];\n"
-                      "int here(void) { return there(&data) + bss[3]; }\n")
+    source.write_text(
+        "extern int there(int *); int data = 7, bss[100];\n"
+        "int here(void) { return there(&data) + bss[3]; }\n"
+    )
     target = tmp_path / "module.ko"
     subprocess.run(["cc", "-c", "-O2", "-o", target, source], check=True)
     return target.read_bytes()

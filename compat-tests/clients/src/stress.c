@@ -425,9 +425,9 @@ do_copy(struct thread *t, struct slot *s)
 	memset(segs, 0, sizeof(segs));
 	n = 1 + pick(t, 3);
 	for (i = 0; i < n; i++) {
-		local = s->kind != EMPTY && pick(t, 2) == 0 ?
-		    s->p + pick(t, s->pages ? s->pages : 1) % SLOT_PAGES *
-		    PAGE : buffer[i % 2];
+		local = buffer[i % 2];
+		if (s->kind != EMPTY && pick(t, 2) == 0)
+			local = s->p + pick(t, SLOT_PAGES) * PAGE;
 		page = pick(t, PAGES);
 		if (pick(t, 2) == 0) {
 			segs[i].flags = SOURCE_GREF;
