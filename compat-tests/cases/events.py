@@ -63,10 +63,20 @@ class Channels:
 
     def gathered(self, count: int) -> list[str]:
         """Names of this many events, sorted: two processors bring them one by one, in any order."""
+        return sorted(self._several(count))
+
+    def expect_in_order(self, t: Context, names: Sequence[str], what: str) -> None:
+        """These events, and in this order where the target's event channels keep it."""
+        seen, wanted = self._several(len(names)), list(names)
+        if t.target.reason_against("event_order") is not None:
+            seen, wanted = sorted(seen), sorted(wanted)
+        t.expect(seen, wanted, what)
+
+    def _several(self, count: int) -> list[str]:
         names = self.raised(SOON)
         while len(names) < count and (more := self.raised(SOON)):
             names += more
-        return sorted(names + self.raised())
+        return names + self.raised()
 
 
 def around(data: bytes) -> str:

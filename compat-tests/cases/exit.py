@@ -152,7 +152,7 @@ def exit_order(t: Context) -> None:
     for name in (2, 0, 3, 1):
         dev.notify(indices[name] + BYTE, BOTH, channels.port(str(name)))
     end(t, child, "SIGKILL")
-    t.expect(channels.raised(SOON), ["0", "1", "2", "3"], "events")
+    channels.expect_in_order(t, ["0", "1", "2", "3"], "events")
 
 
 @case(

@@ -379,8 +379,7 @@ def release_order(t: Context) -> None:
     again = dev.map_any()
     dev.notify(again, EVENT, channels.port("youngest"))
     dev.close()
-    seen = channels.raised(SOON)
-    t.expect(seen, ["youngest", "1", "2", "3"], "events after close")
+    channels.expect_in_order(t, ["youngest", "1", "2", "3"], "events after close")
 
 
 @case(

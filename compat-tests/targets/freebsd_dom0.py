@@ -136,6 +136,8 @@ class FreeBSDTarget(Dom0Target):
             # The file of the Linux targets, byte for byte.
             self.facts["agent_sha256"] = hashlib.sha256(self._agent_file.read_bytes()).hexdigest()
         self._lacks = dict(self._kind.lacks)
+        if self.setting.cpus > 1:
+            self._lacks["event_order"] = "each processor takes its own event channels' events"
         self._probe()
 
     def __exit__(self, *_: object) -> None:
