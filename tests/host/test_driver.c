@@ -663,7 +663,9 @@ test_shortages(void **state)
 	host_counts(&c);
 	assert_int_equal(c.pages, 0);
 	assert_int_equal(c.grants, 0);
-	assert_int_equal(alloc_for(DOMU, 0, 1, NULL), 8 * PAGE);
+	/* The references of a request are taken at once. */
+	fail_at(HOST_FAIL_GRANT, 1);
+	assert_int_equal(alloc_for(DOMU, 0, 4, NULL), 8 * PAGE);
 	fail_at(HOST_FAIL_PAGER, 0);
 	assert_int_equal(try_mmap(gntalloc, 8 * PAGE, 1, RW, &p), ENOMEM);
 	host_fail_hook = NULL;
