@@ -13,8 +13,8 @@ from .framework import Broken, Context
 
 #: The least that FreeBSD takes as it is; what it copies instead holds nothing.
 LENGTH = 2 * PAGE
-# Only a failure waits as long.
-SOON = 30000
+# Only a failure looks as often.
+LOOKS = 3000
 
 
 class InFlight:
@@ -33,9 +33,13 @@ class InFlight:
             return
         self._thread = self.worker.thread()
         self._written = self._thread.submit(f"writefrom {into} 0x{address:x} {length}")
-        if "in" not in self.worker.poll(self.out, SOON):
-            self._written.result(1.0)
-            raise Broken("nothing arrived in the pipe")
+        # FreeBSD's pipes can be written at either end, so poll(2) itself does not wait.
+        for _ in range(LOOKS):
+            if "in" in self.worker.poll(self.out):
+                return
+            self.worker.sleep(10)
+        self._written.result(1.0)
+        raise Broken("nothing arrived in the pipe")
 
     def finish(self) -> int:
         """Reads the pipe, so that the pages are free; where what it held now lies."""
