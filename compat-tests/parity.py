@@ -124,6 +124,11 @@ def parser() -> argparse.ArgumentParser:
         choices=(1, 2),
         help="processors of a FreeBSD Dom0 (default: 2)",
     )
+    p.add_argument(
+        "--preload",
+        action="store_true",
+        help='FreeBSD Dom0s have our driver when the kernel starts, as xengnt_load="YES" does',
+    )
     return p
 
 
@@ -319,6 +324,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             work=work.resolve(),
             freebsd=args.freebsd,
             cpus=args.cpus,
+            preload=args.preload,
             progress=live.say,
         )
         begun = time.monotonic()

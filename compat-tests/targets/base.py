@@ -46,6 +46,7 @@ class Setting:
     work: Path
     freebsd: Path | None = None
     cpus: int = 2
+    preload: bool = False
     progress: Callable[[str, str], None] = field(default=lambda target, text: None)
 
 

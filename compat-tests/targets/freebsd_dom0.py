@@ -171,6 +171,7 @@ class FreeBSDTarget(Dom0Target):
             linux_agent=agent,
             files=python_worker.files(self._release) if "python" in self.programs else (),
             cpus=self.setting.cpus,
+            preload=self.setting.preload,
         )
 
     @property

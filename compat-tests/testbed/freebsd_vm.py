@@ -7,7 +7,7 @@
         line = machine.control.readline(240.0)   # "! ready"
 
 The modes: ``native`` (our module beside the base driver, our node is xengntdev), ``alone`` (the
-base driver disabled by its hint: our node is gntdev; the module is there when the kernel starts),
+base driver disabled by its hint: our node is gntdev),
 ``linux`` (the Linux agent, with the
 modules it needs; base driver disabled, since that agent knows Linux's names only), ``base``
 (no module of ours), ``words`` (as ``alone``, but the agent speaks the base driver's commands).
@@ -144,14 +144,12 @@ class _Plan:
     modules: tuple[str, ...]
     arguments: str
     environment: Mapping[str, str]
-    #: Those of the modules that the loader has brought along, as xengnt_load="YES" does.
-    preloaded: tuple[str, ...] = ()
 
 
 _DISABLED = {"hint.gntdev.0.disabled": "1"}
 _PLANS: dict[Mode, _Plan] = {
     "native": _Plan(("xengnt.ko",), "--gntdev /dev/xen/xengntdev", {}),
-    "alone": _Plan(("xengnt.ko",), "", _DISABLED, preloaded=("xengnt.ko",)),
+    "alone": _Plan(("xengnt.ko",), "", _DISABLED),
     "linux": _Plan(("xengnt.ko", "xengnt_linux.ko"), "", {**_DISABLED, "xengnt.events": "helper"}),
     "words": _Plan(
         ("xengnt.ko",), "--gntalloc /dev/xen/gntdev", {**_DISABLED, "xengnt.words": "base"}
@@ -182,13 +180,16 @@ class FreeBSDDom0(vm.Machine):
         guests: int = 0,
         cpus: int = 1,
         xen_options: str = "",
+        preload: bool = False,
     ) -> None:
         """`memory` is Dom0's MiB and `guests` what domains beside it need; `cpus` are the machine's
-        and Dom0's processors."""
+        and Dom0's processors; with `preload` the driver is there when the kernel starts, as
+        xengnt_load="YES" has it."""
         super().__init__(f"freebsd-{mode}", workdir, progress)
         self._memory = memory
         self._beside = _BESIDE + guests
         self._cpus = cpus
+        self._preloaded = ("xengnt.ko",) if preload and "xengnt.ko" in _PLANS[mode].modules else ()
         self._xen_options = xen_options
         self._mode: Mode = mode
         self._release = release
@@ -229,7 +230,7 @@ class FreeBSDDom0(vm.Machine):
         for name in plan.modules:
             files.append(File(self._release.module(name), f"/boot/{name}", 0o444))
             # Modules that need others come behind them; ours needs none.
-            if name not in plan.preloaded:
+            if name not in self._preloaded:
                 names.append(f"/boot/{name}")
         return files, names
 
@@ -258,7 +259,7 @@ class FreeBSDDom0(vm.Machine):
             freebsd_boot.iso_image(files),
             [
                 freebsd_boot.preloaded(f"/boot/{name}", self._release.module(name).read_bytes())
-                for name in plan.preloaded
+                for name in self._preloaded
             ],
         )
         kernel = freebsd_boot.trampolined(self._release.kernel.read_bytes())

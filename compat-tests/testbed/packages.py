@@ -569,7 +569,8 @@ def select(cache: Path, progress: Progress | None = None) -> Selection:
     notes: list[str] = []
     trees: dict[str, Path] = {}
     with locked(root / ".lock"):
-        memo = root / "selection.json"
+        # Another name, as that of a directory above.
+        memo = root / "selection+disk.json"
         stamp = _index_stamp()
         with contextlib.suppress(OSError, ValueError, KeyError):
             known = json.loads(memo.read_text())
