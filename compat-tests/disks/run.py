@@ -68,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rounds", metavar="N", type=int, default=10, help="default: %(default)s")
     p.add_argument("--resume", action="store_true",
                    help="go on with what an interrupted run of the same plan has left")  # fmt: skip
-    p.add_argument("--show", metavar="FILE", type=Path,
-                   help="measure nothing, show what an earlier run wrote")  # fmt: skip
+    p.add_argument("--show", metavar="FILE", type=Path, action="append", default=[],
+                   help="measure nothing, show what an earlier run wrote; repeatable")  # fmt: skip
     p.add_argument("--json", metavar="FILE", type=Path, help="write the figures there, too")
     p.add_argument("--report", metavar="DIR", type=Path, default=ROOT / "report/disks",
                    help="for index.html and disks.json (default: report/disks)")  # fmt: skip
@@ -234,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         p.error("--only leaves nothing to measure")
     try:
         if args.show:
-            machines = from_json(args.show.read_text())
+            machines = [m for path in args.show for m in from_json(path.read_text())]
         else:
             if args.freebsd is None and "freebsd" in plans:
                 p.error(f"--freebsd DIR is missing; {WHERE} has the sets")

@@ -391,7 +391,12 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_earlier_run_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = machine("linux", {OURS: 100, THEIRS: 200, BLKBACK: 50})
     (tmp_path / "old.json").write_text(report.as_json([found]))
-    argv = ["--show", str(tmp_path / "old.json"), "--report", str(tmp_path / "r")]
+    other = machine("freebsd", {OURS: 100, THEIRS: 200, BLKBACK: 50})
+    (tmp_path / "other.json").write_text(report.as_json([other]))
+    argv = ["--report", str(tmp_path / "r")]
+    for name in ("old", "other"):
+        argv += ["--show", str(tmp_path / f"{name}.json")]
     assert run.main([*argv, "--json", str(tmp_path / "again/x.json")]) == 0
-    assert "Linux as PVH Dom0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Linux as PVH Dom0" in said and "FreeBSD as PVH Dom0" in said
     assert json.loads((tmp_path / "again/x.json").read_text())["machines"][0]["dom0"] == "linux"
