@@ -12,6 +12,8 @@ Numbers are those of FreeBSD's ``sys/linker.h`` and ``x86/include/metadata.h`` a
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import struct
@@ -21,6 +23,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError, ELFParseError
+from elftools.elf.elffile import ELFFile
+
 from .errors import TestbedError
 from .image import File
 
@@ -28,51 +33,34 @@ PAGE = 4096
 
 # ---------------------------------------------------------------- the kernel
 
-_PT_LOAD, _PT_NOTE, _SHT_NOTE = 1, 4, 7
 _NOTE_HYPERCALL_PAGE, _NOTE_PHYS32_ENTRY = 2, 18
-_HEADER = struct.Struct("<16xHHIQQQIHHHHHH")
-_SEGMENT = struct.Struct("<IIQQQQQQ")
-_SECTION = struct.Struct("<IIQQQQ")
 
 # 32-bit code: mov %cr4,%eax; or $0x20,%eax; mov %eax,%cr4; jmp to the entry that was there.
 _STUB = bytes.fromhex("0f20e0 83c820 0f22e0 e9")
 
 
-def _segments(kernel: bytes) -> list[tuple[int, int, int, int, int]]:
-    """Kind, file offset, virtual and physical address and size of each segment."""
-    if kernel[:5] != b"\x7fELF\x02" or len(kernel) < 64:
-        raise TestbedError("the FreeBSD kernel is not a 64-bit ELF file")
-    fields = _HEADER.unpack_from(kernel)
-    phoff, size, count = fields[4], fields[8], fields[9]
-    found = []
-    for number in range(count):
-        kind, _, offset, vaddr, paddr, filesz, _, _ = _SEGMENT.unpack_from(
-            kernel, phoff + number * size
-        )
-        found.append((kind, offset, vaddr, paddr, filesz))
-    return found
+def _elf(name: str, contents: bytes) -> ELFFile:
+    with contextlib.suppress(ELFError, ELFParseError):
+        elf = ELFFile(io.BytesIO(contents))
+        if elf.elfclass == 64:
+            return elf
+    raise TestbedError(f"{name} is not a 64-bit ELF file")
 
 
-def _note_places(kernel: bytes) -> list[tuple[int, int]]:
+def _note_places(elf: ELFFile) -> list[tuple[int, int]]:
     """Offset and size of what holds notes: segments, then sections, as Xen's own loader looks.
     FreeBSD 13's are in a section that no segment covers."""
-    places = [(offset, size) for kind, offset, _, _, size in _segments(kernel) if kind == _PT_NOTE]
-    fields = _HEADER.unpack_from(kernel)
-    begin, step, count = fields[5], fields[10], fields[11]
-    for number in range(count if begin else 0):
-        at = begin + number * step
-        if at + _SECTION.size > len(kernel):
-            break
-        _, kind, _, _, offset, size = _SECTION.unpack_from(kernel, at)
-        if kind == _SHT_NOTE:
-            places.append((offset, size))
-    return places
+    segments = [s.header for s in elf.iter_segments() if s.header["p_type"] == "PT_NOTE"]
+    sections = [s.header for s in elf.iter_sections() if s.header["sh_type"] == "SHT_NOTE"]
+    return [(h["p_offset"], h["p_filesz"]) for h in segments] + [
+        (h["sh_offset"], h["sh_size"]) for h in sections
+    ]
 
 
-def _xen_notes(kernel: bytes) -> dict[int, tuple[int, int]]:
+def _xen_notes(elf: ELFFile, kernel: bytes) -> dict[int, tuple[int, int]]:
     """Xen's notes: type -> place and size of the value in the file."""
     notes: dict[int, tuple[int, int]] = {}
-    for offset, size in _note_places(kernel):
+    for offset, size in _note_places(elf):
         at, end = offset, min(offset + size, len(kernel))
         while at + 12 <= end:
             name, length, number = struct.unpack_from("<III", kernel, at)
@@ -89,16 +77,18 @@ def trampolined(kernel: bytes) -> bytes:
     The code lies in the hypercall page, which nothing has filled yet; Xen overwrites it when the
     kernel asks for it.
     """
-    notes = _xen_notes(kernel)
+    elf = _elf("the FreeBSD kernel", kernel)
+    notes = _xen_notes(elf, kernel)
     if _NOTE_HYPERCALL_PAGE not in notes or _NOTE_PHYS32_ENTRY not in notes:
         raise TestbedError("the FreeBSD kernel has no PVH entry (XENHVM is missing in it)")
     place, size = notes[_NOTE_HYPERCALL_PAGE]
     page = int.from_bytes(kernel[place : place + size], "little")
     place, size = notes[_NOTE_PHYS32_ENTRY]
     entry = int.from_bytes(kernel[place : place + size], "little")
-    for kind, offset, vaddr, paddr, filesz in _segments(kernel):
-        if kind == _PT_LOAD and vaddr <= page < vaddr + filesz:
-            at, target = offset + page - vaddr, paddr + page - vaddr
+    for head in (segment.header for segment in elf.iter_segments("PT_LOAD")):
+        inside = page - head["p_vaddr"]
+        if 0 <= inside < head["p_filesz"]:
+            at, target = head["p_offset"] + inside, head["p_paddr"] + inside
             break
     else:
         raise TestbedError("the FreeBSD kernel's hypercall page is in none of its segments")
@@ -143,10 +133,8 @@ class Preloaded:
 
 def preloaded(name: str, contents: bytes) -> Preloaded:
     """A .ko file, laid out: what is allocated, then symbols, names and relocations."""
-    if contents[:5] != b"\x7fELF\x02" or len(contents) < 64:
-        raise TestbedError(f"{name} is not a 64-bit ELF file")
-    header = _HEADER.unpack_from(contents)
-    table, count, names = header[5], header[11], header[12]
+    header = _elf(name, contents).header
+    table, count, names = header["e_shoff"], header["e_shnum"], header["e_shstrndx"]
     sections = [
         list(_SECTION_HEADER.unpack_from(contents, table + n * _SECTION_HEADER.size))
         for n in range(count)

@@ -10,14 +10,17 @@ few instructions run before Xen's own entry point: they walk the multiboot memor
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import struct
 import tempfile
 from pathlib import Path
 
-from .errors import TestbedError
+from elftools.common.exceptions import ELFError, ELFParseError
+from elftools.elf.elffile import ELFFile
 
-_PT_LOAD = 1
+from .errors import TestbedError
 
 # eax (magic) and ebx (multiboot information) are kept; there is no stack yet.
 _STUB = bytes.fromhex(
@@ -44,28 +47,35 @@ _STUB = bytes.fromhex(
 )
 
 
+def _elf(image: bytes) -> ELFFile:
+    with contextlib.suppress(ELFError, ELFParseError):
+        elf = ELFFile(io.BytesIO(image))
+        if elf.elfclass == 32:
+            return elf
+    raise TestbedError("the hypervisor image is not a 32-bit ELF file")
+
+
 def with_acpi_marked(image: bytes) -> bytes:
     """`image` (the ELF32 file that multiboot loads) with the instructions in front."""
-    if image[:5] != b"\x7fELF\x01":
-        raise TestbedError("the hypervisor image is not a 32-bit ELF file")
-    entry, phoff = struct.unpack_from("<II", image, 24)
-    phentsize, phnum = struct.unpack_from("<HH", image, 42)
-    for number in range(phnum):
-        at = phoff + number * phentsize
-        kind, offset, vaddr, paddr, filesz, memsz = struct.unpack_from("<6I", image, at)
-        if kind == _PT_LOAD and paddr <= entry < paddr + filesz:
+    elf = _elf(image)
+    entry = elf.header["e_entry"]
+    for number in range(elf.num_segments()):
+        head = elf.get_segment(number).header
+        if head["p_type"] == "PT_LOAD" and 0 <= entry - head["p_paddr"] < head["p_filesz"]:
             break
     else:
         raise TestbedError("the hypervisor image has no segment with its entry point")
+    filesz = head["p_filesz"]
     # Behind the file's contents lies .bss, which Xen clears later; the section table that may
     # follow in the file is of no use to a loader.
-    end = offset + filesz
+    end = head["p_offset"] + filesz
     pad = -filesz % 16
-    place = paddr + filesz + pad
+    place = head["p_paddr"] + filesz + pad
     stub = _STUB + struct.pack("<i", entry - (place + len(_STUB) + 4))
     filesz += pad + len(stub)
     out = bytearray(image[:end] + b"\0" * pad + stub)
-    struct.pack_into("<6I", out, at, kind, offset, vaddr, paddr, filesz, max(memsz, filesz))
+    at = elf.header["e_phoff"] + number * elf.header["e_phentsize"]
+    struct.pack_into("<2I", out, at + 16, filesz, max(head["p_memsz"], filesz))
     struct.pack_into("<I", out, 24, place)
     struct.pack_into("<I", out, 32, 0)  # e_shoff
     struct.pack_into("<HH", out, 48, 0, 0)  # e_shnum, e_shstrndx
