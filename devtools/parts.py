@@ -15,6 +15,7 @@ from pathlib import Path
 from devtools import debian, environment, stamp, xenlibs
 from devtools.console import Console, DevError
 from devtools.freebsd_versions import Release
+from devtools.locks import locked
 
 # What a person may have set for programs of this machine.
 _FOREIGN = (
@@ -39,6 +40,12 @@ class Part:
 
 def make(console: Console, where: Path, part: Part, key: str) -> None:
     """Runs what has not been run yet, and says how long it took."""
+    # Two checkouts share the cache, and their builds the directory.
+    with locked(where / f".{part.name}.lock"):
+        _make(console, where, part, key)
+
+
+def _make(console: Console, where: Path, part: Part, key: str) -> None:
     directory = where / part.name
     told = {"cwd": directory, "env": environment.environment()}
     clean = ["env", *(f"--unset={name}" for name in _FOREIGN)]

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Maker(Console):
         self.ran: list[str] = []
         self.part, self.where = part, where
         self.makes: bool | None = True  # None: ends well without having made it
+        self.pause: Callable[[str], None] = lambda what: None
 
     def say(self, text: str) -> None:
         pass
@@ -33,6 +35,7 @@ class Maker(Console):
         words = [str(word) for word in argv if not str(word).startswith("--unset=")]
         assert words.pop(0) == "env" and "--unset=CFLAGS" in argv
         self.ran.append(words[0])
+        self.pause(what)
         making = words == self.part.make
         if making and self.makes:
             (self.where / self.part.made).write_text("")
@@ -58,6 +61,30 @@ def make(maker: Maker, key: str) -> list[str]:
 def test_nothing_changed_runs_nothing(maker: Maker) -> None:
     assert make(maker, "a") == ["configure", "make"]
     assert make(maker, "a") == []
+
+
+def test_two_checkouts_make_a_part_one_after_the_other(maker: Maker) -> None:
+    """They share the directory, and a build of one would take the other's files away."""
+    other = Maker(maker.part, maker.where)
+    began, goes_on = threading.Event(), threading.Event()
+
+    def pause(_: str) -> None:
+        began.set()
+        goes_on.wait()
+
+    maker.pause = pause
+    first = threading.Thread(target=make, args=(maker, "a"))
+    first.start()
+    began.wait()
+    second = threading.Thread(target=make, args=(other, "a"))
+    second.start()
+    second.join(0.2)  # a build that did not wait would be through by now
+    assert other.ran == []
+    goes_on.set()
+    first.join()
+    second.join()
+    assert maker.ran == ["configure", "make"]
+    assert other.ran == []
 
 
 def test_a_change_begins_with_an_empty_directory(maker: Maker) -> None:
