@@ -81,6 +81,8 @@ void	put(struct reply *, const char *, ...)
 void	put_hex(struct reply *, const char *, const uint8_t *, size_t);
 int	bad(struct reply *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
+int	get_fd(const char *, int *, struct reply *);
+int	get_u64s(char **, int, uint64_t *, struct reply *);
 void	answer(int, const char *, int, const struct reply *);
 int	send_line(int, const char *, size_t, int);
 ssize_t	recv_line(int, char *, size_t, int *);

@@ -15,14 +15,6 @@
 
 #define	MAX_PORTS	64	/* that one request reads */
 
-static int
-get_fd(const char *s, int *fd, struct reply *r)
-{
-	if (parse_int(s, fd) != 0)
-		return (bad(r, "descriptor: %.40s", s));
-	return (0);
-}
-
 /* The descriptor and the numbers of 32 bits behind it. */
 static int
 get_args(char **argv, int n, int *fd, uint32_t *out, struct reply *r)

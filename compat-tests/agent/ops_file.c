@@ -15,14 +15,6 @@
 #include "os.h"
 
 static int
-get_fd(const char *s, int *fd, struct reply *r)
-{
-	if (parse_int(s, fd) != 0)
-		return (bad(r, "descriptor: %.40s", s));
-	return (0);
-}
-
-static int
 op_open(struct agent *a, int argc, char **argv, struct reply *r)
 {
 	int fd, flag, flags, i;

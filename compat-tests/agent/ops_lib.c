@@ -25,17 +25,6 @@ static struct handle {
 	xengntshr_handle	*share;
 } handles[MAX_HANDLES];
 
-static int
-numbers(char **argv, int count, uint64_t *out, struct reply *r)
-{
-	int i;
-
-	for (i = 0; i < count; i++)
-		if (parse_u64(argv[i], &out[i]) != 0)
-			return (bad(r, "not a number: %.40s", argv[i]));
-	return (0);
-}
-
 static struct handle *
 handle_of(const char *text, struct reply *r)
 {
@@ -131,7 +120,7 @@ op_map(struct agent *a, int argc, char **argv, struct reply *r)
 	prot = prot_of(argv[2]);
 	several = strcmp(argv[0], "lib_map_several") == 0;
 	count = several ? (argc - 3) / 2 : argc - 4;
-	if ((rc = numbers(argv + 3, argc - 3, value, r)) != 0)
+	if ((rc = get_u64s(argv + 3, argc - 3, value, r)) != 0)
 		return (rc);
 	for (i = 0; i < count; i++) {
 		domids[i] = (uint32_t)value[several ? 2 * i : 0];
@@ -168,7 +157,7 @@ op_map_notify(struct agent *a, int argc, char **argv, struct reply *r)
 	(void)argc;
 	if ((h = handle_of(argv[1], r)) == NULL)
 		return (R_PROTO);
-	if ((rc = numbers(argv + 3, 2, value, r)) != 0)
+	if ((rc = get_u64s(argv + 3, 2, value, r)) != 0)
 		return (rc);
 	errno = 0;
 	return (address(xengnttab_map_grant_ref_notify(h->table,
@@ -189,7 +178,7 @@ op_unmap(struct agent *a, int argc, char **argv, struct reply *r)
 	(void)argc;
 	if ((h = handle_of(argv[1], r)) == NULL)
 		return (R_PROTO);
-	if ((rc = numbers(argv + 2, 2, value, r)) != 0)
+	if ((rc = get_u64s(argv + 2, 2, value, r)) != 0)
 		return (rc);
 	start = (void *)(uintptr_t)value[0];
 	errno = 0;
@@ -211,7 +200,7 @@ op_share(struct agent *a, int argc, char **argv, struct reply *r)
 	(void)a;
 	if ((h = handle_of(argv[1], r)) == NULL)
 		return (R_PROTO);
-	if ((rc = numbers(argv + 2, 3, value, r)) != 0)
+	if ((rc = get_u64s(argv + 2, 3, value, r)) != 0)
 		return (rc);
 	errno = 0;
 	if (argc > 5)
@@ -275,7 +264,7 @@ op_copy(struct agent *a, int argc, char **argv, struct reply *r)
 		if (rc == 0 && place_of(argv[1], &segs[i].dest, r, &rc))
 			segs[i].flags |= GNTCOPY_dest_gref;
 		if (rc == 0)
-			rc = numbers(argv + 2, 1, &len, r);
+			rc = get_u64s(argv + 2, 1, &len, r);
 		if (rc != 0)
 			return (rc);
 		segs[i].len = (uint16_t)len;
@@ -351,7 +340,7 @@ op_read(struct agent *a, int argc, char **argv, struct reply *r)
 
 	(void)a;
 	(void)argc;
-	if ((rc = numbers(argv + 1, 2, value, r)) != 0)
+	if ((rc = get_u64s(argv + 1, 2, value, r)) != 0)
 		return (rc);
 	if (value[1] > 4096)
 		return (bad(r, "too long"));
@@ -368,7 +357,7 @@ op_write(struct agent *a, int argc, char **argv, struct reply *r)
 
 	(void)a;
 	(void)argc;
-	if ((rc = numbers(argv + 1, 1, &addr, r)) != 0)
+	if ((rc = get_u64s(argv + 1, 1, &addr, r)) != 0)
 		return (rc);
 	if (unhex(argv[2], data, sizeof(data), &len) != 0)
 		return (bad(r, "data is not hex or too long"));

@@ -13,17 +13,6 @@
 #include "agent.h"
 #include "os.h"
 
-static int
-get_u64s(char **argv, int n, uint64_t *out, struct reply *r)
-{
-	int i;
-
-	for (i = 0; i < n; i++)
-		if (parse_u64(argv[i], &out[i]) != 0)
-			return (bad(r, "number: %.40s", argv[i]));
-	return (0);
-}
-
 /* Names joined by '+' or ',': "r+w", "shared+fixed". */
 static int
 get_prot(const char *s, int *prot, struct reply *r)
@@ -119,10 +108,9 @@ op_mmap(struct agent *a, int argc, char **argv, struct reply *r)
 	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0 ||
 	    (rc = get_prot(argv[3], &prot, r)) != 0 ||
 	    (rc = get_flags(argv[4], &flags, r)) != 0 ||
+	    (rc = get_fd(argv[5], &fd, r)) != 0 ||
 	    (rc = get_u64s(argv + 6, 1, &off, r)) != 0)
 		return (rc);
-	if (parse_int(argv[5], &fd) != 0)
-		return (bad(r, "descriptor: %.40s", argv[5]));
 	p = mmap((void *)(uintptr_t)al[0], al[1], prot, flags, fd, (off_t)off);
 	if (p == MAP_FAILED)
 		return (errno);
@@ -338,9 +326,8 @@ op_vmsplice(struct agent *a, int argc, char **argv, struct reply *r)
 
 	(void)a;
 	(void)argc;
-	if (parse_int(argv[1], &fd) != 0)
-		return (bad(r, "descriptor: %.40s", argv[1]));
-	if ((rc = get_u64s(argv + 2, 2, al, r)) != 0 ||
+	if ((rc = get_fd(argv[1], &fd, r)) != 0 ||
+	    (rc = get_u64s(argv + 2, 2, al, r)) != 0 ||
 	    (rc = os_vmsplice(fd, al[0], al[1], &done)) != 0)
 		return (rc);
 	put(r, " n=%zu", done);

@@ -118,6 +118,24 @@ bad(struct reply *r, const char *fmt, ...)
 	return (R_PROTO);
 }
 
+int
+get_fd(const char *s, int *fd, struct reply *r)
+{
+
+	return (parse_int(s, fd) == 0 ? 0 : bad(r, "descriptor: %.40s", s));
+}
+
+int
+get_u64s(char **argv, int n, uint64_t *out, struct reply *r)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (parse_u64(argv[i], &out[i]) != 0)
+			return (bad(r, "number: %.40s", argv[i]));
+	return (0);
+}
+
 /* Sends one reply; rc is what the operation returned. */
 void
 answer(int fd, const char *seq, int rc, const struct reply *r)
