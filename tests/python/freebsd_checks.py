@@ -377,10 +377,67 @@ def examples(peer: Peer) -> None:
     assert said.stdout == "c" * 32 + "\n"
 
 
+def example_ring(peer: Peer) -> None:
+    """Both ends of ring.py in turn; the helper domain is the other one, and sends the events."""
+    script = "/usr/local/share/xengnttab/examples/ring.py"
+    size, header = 2048, 8
+    content = bytes(range(1, 256)) * 20
+    receiver = subprocess.Popen(
+        [sys.executable, script, "receive", str(peer.domid)], stdout=subprocess.PIPE
+    )
+    assert receiver.stdout is not None
+    ref, port = receiver.stdout.readline().split()
+    slot = peer(f"map {int(ref)}")["slot"]
+    near = peer(f"event_bind {int(port)}")["port"]
+
+    def counter(offset: int) -> int:
+        return int.from_bytes(bytes.fromhex(peer(f"look {slot} {offset} 4")["data"]), "little")
+
+    data, produced = content + b"\0", 0
+    while produced < len(data):
+        room = size - (produced - counter(4))
+        at = produced % size
+        part = data[produced : produced + min(room, size - at, 1000)]
+        if part:
+            peer(f"store {slot} {header + at} {part.hex()}")
+            produced += len(part)
+            peer(f"store {slot} 0 {produced.to_bytes(4, 'little').hex()}")
+            peer(f"event_send {near}")
+    out, _ = receiver.communicate(timeout=PATIENCE)
+    assert receiver.returncode == 0 and out == content
+    peer(f"unmap {slot}")
+
+    far = peer("event_alloc")["port"]
+    peer.write(0, bytes(header))
+    sender = subprocess.Popen(
+        [sys.executable, script, "send", str(peer.domid), str(peer.refs[0]), far],
+        stdin=subprocess.PIPE,
+    )
+    assert sender.stdin is not None
+    sender.stdin.write(content)
+    sender.stdin.close()
+
+    def available() -> int:
+        return int.from_bytes(peer.read(0, 0, 4), "little")
+
+    taken = bytearray()
+    while not taken.endswith(b"\0"):
+        end = available()
+        time.sleep(0.05 * (end == len(taken)))
+        while len(taken) < end:
+            at = len(taken) % size
+            taken += peer.read(0, header + at, min(end - len(taken), size - at))
+        peer(f"write 0 4 {len(taken).to_bytes(4, 'little').hex()}")
+        peer(f"event_send {far}")
+    assert taken == content + b"\0"
+    assert sender.wait(PATIENCE) == 0
+
+
 CHECKS = (
     maps, copies, shares, notifies, events, events_in_asyncio, threads_and_close, fork,
     command_map_and_copy, command_share, command_notify, command_system,
     command_input_at_its_end, command_signals, command_output, readme, examples,
+    example_ring,
 )  # fmt: skip
 
 

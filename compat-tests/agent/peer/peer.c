@@ -492,6 +492,74 @@ op_store(const struct args *a)
 	return (answer("ok"));
 }
 
+/* The helper domain's event channels with Dom0. */
+static int
+op_event_alloc(const struct args *a)
+{
+	int port;
+
+	(void)a;
+	port = xc_evtchn_alloc_unbound(peer.xch, peer.domid, 0);
+	if (port < 0)
+		return (failed("EVTCHNOP_alloc_unbound"));
+	return (answer("ok port=%d", port));
+}
+
+static int
+op_event_bind(const struct args *a)
+{
+	const char *what;
+	unsigned remote;
+	uint32_t port;
+
+	if (!number(a, 1, "port", UINT32_MAX, &remote))
+		return (0);
+	if (runner_bind(peer.xch, peer.fmem, peer.domid, remote, &port, &what)
+	    != 0)
+		return (failed(what));
+	return (answer("ok port=%u", port));
+}
+
+static int
+op_event_send(const struct args *a)
+{
+	const char *what;
+	unsigned port;
+
+	if (!number(a, 1, "port", UINT32_MAX, &port))
+		return (0);
+	if (runner_send(peer.xch, peer.fmem, peer.domid, port, &what) != 0)
+		return (failed(what));
+	return (answer("ok"));
+}
+
+static int
+op_answer(const struct args *a)
+{
+	const char *what;
+	unsigned page, port;
+
+	if (!number(a, 1, "page", peer.npages < 3 ? 0 : peer.npages - 2,
+	    &page) ||
+	    !number(a, 2, "port", UINT32_MAX, &port))
+		return (0);
+	if (runner_answer(peer.xch, peer.fmem, peer.domid, page, port, &what)
+	    != 0)
+		return (failed(what));
+	return (answer("ok"));
+}
+
+static int
+op_answered(const struct args *a)
+{
+	const char *what;
+
+	(void)a;
+	if (runner_answered(&what) != 0)
+		return (failed(what));
+	return (answer("ok"));
+}
+
 static int
 op_destroy(const struct args *a)
 {
@@ -592,6 +660,11 @@ static const struct {
 	{ "unmap", op_unmap, true },
 	{ "look", op_look, true },
 	{ "store", op_store, true },
+	{ "event_alloc", op_event_alloc, true },
+	{ "event_bind", op_event_bind, true },
+	{ "event_send", op_event_send, true },
+	{ "answer", op_answer, true },
+	{ "answered", op_answered, true },
 	{ "evtchn_status", op_evtchn_status, false },
 	{ "evtchn_alloc", op_evtchn_alloc, false },
 	{ "evtchn_close", op_evtchn_close, false },

@@ -26,7 +26,7 @@
 #define	TASK_GFN	0x10001u
 #define	SLOT_GFN	0x10010u	/* where it maps what others grant */
 
-enum { DO_COPY, DO_HYPERCALL };
+enum { DO_COPY, DO_HYPERCALL, DO_ANSWER };
 
 /* The page in common.  The first members' places are the code's, too. */
 struct task {
@@ -35,16 +35,19 @@ struct task {
 	uint32_t	what;
 	uint32_t	arg[3];
 	uint32_t	result;
-	uint32_t	pad;
+	uint32_t	call;		/* number of the hypercall */
 	union {
 		struct gnttab_map_grant_ref map;
 		struct gnttab_unmap_grant_ref unmap;
+		struct evtchn_bind_interdomain bind;
+		struct evtchn_send send;
 	} op;
 	uint8_t		room[PAGE / 4];
 	uint8_t		data[RUNNER_BYTES];
 };
 _Static_assert(offsetof(struct task, arg) == 12, "the code knows this");
 _Static_assert(offsetof(struct task, result) == 24, "the code knows this");
+_Static_assert(offsetof(struct task, call) == 28, "the code knows this");
 _Static_assert(sizeof(struct task) <= PAGE, "a page");
 
 /* The hypercall instruction is the processor's: patched in. */
@@ -60,25 +63,56 @@ __asm__(
     "	jne	2f\n"
     "	pause\n"
     "	jmp	1b\n"
-    "2:	movl	8(%ebp), %eax\n"
-    "	testl	%eax, %eax\n"
-    "	jnz	3f\n"
+    "2:	leal	1024(%ebp), %esp\n"	/* in room */
+    "	movl	8(%ebp), %eax\n"
+    "	cmpl	$1, %eax\n"
+    "	je	3f\n"
+    "	ja	5f\n"
     "	movl	12(%ebp), %esi\n"	/* from */
     "	movl	16(%ebp), %edi\n"	/* to */
     "	movl	20(%ebp), %ecx\n"	/* bytes */
     "	cld\n"
     "	rep movsb\n"
     "	jmp	4f\n"
-    "3:	movl	$20, %eax\n"		/* grant_table_op */
+    "3:	movl	28(%ebp), %eax\n"
     "	movl	12(%ebp), %ebx\n"
     "	movl	16(%ebp), %ecx\n"
     "	movl	20(%ebp), %edx\n"
-    "runner_hypercall:\n"
-    "	vmmcall\n"
+    "	call	runner_hypercall\n"
     "	movl	%eax, 24(%ebp)\n"
     "4:	movl	0(%ebp), %eax\n"
     "	movl	%eax, 4(%ebp)\n"
     "	jmp	1b\n"
+    /* Answers: a page of counters, one that is read, one that is written. */
+    "5:	movl	12(%ebp), %edx\n"
+    "6:	cmpl	$0, 12(%edx)\n"	/* stop */
+    "	jne	4b\n"
+    "	movl	0(%edx), %eax\n"	/* asked */
+    "	cmpl	4(%edx), %eax\n"	/* answered */
+    "	jne	7f\n"
+    "	pushl	%edx\n"
+    "	movl	$29, %eax\n"		/* sched_op, yield */
+    "	xorl	%ebx, %ebx\n"
+    "	xorl	%ecx, %ecx\n"
+    "	call	runner_hypercall\n"
+    "	popl	%edx\n"
+    "	jmp	6b\n"
+    "7:	leal	4096(%edx), %esi\n"
+    "	leal	8192(%edx), %edi\n"
+    "	movl	8(%edx), %ecx\n"	/* bytes */
+    "	cld\n"
+    "	rep movsb\n"
+    "	movl	%eax, 4(%edx)\n"
+    "	pushl	%edx\n"
+    "	movl	$32, %eax\n"		/* event_channel_op, send */
+    "	movl	$4, %ebx\n"
+    "	movl	16(%ebp), %ecx\n"
+    "	call	runner_hypercall\n"
+    "	popl	%edx\n"
+    "	jmp	6b\n"
+    "runner_hypercall:\n"
+    "	vmmcall\n"
+    "	ret\n"
     "runner_end:\n"
     ".code64\n"
     ".popsection\n");
@@ -207,12 +241,11 @@ start(const char **what)
 	return (0);
 }
 
+/* The domain runs from here on, until finish(). */
 static int
-perform(uint32_t todo, uint32_t a, uint32_t b, uint32_t c, const char **what)
+begin(uint32_t todo, uint32_t a, uint32_t b, uint32_t c, const char **what)
 {
-	static const struct timespec moment = { 0, 100 * 1000 };
 	struct task *t;
-	unsigned tries;
 
 	t = runner.task;
 	t->what = todo;
@@ -221,8 +254,17 @@ perform(uint32_t todo, uint32_t a, uint32_t b, uint32_t c, const char **what)
 	t->arg[2] = c;
 	__atomic_store_n(&t->wanted, t->done + 1, __ATOMIC_RELEASE);
 	*what = "xc_domain_unpause";
-	if (xc_domain_unpause(runner.xch, runner.domid) != 0)
-		return (-1);
+	return (xc_domain_unpause(runner.xch, runner.domid));
+}
+
+static int
+finish(const char **what)
+{
+	static const struct timespec moment = { 0, 100 * 1000 };
+	struct task *t;
+	unsigned tries;
+
+	t = runner.task;
 	/* Sleeping lets it run. */
 	for (tries = 0; tries < 50000; tries++) {
 		if (__atomic_load_n(&t->done, __ATOMIC_ACQUIRE) == t->wanted)
@@ -235,10 +277,43 @@ perform(uint32_t todo, uint32_t a, uint32_t b, uint32_t c, const char **what)
 	*what = "the helper domain did not do it";
 	if (t->done != t->wanted)
 		return (errno = ETIMEDOUT, -1);
-	*what = "grant_table_op";
-	if (todo == DO_HYPERCALL && t->result != 0)
-		return (errno = (int)-t->result, -1);
 	return (0);
+}
+
+static int
+perform(uint32_t todo, uint32_t a, uint32_t b, uint32_t c, const char **what)
+{
+
+	if (begin(todo, a, b, c, what) != 0)
+		return (-1);
+	return (finish(what));
+}
+
+/* A hypercall of the domain's that takes a command and a member of op. */
+static int
+call(uint32_t number, uint32_t command, uint32_t address, uint32_t more,
+    const char **what)
+{
+
+	runner.task->call = number;
+	if (perform(DO_HYPERCALL, command, address, more, what) != 0)
+		return (-1);
+	*what = number == __HYPERVISOR_grant_table_op ? "grant_table_op" :
+							"event_channel_op";
+	if (runner.task->result != 0)
+		return (errno = (int)-runner.task->result, -1);
+	return (0);
+}
+
+static int
+running(xc_interface *xch, xenforeignmemory_handle *fmem, uint32_t domid,
+    const char **what)
+{
+
+	runner.xch = xch;
+	runner.fmem = fmem;
+	runner.domid = domid;
+	return (runner.task == NULL ? start(what) : 0);
 }
 
 int
@@ -248,10 +323,7 @@ runner_map(xc_interface *xch, xenforeignmemory_handle *fmem, uint32_t domid,
 	struct gnttab_map_grant_ref op;
 	unsigned i;
 
-	runner.xch = xch;
-	runner.fmem = fmem;
-	runner.domid = domid;
-	if (runner.task == NULL && start(what) != 0)
+	if (running(xch, fmem, domid, what) != 0)
 		return (-1);
 	for (i = 0; i < RUNNER_SLOTS && runner.slot[i].used; i++)
 		;
@@ -263,8 +335,8 @@ runner_map(xc_interface *xch, xenforeignmemory_handle *fmem, uint32_t domid,
 	op.flags = GNTMAP_host_map | (readonly ? GNTMAP_readonly : 0);
 	op.ref = ref;
 	memcpy(&runner.task->op.map, &op, sizeof(op));
-	if (perform(DO_HYPERCALL, GNTTABOP_map_grant_ref, TASK_ADDR(op), 1,
-	    what) != 0)
+	if (call(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref,
+	    TASK_ADDR(op), 1, what) != 0)
 		return (-1);
 	*slot = i;
 	*status = runner.task->op.map.status;
@@ -287,8 +359,8 @@ runner_unmap(unsigned slot, int *status, const char **what)
 	op.host_addr = SLOT_ADDR(slot);
 	op.handle = runner.slot[slot].handle;
 	memcpy(&runner.task->op.unmap, &op, sizeof(op));
-	if (perform(DO_HYPERCALL, GNTTABOP_unmap_grant_ref, TASK_ADDR(op), 1,
-	    what) != 0)
+	if (call(__HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref,
+	    TASK_ADDR(op), 1, what) != 0)
 		return (-1);
 	*status = runner.task->op.unmap.status;
 	if (*status == GNTST_okay)
@@ -322,6 +394,56 @@ runner_write(unsigned slot, unsigned off, unsigned len, const uint8_t *buf,
 	memcpy(runner.task->data, buf, len);
 	return (perform(DO_COPY, TASK_ADDR(data), SLOT_ADDR(slot) + off, len,
 	    what));
+}
+
+int
+runner_bind(xc_interface *xch, xenforeignmemory_handle *fmem, uint32_t domid,
+    uint32_t remote, uint32_t *port, const char **what)
+{
+
+	if (running(xch, fmem, domid, what) != 0)
+		return (-1);
+	runner.task->op.bind = (struct evtchn_bind_interdomain){
+		.remote_port = remote,
+	};
+	if (call(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_interdomain,
+	    TASK_ADDR(op), 0, what) != 0)
+		return (-1);
+	*port = runner.task->op.bind.local_port;
+	return (0);
+}
+
+int
+runner_send(xc_interface *xch, xenforeignmemory_handle *fmem, uint32_t domid,
+    uint32_t port, const char **what)
+{
+
+	if (running(xch, fmem, domid, what) != 0)
+		return (-1);
+	runner.task->op.send = (struct evtchn_send){ .port = port };
+	return (call(__HYPERVISOR_event_channel_op, EVTCHNOP_send,
+	    TASK_ADDR(op), 0, what));
+}
+
+int
+runner_answer(xc_interface *xch, xenforeignmemory_handle *fmem, uint32_t domid,
+    uint32_t page, uint32_t port, const char **what)
+{
+
+	if (running(xch, fmem, domid, what) != 0)
+		return (-1);
+	runner.task->op.send = (struct evtchn_send){ .port = port };
+	return (begin(DO_ANSWER, page * PAGE, TASK_ADDR(op), 0, what));
+}
+
+int
+runner_answered(const char **what)
+{
+
+	*what = "nothing is being answered";
+	if (runner.task == NULL || runner.task->what != DO_ANSWER)
+		return (errno = ENOENT, -1);
+	return (finish(what));
 }
 
 bool

@@ -25,6 +25,22 @@ int	runner_read(unsigned slot, unsigned off, unsigned len, uint8_t *,
 int	runner_write(unsigned slot, unsigned off, unsigned len,
 	    const uint8_t *, const char **what);
 
+/* The domain's end of an event channel of Dom0's; an event on a port of it. */
+int	runner_bind(xc_interface *, xenforeignmemory_handle *, uint32_t domid,
+	    uint32_t remote, uint32_t *port, const char **what);
+int	runner_send(xc_interface *, xenforeignmemory_handle *, uint32_t domid,
+	    uint32_t port, const char **what);
+
+/*
+ * From now on the domain answers: when the first word of a page of its own
+ * differs from the second, it copies as many bytes as the third says from the
+ * next page to the one after it, makes the words equal and sends an event.  It
+ * ends when the fourth word is not 0, which is waited for by the latter.
+ */
+int	runner_answer(xc_interface *, xenforeignmemory_handle *, uint32_t domid,
+	    uint32_t page, uint32_t port, const char **what);
+int	runner_answered(const char **what);
+
 /* Unmaps all there is; false if something stays. */
 bool	runner_clear(void);
 /* The domain is about to go. */
