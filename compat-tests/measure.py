@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,15 +14,17 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 import disks.run
 from clients.shell import Failed
 from rich.console import Console
-from speed import report
-from speed.figures import Run
+from speed import ratios, report
+from speed.figures import PARTS, Run
 from speed.machines import MACHINES, Setting
+from speed.progress import Kept, Progress
 from testbed.errors import TestbedError
 from testbed.freebsd_sets import WHERE, FreeBSD, missing
 
 from devtools.paths import cache_dir
 
 ROOT = Path(__file__).resolve().parents[1]
+KERNEL = ROOT / "kernel"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,14 +40,20 @@ def parser() -> argparse.ArgumentParser:
                    help="directory with base.txz, kernel.txz and src.txz of a kernel without"
                    " INVARIANTS and WITNESS")  # fmt: skip
     p.add_argument("--machines", metavar="NAME,…", default=",".join(MACHINES),
-                   help="dom0: FreeBSD; linux-pvh: Linux as Dom0; domu: both as DomUs; domu-tsc:"
-                   " the same with the time-stamp counter read directly"
-                   " (default: %(default)s)")  # fmt: skip
+                   help="dom0: FreeBSD; dom0-smp: the same with two processors;"
+                   " linux-pvh: Linux as Dom0; domu: both as DomUs; domu-tsc: the same with the"
+                   " time-stamp counter read directly (default: %(default)s)")  # fmt: skip
+    p.add_argument("--only", metavar="PART,…", default=",".join(PARTS),
+                   help="measure these parts only (default: %(default)s)")  # fmt: skip
+    p.add_argument("--fresh", action="store_true",
+                   help="measure again what an interrupted run has measured")  # fmt: skip
     p.add_argument("--rounds", metavar="N", type=int, default=30, help="default: %(default)s")
-    p.add_argument("--live", metavar="N", type=int, default=1000,
+    p.add_argument("--live", metavar="N", type=int, default=10000,
                    help="maps beside the measured one (default: %(default)s)")  # fmt: skip
     p.add_argument("--show", metavar="FILE", type=Path, action="append", default=[],
                    help="measure nothing, show what an earlier run wrote; repeatable")  # fmt: skip
+    p.add_argument("--markdown", metavar="FILE", type=Path,
+                   help="write ratios there, of several --show side by side")  # fmt: skip
     p.add_argument("--json", metavar="FILE", type=Path, help="write the figures there, too")
     p.add_argument("--report", metavar="DIR", type=Path, default=ROOT / "report/speed",
                    help="for index.html and speed.json (default: report/speed)")  # fmt: skip
@@ -56,19 +64,39 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def measure(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Run]:
+def key(args: argparse.Namespace) -> str:
+    """What figures must have in common to be of one run."""
+    sources = [*KERNEL.rglob("*.[ch]"), *Path(report.__file__).parent.glob("*.[ch]")]
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(path.read_bytes())
+    words = (args.freebsd.resolve(), args.rounds, args.live, args.only, digest.hexdigest())
+    return " ".join(map(str, words))
+
+
+def measure(args: argparse.Namespace, names: Sequence[str], only: Sequence[str]) -> dict[str, Run]:
     """Every machine that was asked for, one after the other."""
-    begin = time.monotonic()
+    kept = Kept(args.report / "unfinished", key(args))
+    if args.fresh:
+        kept.clear()
+    found = {name: runs for name in names if (runs := kept.get(name)) is not None}
+    todo = [name for name in names if name not in found]
+    progress = Progress(todo, args.report / "seconds.json")
 
     def say(text: str) -> None:
-        print(f"[{time.monotonic() - begin:6.1f}] {text}", file=sys.stderr, flush=True)
+        print(f"[{progress}] {text}", file=sys.stderr, flush=True)
 
-    setting = Setting(args.build, args.cache, args.report / "vm", say, args.rounds, args.live)
+    if found:
+        say(f"measured before the interruption: {', '.join(found)} (--fresh: again)")
+    setting = Setting(args.build, args.cache, args.report / "vm", say, args.rounds, args.live, only)
     release = FreeBSD(args.freebsd, args.cache, say)
-    runs: dict[str, Run] = {}
-    for name in names:
-        runs |= MACHINES[name](setting, release)
-    return runs
+    for name in todo:
+        progress.start()
+        found[name] = MACHINES[name](setting, release)
+        kept.put(name, found[name])
+        progress.done()
+    kept.clear()
+    return {machine: run for name in names for machine, run in found[name].items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,15 +108,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = [name for name in args.machines.split(",") if name]
     if unknown := [name for name in names if name not in MACHINES]:
         p.error(f"no machine {unknown[0]!r} (there are {', '.join(MACHINES)})")
+    only = [name for name in args.only.split(",") if name]
+    if unknown := [name for name in only if name not in PARTS]:
+        p.error(f"no part {unknown[0]!r} (there are {', '.join(PARTS)})")
     if not 1 <= args.rounds <= 200:
         p.error("--rounds: 1 to 200")
-    if not 0 <= args.live <= 2000:
-        p.error("--live: 0 to 2000")
+    if not 0 <= args.live <= 20000:
+        p.error("--live: 0 to 20000")
     try:
         if args.show:
-            runs: dict[str, Run] = {}
-            for path in args.show:
-                runs |= report.from_json(path.read_text())
+            several = [report.from_json(path.read_text()) for path in args.show]
+            runs = {name: run for each in several for name, run in each.items()}
         else:
             if args.freebsd is None:
                 p.error(f"--freebsd DIR is missing; {WHERE} has the sets")
@@ -96,13 +126,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"./dev bench: {args.freebsd} lacks {', '.join(absent)}; {WHERE} has them",
                       file=sys.stderr)  # fmt: skip
                 return 1
-            runs = measure(args, names)
+            runs = measure(args, names, only)
+            several = [runs]
     except (TestbedError, Failed, ValueError, KeyError, OSError) as error:
         print(f"./dev bench: {error}", file=sys.stderr)
         return 1
     page = report.write(runs, args.report)
     if args.json is not None:
         args.json.write_text(report.as_json(runs))
+    if args.markdown is not None:
+        args.markdown.write_text(ratios.markdown(several))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=140)
@@ -112,4 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("./dev bench: interrupted; the same command goes on where it was", file=sys.stderr)
+        sys.exit(130)

@@ -4,7 +4,7 @@
  * turn, so that a slow moment of the machine meets all of them.
  *
  *	xengnt-speed [--peer PROGRAM | --refs DOMID FIRST] [--rounds N]
- *	    [--live N] DRIVER...
+ *	    [--live N] [--parts MASK] DRIVER...
  *
  * The grants are a helper domain's that PROGRAM makes (agent/peer/peer.c), or
  * another domain's: 512 of DOMID from FIRST on.  A DRIVER is "linux" (Linux's
@@ -25,13 +25,21 @@
  * one that copies, made directly by way of privcmd.  No driver can cost less.  Nor is "gauge": ten
  * instructions that Xen emulates, which cost the same in every guest of a
  * machine while the machine is as fast as it was.
+ *
+ * "speed faults CASE DRIVER PAGES N" counts page faults in the whole cycles of
+ * all rounds together.
  */
 #include <sys/types.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,12 +56,23 @@
 #include <xen/gntdev.h>
 #include <xen/gntdev_base.h>
 
+#ifdef __FreeBSD__
+#include <sys/param.h>
+#include <sys/cpuset.h>
+#include <sys/sysctl.h>
+#else
+#include <xen/evtchn.h>
+#endif
+
 #define	PAGE		4096u
 #define	PAGES		512u
 #define	PEER_FIRST	16u
 #define	MAX_ROUNDS	200u
 #define	MAX_DRIVERS	3u
-#define	MAX_LIVE	2000u
+#define	MAX_LIVE	20000u
+#define	LANES		2u
+#define	LANE_CYCLES	5u
+#define	ANSWERS		10u
 /* Page frames that are nobody's: at 64 GiB. */
 #define	FREE_FRAME	(1ul << 24)
 
@@ -65,12 +84,12 @@ struct driver {
 	const char	*name;
 	int		gntdev, gntalloc;
 	bool		base;		/* FreeBSD's words */
-	uint64_t	live[MAX_LIVE];
-	char		*page[MAX_LIVE];
 };
 
 static struct driver drivers[MAX_DRIVERS];
-static unsigned ndrivers, rounds = 30, nlive = 1000, domid, first;
+static unsigned ndrivers, rounds = 30, nlive = 10000, domid, first;
+static unsigned long chosen = ~0ul;
+static FILE *to_peer, *from_peer;
 static double ns_a_tick;
 static int privcmd = -1;
 static uint64_t spent[MAX_DRIVERS + 1][PHASES][MAX_ROUNDS];
@@ -175,7 +194,7 @@ clock_itself(void)
 static uint64_t
 do_map(struct driver *d, unsigned from, unsigned count)
 {
-	static struct {
+	static __thread struct {
 		struct ioctl_gntdev_map_grant_ref op;
 		struct ioctl_gntdev_grant_ref more[PAGES];
 	} arg;
@@ -259,58 +278,117 @@ do_dealloc(struct driver *d, uint64_t index, unsigned count)
 }
 
 static char *
-do_mmap(struct driver *d, int fd, uint64_t index, unsigned count)
+do_mmap(struct driver *d, int fd, uint64_t index, unsigned count, int prot)
 {
 	char *p;
 
-	p = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-	    (off_t)index);
+	p = mmap(NULL, count * PAGE, prot, MAP_SHARED, fd, (off_t)index);
 	if (p == MAP_FAILED)
 		fail("%s: mmap %u", d->name, count);
 	return (p);
 }
 
 static void
-touch(char *p, unsigned count)
+touch(char *p, unsigned count, int prot)
 {
+	volatile uint32_t *word;
 
-	for (unsigned i = 0; i < count; i++)
-		(*(volatile uint32_t *)(p + i * PAGE))++;
+	for (unsigned i = 0; i < count; i++) {
+		word = (volatile uint32_t *)(p + i * PAGE);
+		if ((prot & PROT_WRITE) != 0)
+			(*word)++;
+		else
+			(void)*word;
+	}
 }
 
-/* A whole life of a mapping, or of shared pages; the time of each phase. */
-static void
-cycle(struct driver *d, unsigned pages, bool share, uint64_t out[PHASES])
+/* What a cycle is made of. */
+struct kind {
+	bool	share;
+	int	prot;
+};
+static const struct kind mapped = { false, PROT_READ | PROT_WRITE };
+static const struct kind looked_at = { false, PROT_READ };
+static const struct kind shared = { true, PROT_READ | PROT_WRITE };
+
+static uint64_t
+do_begin(struct driver *d, struct kind kind, unsigned from, unsigned pages)
 {
-	uint64_t index, t[WHOLE + 1];
+
+	return (kind.share ? do_alloc(d, pages) : do_map(d, from, pages));
+}
+
+static void
+do_end(struct driver *d, struct kind kind, uint64_t index, unsigned pages)
+{
+
+	if (kind.share)
+		do_dealloc(d, index, pages);
+	else
+		do_unmap(d, index, pages);
+}
+
+/* A whole life of a mapping, or of shared pages. */
+static void
+whole(struct driver *d, struct kind kind, unsigned from, unsigned pages)
+{
+	uint64_t index;
+	char *p;
+
+	index = do_begin(d, kind, from, pages);
+	p = do_mmap(d, kind.share ? d->gntalloc : d->gntdev, index, pages,
+	    kind.prot);
+	touch(p, pages, kind.prot);
+	munmap(p, pages * PAGE);
+	do_end(d, kind, index, pages);
+}
+
+/* FreeBSD's usage of a process leaves out faults that find, or enter, pages. */
+static uint64_t
+faults(void)
+{
+#ifdef __FreeBSD__
+	uint64_t count = 0;
+	size_t size = sizeof(count);
+
+	if (sysctlbyname("vm.stats.vm.v_vm_faults", &count, &size, NULL, 0) !=
+	    0)
+		fail("v_vm_faults");
+	return (count);
+#else
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return ((uint64_t)usage.ru_minflt);
+#endif
+}
+
+/* The time of each phase, and of a whole cycle; how many faults the latter. */
+static uint64_t
+cycle(struct driver *d, struct kind kind, unsigned pages, uint64_t out[PHASES])
+{
+	uint64_t before, index, t[WHOLE + 1];
 	char *p;
 
 	t[0] = ticks();
-	index = share ? do_alloc(d, pages) : do_map(d, 0, pages);
+	index = do_begin(d, kind, 0, pages);
 	t[1] = ticks();
-	p = do_mmap(d, share ? d->gntalloc : d->gntdev, index, pages);
+	p = do_mmap(d, kind.share ? d->gntalloc : d->gntdev, index, pages,
+	    kind.prot);
 	t[2] = ticks();
-	touch(p, pages);
+	touch(p, pages, kind.prot);
 	t[3] = ticks();
 	munmap(p, pages * PAGE);
 	t[4] = ticks();
-	if (share)
-		do_dealloc(d, index, pages);
-	else
-		do_unmap(d, index, pages);
+	do_end(d, kind, index, pages);
 	t[5] = ticks();
 	for (unsigned i = 0; i < WHOLE; i++)
 		out[i] = t[i + 1] - t[i];
+	before = faults();
 	t[0] = ticks();
-	index = share ? do_alloc(d, pages) : do_map(d, 0, pages);
-	p = do_mmap(d, share ? d->gntalloc : d->gntdev, index, pages);
-	touch(p, pages);
-	munmap(p, pages * PAGE);
-	if (share)
-		do_dealloc(d, index, pages);
-	else
-		do_unmap(d, index, pages);
+	whole(d, kind, 0, pages);
 	out[WHOLE] = ticks() - t[0];
+	return (faults() - before);
 }
 
 /* ---- Xen itself ----------------------------------------------------------- */
@@ -335,61 +413,98 @@ hypercall(unsigned long op, unsigned long a, unsigned long b, unsigned long c)
 #endif
 }
 
+/* The arguments of one thread's, or process's, hypercalls. */
+struct calls {
+	gnttab_map_grant_ref_t	map[PAGES];
+	gnttab_unmap_grant_ref_t unmap[PAGES];
+};
+
+static struct calls *
+new_calls(void)
+{
+	struct calls *c;
+
+	c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (c == MAP_FAILED || mlock(c, sizeof(*c)) != 0)
+		fail("memory for hypercalls");
+	return (c);
+}
+
+static void
+fill(struct calls *c, unsigned from, unsigned pages)
+{
+
+	for (unsigned i = 0; i < pages; i++) {
+		c->map[i] = (gnttab_map_grant_ref_t){
+			.host_addr = (FREE_FRAME + from + i) * PAGE,
+			.flags = GNTMAP_host_map,
+			.ref = first + from + i, .dom = (domid_t)domid,
+		};
+		c->unmap[i] = (gnttab_unmap_grant_ref_t){
+			.host_addr = c->map[i].host_addr,
+		};
+	}
+}
+
+static long
+xen_map(struct calls *c, unsigned pages)
+{
+	long done;
+
+	done = hypercall(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref,
+	    (uintptr_t)c->map, pages);
+	for (unsigned i = 0; i < pages; i++)
+		c->unmap[i].handle = c->map[i].handle;
+	return (done);
+}
+
+static long
+xen_unmap(struct calls *c, unsigned pages)
+{
+
+	return (hypercall(__HYPERVISOR_grant_table_op,
+	    GNTTABOP_unmap_grant_ref, (uintptr_t)c->unmap, pages));
+}
+
+static void
+check(const struct calls *c, long mapping, long unmapping, unsigned pages)
+{
+
+	errno = 0;
+	for (unsigned i = 0; i < pages; i++)
+		if (mapping != 0 || c->map[i].status != GNTST_okay ||
+		    unmapping != 0 || c->unmap[i].status != GNTST_okay)
+			fail("Xen: map %ld, status %d, unmap %ld, status %d",
+			    mapping, c->map[i].status, unmapping,
+			    c->unmap[i].status);
+}
+
 /* The two hypercalls that no driver can do without. */
 static void
 xen_itself(unsigned pages, uint64_t out[PHASES])
 {
-	static gnttab_map_grant_ref_t *map;
-	static gnttab_unmap_grant_ref_t *unmap;
-	const size_t size = PAGES * (sizeof(*map) + sizeof(*unmap));
+	static struct calls *c;
 	uint64_t t[4];
-	long done[2];
+	long mapping, unmapping;
 
-	if (map == NULL) {
-		map = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (map == MAP_FAILED || mlock(map, size) != 0)
-			fail("memory for hypercalls");
-		unmap = (gnttab_unmap_grant_ref_t *)(map + PAGES);
-	}
-	for (unsigned i = 0; i < pages; i++) {
-		map[i] = (gnttab_map_grant_ref_t){
-			.host_addr = (FREE_FRAME + i) * PAGE,
-			.flags = GNTMAP_host_map,
-			.ref = first + i, .dom = (domid_t)domid,
-		};
-		unmap[i] = (gnttab_unmap_grant_ref_t){
-			.host_addr = map[i].host_addr,
-		};
-	}
+	if (c == NULL)
+		c = new_calls();
+	fill(c, 0, pages);
 	t[0] = ticks();
-	done[0] = hypercall(__HYPERVISOR_grant_table_op,
-	    GNTTABOP_map_grant_ref, (uintptr_t)map, pages);
+	mapping = xen_map(c, pages);
 	t[1] = ticks();
-	for (unsigned i = 0; i < pages; i++)
-		unmap[i].handle = map[i].handle;
 	t[2] = ticks();
-	done[1] = hypercall(__HYPERVISOR_grant_table_op,
-	    GNTTABOP_unmap_grant_ref, (uintptr_t)unmap, pages);
+	unmapping = xen_unmap(c, pages);
 	t[3] = ticks();
-	errno = 0;
-	for (unsigned i = 0; i < pages; i++)
-		if (done[0] != 0 || map[i].status != GNTST_okay ||
-		    done[1] != 0 || unmap[i].status != GNTST_okay)
-			fail("Xen: map %ld, status %d, unmap %ld, status %d",
-			    done[0], map[i].status, done[1], unmap[i].status);
+	check(c, mapping, unmapping, pages);
 	out[MAP] = t[1] - t[0];
 	out[UNMAP] = t[3] - t[2];
 	t[0] = ticks();
-	done[0] = hypercall(__HYPERVISOR_grant_table_op,
-	    GNTTABOP_map_grant_ref, (uintptr_t)map, pages);
-	for (unsigned i = 0; i < pages; i++)
-		unmap[i].handle = map[i].handle;
-	done[1] = hypercall(__HYPERVISOR_grant_table_op,
-	    GNTTABOP_unmap_grant_ref, (uintptr_t)unmap, pages);
+	mapping = xen_map(c, pages);
+	unmapping = xen_unmap(c, pages);
 	out[WHOLE] = ticks() - t[0];
-	if (done[0] != 0 || done[1] != 0)
-		fail("Xen: map %ld, unmap %ld", done[0], done[1]);
+	check(c, mapping, unmapping, pages);
 }
 
 /* ---- in turn -------------------------------------------------------------- */
@@ -406,10 +521,11 @@ left_out(const struct driver *d, unsigned pages, bool share)
 }
 
 static void
-in_turn(const char *what, unsigned pages, bool share)
+in_turn(const char *what, struct kind kind, unsigned pages)
 {
 	bool alone = privcmd >= 0 && strcmp(what, "cycle") == 0;
-	uint64_t now[PHASES], trips[MAX_ROUNDS];
+	uint64_t faulted[MAX_DRIVERS] = { 0 }, now[PHASES], n,
+	    trips[MAX_ROUNDS];
 
 	for (unsigned round = 0; round <= rounds; round++) {
 		trips[round > 0 ? round - 1 : 0] = gauge();
@@ -417,22 +533,28 @@ in_turn(const char *what, unsigned pages, bool share)
 			/* Lest the clock's tick always hit the same. */
 			unsigned d = (round + i) % (ndrivers + alone);
 
-			if (d == ndrivers)
+			if (d == ndrivers) {
 				xen_itself(pages, now);
-			else if (left_out(&drivers[d], pages, share))
+			} else if (left_out(&drivers[d], pages, kind.share)) {
 				continue;
-			else
-				cycle(&drivers[d], pages, share, now);
+			} else {
+				n = cycle(&drivers[d], kind, pages, now);
+				faulted[d] += round > 0 ? n : 0;
+			}
 			for (unsigned p = 0; p < PHASES && round > 0; p++)
 				spent[d][p][round - 1] = now[p];
 		}
 	}
 	tell(what, "gauge", pages, "trips", trips);
-	for (unsigned d = 0; d < ndrivers; d++)
+	for (unsigned d = 0; d < ndrivers; d++) {
+		if (left_out(&drivers[d], pages, kind.share))
+			continue;
 		for (unsigned p = 0; p < PHASES; p++)
-			if (!left_out(&drivers[d], pages, share))
-				tell(what, drivers[d].name, pages, phases[p],
-				    spent[d][p]);
+			tell(what, drivers[d].name, pages, phases[p],
+			    spent[d][p]);
+		printf("speed faults %s %s %u %ju\n", what, drivers[d].name,
+		    pages, (uintmax_t)faulted[d]);
+	}
 	if (alone) {
 		tell(what, "xen", pages, "map", spent[ndrivers][MAP]);
 		tell(what, "xen", pages, "unmap", spent[ndrivers][UNMAP]);
@@ -440,24 +562,242 @@ in_turn(const char *what, unsigned pages, bool share)
 	}
 }
 
+static void
+cycles(unsigned pages)
+{
+
+	in_turn("cycle", mapped, pages);
+}
+
+static void
+readonly(unsigned pages)
+{
+
+	in_turn("readonly", looked_at, pages);
+}
+
+static void
+shares(unsigned pages)
+{
+
+	in_turn("share", shared, pages);
+}
+
 /* One page more, while many others are mapped by the same file. */
 static void
-with_live(void)
+with_live(unsigned pages)
 {
+	static struct {
+		uint64_t index;
+		char	*page;
+	} live[MAX_DRIVERS][MAX_LIVE];
 
 	for (unsigned d = 0; d < ndrivers; d++)
 		for (unsigned i = 0; i < nlive; i++) {
-			drivers[d].live[i] = do_map(&drivers[d], i % PAGES, 1);
-			drivers[d].page[i] = do_mmap(&drivers[d],
-			    drivers[d].gntdev, drivers[d].live[i], 1);
-			touch(drivers[d].page[i], 1);
+			live[d][i].index = do_map(&drivers[d], i % PAGES, 1);
+			live[d][i].page = do_mmap(&drivers[d],
+			    drivers[d].gntdev, live[d][i].index, 1,
+			    mapped.prot);
+			touch(live[d][i].page, 1, mapped.prot);
 		}
-	in_turn("live", 1, false);
+	in_turn("live", mapped, pages);
 	for (unsigned d = 0; d < ndrivers; d++)
 		for (unsigned i = 0; i < nlive; i++) {
-			munmap(drivers[d].page[i], PAGE);
-			do_unmap(&drivers[d], drivers[d].live[i], 1);
+			munmap(live[d][i].page, PAGE);
+			do_unmap(&drivers[d], live[d][i].index, 1);
 		}
+}
+
+/* ---- two at once ----------------------------------------------------------- */
+
+/*
+ * Two threads, or processes, each on a processor, a descriptor and grants of
+ * its own.  They wait in read(2) until they are wanted.
+ */
+struct lane {
+	unsigned	number;
+	int		wake[2];
+	uint64_t	begun, ended;
+};
+
+static struct {
+	struct lane	lane[LANES];
+	unsigned	wanted;		/* lanes that run at once */
+	unsigned	ready, done;
+	int		driver;		/* -1: Xen itself */
+	unsigned	pages;
+} *lanes;
+
+static void
+pin(unsigned cpu)
+{
+#ifdef __FreeBSD__
+	cpuset_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (cpuset_setaffinity(CPU_LEVEL_WHICH, CPU_WHICH_TID, -1, sizeof(set),
+	    &set) != 0)
+		fail("processor %u", cpu);
+#else
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0)
+		fail("processor %u", cpu);
+#endif
+}
+
+static void reopen(struct driver *);
+
+static void *
+run_lane(void *arg)
+{
+	struct lane *l = arg;
+	unsigned from = l->number * (PAGES / LANES);
+	struct driver own[MAX_DRIVERS];
+	struct calls *c;
+	char byte;
+
+	pin(l->number);
+	c = privcmd >= 0 ? new_calls() : NULL;
+	for (unsigned i = 0; i < ndrivers; i++) {
+		own[i] = drivers[i];
+		reopen(&own[i]);
+	}
+	while (read(l->wake[0], &byte, 1) == 1 && byte != 0) {
+		/* Who wakes first waits for the other. */
+		__atomic_add_fetch(&lanes->ready, 1, __ATOMIC_ACQ_REL);
+		while (__atomic_load_n(&lanes->ready, __ATOMIC_ACQUIRE) <
+		    lanes->wanted)
+			;
+		l->begun = ticks();
+		for (unsigned i = 0; i < LANE_CYCLES; i++) {
+			if (lanes->driver >= 0) {
+				whole(&own[lanes->driver], mapped, from,
+				    lanes->pages);
+				continue;
+			}
+			fill(c, from, lanes->pages);
+			check(c, xen_map(c, lanes->pages),
+			    xen_unmap(c, lanes->pages), lanes->pages);
+		}
+		l->ended = ticks();
+		__atomic_add_fetch(&lanes->done, 1, __ATOMIC_ACQ_REL);
+	}
+	for (unsigned i = 0; i < ndrivers; i++) {
+		close(own[i].gntdev);
+		if (!own[i].base)
+			close(own[i].gntalloc);
+	}
+	return (NULL);
+}
+
+/* How long LANE_CYCLES cycles take in each of `count` lanes at once. */
+static uint64_t
+together(int driver, unsigned pages, unsigned count)
+{
+	static const struct timespec moment = { 0, 1000 * 1000 };
+	uint64_t begun = UINT64_MAX, ended = 0;
+
+	lanes->driver = driver;
+	lanes->pages = pages;
+	lanes->wanted = count;
+	lanes->ready = lanes->done = 0;
+	for (unsigned i = 0; i < count; i++)
+		if (write(lanes->lane[i].wake[1], "1", 1) != 1)
+			fail("waking a lane");
+	while (__atomic_load_n(&lanes->done, __ATOMIC_ACQUIRE) < count)
+		nanosleep(&moment, NULL);
+	for (unsigned i = 0; i < count; i++) {
+		if (lanes->lane[i].begun < begun)
+			begun = lanes->lane[i].begun;
+		if (lanes->lane[i].ended > ended)
+			ended = lanes->lane[i].ended;
+	}
+	return (ended - begun);
+}
+
+static void
+in_lanes(const char *what, bool processes)
+{
+	static const unsigned sizes[] = { 1, 16 };
+	pthread_t threads[LANES];
+	pid_t children[LANES];
+	bool alone = privcmd >= 0;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < (long)LANES)
+		return;
+	lanes = mmap(NULL, sizeof(*lanes), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (lanes == MAP_FAILED)
+		fail("memory");
+	for (unsigned i = 0; i < LANES; i++) {
+		lanes->lane[i].number = i;
+		if (pipe(lanes->lane[i].wake) != 0)
+			fail("pipe");
+	}
+	for (unsigned i = 0; i < LANES; i++) {
+		if (!processes) {
+			if (pthread_create(&threads[i], NULL, run_lane,
+			    &lanes->lane[i]) != 0)
+				fail("pthread_create");
+			continue;
+		}
+		fflush(stdout);
+		children[i] = fork();
+		if (children[i] < 0)
+			fail("fork");
+		if (children[i] == 0) {
+			run_lane(&lanes->lane[i]);
+			_exit(0);
+		}
+	}
+	for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		for (unsigned round = 0; round <= rounds; round++)
+			for (unsigned i = 0; i < ndrivers + alone; i++) {
+				unsigned at = round > 0 ? round - 1 : 0;
+				int d = i < ndrivers ? (int)i : -1;
+
+				spent[i][0][at] = together(d, sizes[s], 1);
+				spent[i][1][at] = together(d, sizes[s], 2);
+			}
+		for (unsigned i = 0; i < ndrivers + alone; i++) {
+			const char *name = i < ndrivers ? drivers[i].name :
+							  "xen";
+
+			tell(what, name, sizes[s], "one", spent[i][0]);
+			tell(what, name, sizes[s], "two", spent[i][1]);
+		}
+	}
+	for (unsigned i = 0; i < LANES; i++) {
+		if (write(lanes->lane[i].wake[1], "", 1) != 1)
+			fail("ending a lane");
+		if (processes)
+			waitpid(children[i], NULL, 0);
+		else
+			pthread_join(threads[i], NULL);
+		close(lanes->lane[i].wake[0]);
+		close(lanes->lane[i].wake[1]);
+	}
+	munmap(lanes, sizeof(*lanes));
+}
+
+static void
+in_threads(unsigned unused)
+{
+
+	(void)unused;
+	in_lanes("threads", false);
+}
+
+static void
+in_processes(unsigned unused)
+{
+
+	(void)unused;
+	in_lanes("processes", true);
 }
 
 /* ---- copies --------------------------------------------------------------- */
@@ -496,7 +836,7 @@ map_copy(struct driver *d, unsigned bytes)
 	char *p;
 
 	index = do_map(d, 0, pages);
-	p = do_mmap(d, d->gntdev, index, pages);
+	p = do_mmap(d, d->gntdev, index, pages, mapped.prot);
 	memcpy(buffer, p, bytes);
 	munmap(p, pages * PAGE);
 	do_unmap(d, index, pages);
@@ -588,14 +928,41 @@ empty_calls(void)
 	tell("call", "xen", 0, "hypercall", spent[0][0]);
 }
 
-/* ---- start ---------------------------------------------------------------- */
+/* ---- questions and answers -------------------------------------------------- */
+
+/* One request to the helper domain's program; its answer. */
+static const char *__attribute__((format(printf, 1, 2)))
+ask(const char *fmt, ...)
+{
+	static char line[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(to_peer, fmt, ap);
+	va_end(ap);
+	fputc('\n', to_peer);
+	fflush(to_peer);
+	if (fgets(line, sizeof(line), from_peer) == NULL)
+		fail("the helper domain's program is gone");
+	if (strncmp(line, "ok", 2) != 0)
+		fail("helper domain: %s", line);
+	return (line);
+}
+
+static unsigned
+value(const char *line, const char *key)
+{
+	const char *at = strstr(line, key);
+
+	if (at == NULL)
+		fail("helper domain: no %s in %s", key, line);
+	return ((unsigned)strtoul(at + strlen(key), NULL, 0));
+}
 
 /* The helper domain's program, and the grants that it is asked for. */
 static void
 make_peer(const char *program)
 {
-	char line[256], *at;
-	FILE *to, *from;
 	int pipes[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pipes) != 0)
@@ -613,24 +980,14 @@ make_peer(const char *program)
 	}
 	close(pipes[1]);
 	fcntl(pipes[0], F_SETFD, FD_CLOEXEC);
-	to = fdopen(pipes[0], "w");
-	from = fdopen(dup(pipes[0]), "r");
-	if (to == NULL || from == NULL)
+	to_peer = fdopen(pipes[0], "w");
+	from_peer = fdopen(dup(pipes[0]), "r");
+	if (to_peer == NULL || from_peer == NULL)
 		fail("fdopen");
 	first = PEER_FIRST;
-	for (int i = -1; i < (int)PAGES; i++) {
-		if (i < 0)
-			fprintf(to, "new pages=%u frames=2\n", PAGES);
-		else
-			fprintf(to, "grant %u %d 1\n", first + (unsigned)i, i);
-		fflush(to);
-		if (fgets(line, sizeof(line), from) == NULL)
-			fail("%s is gone", program);
-		if (strncmp(line, "ok", 2) != 0)
-			fail("%s: %s", program, line);
-		if (i < 0 && (at = strstr(line, "domid=")) != NULL)
-			domid = (unsigned)strtoul(at + 6, NULL, 0);
-	}
+	domid = value(ask("new pages=%u frames=2", PAGES), "domid=");
+	for (unsigned i = 0; i < PAGES; i++)
+		ask("grant %u %u 1", first + i, i);
 }
 
 static int
@@ -642,6 +999,130 @@ node(const char *name)
 	return (open(path, O_RDWR | O_CLOEXEC));
 }
 
+static uint32_t
+bind_event(int fd, uint32_t remote)
+{
+#ifdef __FreeBSD__
+	/* The base system installs no header for these. */
+	uint32_t arg[3] = { domid, remote, 0 };
+
+	if (ioctl(fd, _IOWR('E', 5, uint32_t [3]), arg) != 0)
+		fail("event channel");
+	return (arg[2]);
+#else
+	struct ioctl_evtchn_bind_interdomain arg = { domid, remote };
+	int port = ioctl(fd, IOCTL_EVTCHN_BIND_INTERDOMAIN, &arg);
+
+	if (port < 0)
+		fail("event channel");
+	return ((uint32_t)port);
+#endif
+}
+
+static void
+notify(int fd, uint32_t port)
+{
+#ifdef __FreeBSD__
+	if (ioctl(fd, _IOW('E', 8, uint32_t), &port) != 0)
+#else
+	struct ioctl_evtchn_notify arg = { port };
+
+	if (ioctl(fd, IOCTL_EVTCHN_NOTIFY, &arg) < 0)
+#endif
+		fail("notify");
+}
+
+/* Takes what has come, and lets the next come. */
+static void
+take(int fd)
+{
+	uint32_t port;
+
+	while (read(fd, &port, sizeof(port)) == sizeof(port))
+		if (write(fd, &port, sizeof(port)) != sizeof(port))
+			fail("unmasking");
+}
+
+/* Waits for the answer; FreeBSD's evtchn(4) loses wake-ups. */
+static void
+question(volatile uint32_t *control, char *page, int fd, uint32_t port,
+    unsigned bytes)
+{
+	struct pollfd events = { .fd = fd, .events = POLLIN };
+	uint32_t number = control[0] + 1;
+
+	memset(page + PAGE, (int)number, bytes);
+	control[2] = bytes;
+	__atomic_store_n(&control[0], number, __ATOMIC_RELEASE);
+	notify(fd, port);
+	while (__atomic_load_n(&control[1], __ATOMIC_ACQUIRE) != number) {
+		poll(&events, 1, 10);
+		take(fd);
+	}
+	memcpy(buffer, page + 2 * PAGE, bytes);
+	if (buffer[0] != (char)number || buffer[bytes - 1] != (char)number)
+		fail("a wrong answer");
+}
+
+/*
+ * Bytes to another domain and back, through pages that stay mapped and an
+ * event channel, as a vchan carries them; ANSWERS a figure.
+ */
+static void
+ping_pong(unsigned bytes)
+{
+	volatile uint32_t *control;
+	uint32_t port, remote;
+	uint64_t begin, index;
+	char *page;
+	int fd;
+
+	if (to_peer == NULL)
+		return;
+	fd = node("evtchn");
+	if (fd < 0)
+		fail("evtchn");
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	remote = value(ask("event_alloc"), "port=");
+	port = bind_event(fd, remote);
+	for (unsigned d = 0; d < ndrivers; d++) {
+		index = do_map(&drivers[d], 0, 3);
+		page = do_mmap(&drivers[d], drivers[d].gntdev, index, 3,
+		    mapped.prot);
+		memset(page, 0, 3 * PAGE);
+		control = (volatile uint32_t *)page;
+		ask("answer 0 %u", remote);
+		for (unsigned round = 0; round <= rounds; round++) {
+			begin = ticks();
+			for (unsigned i = 0; i < ANSWERS; i++)
+				question(control, page, fd, port, bytes);
+			spent[0][0][round > 0 ? round - 1 : 0] = ticks() -
+			    begin;
+		}
+		tell("answers", drivers[d].name, bytes, "whole", spent[0][0]);
+		control[3] = 1;
+		ask("answered");
+		munmap(page, 3 * PAGE);
+		do_unmap(&drivers[d], index, 3);
+	}
+	close(fd);
+}
+
+/* ---- start ---------------------------------------------------------------- */
+
+/* The same driver by a descriptor of one's own. */
+static void
+reopen(struct driver *d)
+{
+
+	d->gntdev = strcmp(d->name, "ours") == 0 ? node("xengntdev") : -1;
+	if (d->gntdev < 0)
+		d->gntdev = node("gntdev");
+	d->gntalloc = d->base ? d->gntdev : node("gntalloc");
+	if (d->gntdev < 0 || d->gntalloc < 0)
+		fail("%s: no device", d->name);
+}
+
 static void
 add_driver(const char *name)
 {
@@ -649,23 +1130,31 @@ add_driver(const char *name)
 
 	d->name = name;
 	d->base = strcmp(name, "base") == 0;
-	d->gntdev = strcmp(name, "ours") == 0 ? node("xengntdev") : -1;
-	if (d->gntdev < 0)
-		d->gntdev = node("gntdev");
-	d->gntalloc = d->base ? d->gntdev : node("gntalloc");
-	if (d->gntdev < 0 || d->gntalloc < 0)
-		fail("%s: no device", name);
+	reopen(d);
 #ifndef __FreeBSD__
 	if (d->base)
 		fail("base: this is not FreeBSD");
 #endif
 }
 
+/* By the bits of --parts, lowest first; sizes end with 0. */
+static const struct {
+	void		(*measure)(unsigned size);
+	unsigned	sizes[7];
+} parts[] = {
+	{ cycles, { 1, 16, 64, 512 } },
+	{ readonly, { 1, 16, 64, 512 } },
+	{ shares, { 1, 16, 64, 512 } },
+	{ copies, { 512, 1024, 2048, 4096, 16384, 65536 } },
+	{ with_live, { 1 } },
+	{ in_threads, { 1 } },
+	{ in_processes, { 1 } },
+	{ ping_pong, { 64, 4096 } },
+};
+
 int
 main(int argc, char **argv)
 {
-	static const unsigned sizes[] = { 1, 16, 64, 512 };
-	static const unsigned bytes[] = { 512, 1024, 2048, 4096, 16384, 65536 };
 	unsigned i;
 
 	for (i = 1; i < (unsigned)argc; i++) {
@@ -682,6 +1171,8 @@ main(int argc, char **argv)
 			rounds = (unsigned)strtoul(argv[++i], NULL, 0);
 		} else if (strcmp(word, "--live") == 0 && left >= 1) {
 			nlive = (unsigned)strtoul(argv[++i], NULL, 0);
+		} else if (strcmp(word, "--parts") == 0 && left >= 1) {
+			chosen = strtoul(argv[++i], NULL, 0);
 		} else if (word[0] != '-' && ndrivers < MAX_DRIVERS) {
 			add_driver(word);
 		} else {
@@ -710,14 +1201,12 @@ main(int argc, char **argv)
 	clock_itself();
 	if (privcmd >= 0)
 		empty_calls();
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-		in_turn("cycle", sizes[i], false);
-	for (i = 0; i < 3; i++)
-		in_turn("share", sizes[i], true);
-	for (i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
-		copies(bytes[i]);
-	if (nlive > 0)
-		with_live();
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if ((chosen & 1ul << i) == 0)
+			continue;
+		for (const unsigned *size = parts[i].sizes; *size != 0; size++)
+			parts[i].measure(*size);
+	}
 	printf("speed end\n");
 	fflush(stdout);
 	return (0);

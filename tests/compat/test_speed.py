@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import measure
 import pytest
 from rich.console import Console
-from speed import figures, report
+from speed import figures, machines, ratios, report
 from speed.figures import Broken, Run, joined, parse, ratio, spread
+from speed.progress import SECONDS, Progress
+from testbed.errors import TestbedError
+from testbed.freebsd_sets import SETS, FreeBSD
 
 PHASES = ("map", "mmap", "touch", "munmap", "unmap")
 
@@ -81,7 +86,7 @@ def test_a_slow_machine_is_not_a_slow_driver() -> None:
         "linux-domu": parse(said("linux", 200, 100)),
     }
     found = {a.what: a.found for a in figures.aims(runs)}
-    assert found["Linux's / ours, 16 pages"] == 1
+    assert found["ours / Linux's, 16 pages"] == 1
 
 
 def test_passes_are_one_run() -> None:
@@ -135,11 +140,64 @@ def test_aims_follow_the_figures() -> None:
     met = {(a.machine, a.what): a.met for a in figures.aims(runs)}
     assert not met["freebsd-domu", "FreeBSD's own / ours, 16 pages"]  # 1.2, wanted 1.5
     assert met["freebsd-domu", "FreeBSD's own / ours, 512 pages"]  # 1.2, wanted 1
-    assert met["freebsd-domu", "Linux's / ours, 1 page"]
-    assert met["freebsd-domu", "ours, 1 page: alone / beside 7 others"]
+    assert met["freebsd-domu", "ours / Linux's, 1 page"]
+    assert met["freebsd-domu", "ours, 1 page: beside 7 others / alone"]
     assert met["freebsd-dom0", "FreeBSD's own / ours, 1 page"]  # 10
-    slow = {"freebsd-domu": parse(output(base=9.0)), "linux-domu": parse(output(linux=True))}
-    assert not any(a.met for a in figures.aims(slow) if "512 pages" in a.what and "own" in a.what)
+    slow = {
+        "freebsd-domu": parse(output(base=19.0, ours=21.0)),
+        "linux-domu": parse(output(linux=True)),
+    }
+    found = [a for a in figures.aims(slow) if "512 pages" in a.what]
+    assert len(found) == 2 and not any(a.met for a in found)
+
+
+def with_lines(*lines: str) -> Run:
+    return parse([*output()[:-1], *lines, "speed end"])
+
+
+@pytest.mark.parametrize(("ours", "met"), [(17.0, False), (15.0, True)])
+def test_what_a_driver_adds_to_xen(ours: float, met: bool) -> None:
+    run = with_lines(
+        line("cycle", "xen", 1, "whole", *[15.0] * 3),
+        line("cycle", "ours", 1, "whole", *[5 + ours] * 3),
+    )
+    (aim,) = [a for a in figures.aims({"freebsd-dom0": run}) if "Xen alone" in a.what]
+    assert (aim.met, aim.found, aim.bound) == (met, ours / 10, "at most 1.60")
+
+
+def test_two_lanes_against_two_of_xen() -> None:
+    """One takes 10; two of Xen's take 10 together, two of ours 20: no faster than one."""
+    lines = [
+        line("threads", driver, 16, phase, *[5 + spent] * 3)
+        for driver, one, two in (("xen", 10, 10), ("ours", 10, 20))
+        for phase, spent in (("one", one), ("two", two))
+    ]
+    run = with_lines(*lines)
+    assert run.scaling("threads", "xen", 16) == 2
+    assert run.scaling("threads", "ours", 16) == 1
+    assert run.scaling("processes", "ours", 16) is None
+    (aim,) = [a for a in figures.aims({"freebsd-dom0-smp": run}) if "two threads" in a.what]
+    assert aim.found == 0.5 and not aim.met
+    titles = {title: rows for title, _, rows in report.tables(run)}
+    assert titles["cycles a second of two on two processors / of one; pages"] == [
+        ["threads, 1", "", ""], ["threads, 16", "1.00", "2.00"],
+    ]  # fmt: skip
+
+
+def test_faults_are_counted_by_cycle() -> None:
+    said = [*output()[:-1], "speed faults cycle ours 16 3", "speed faults share ours 512 30"]
+    run = parse([*said, "speed end"])
+    assert run.faults_a_cycle("cycle", "ours", 16) == 1
+    assert joined([run, run]).faults_a_cycle("share", "ours", 512) == 10
+    titles = {title: rows for title, _, rows in report.tables(run)}
+    assert titles["page faults a cycle; pages"] == [["mapped, 16", "1.0"], ["shared, 512", "10.0"]]
+    with pytest.raises(Broken, match="not a line"):
+        parse([*said, "speed faults cycle ours 16", "speed end"])
+
+
+def test_a_figure_is_of_several_answers() -> None:
+    run = with_lines(line("answers", "ours", 64, "whole", *[5 + 100] * 3))
+    assert ["64", "10 (10–10)"] in [row for _, _, rows in report.tables(run) for row in rows]
 
 
 def test_both_kinds_of_guests_have_aims() -> None:
@@ -178,7 +236,8 @@ def test_a_machine_without_figures_has_no_tables() -> None:
     [
         (["--machines", "mainframe"], "no machine 'mainframe'"),
         (["--rounds", "0"], "1 to 200"),
-        (["--live", "5000"], "0 to 2000"),
+        (["--live", "50000"], "0 to 20000"),
+        (["--only", "cycle,cycles"], "no part 'cycles'"),
         ([], "--freebsd DIR is missing"),
     ],
 )
@@ -204,3 +263,116 @@ def test_earlier_figures_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "FreeBSD as PVH Dom0" in capsys.readouterr().out
     first.write_text('{"schema": 99}')
     assert measure.main(["--show", str(first), "--report", str(tmp_path / "again")]) == 1
+
+
+def test_two_runs_side_by_side(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.json", tmp_path / "2.json"
+    xen = line("cycle", "xen", 16, "whole", *[5 + 40] * 3)
+    for path, ours in ((first, 10.0), (second, 14.0)):
+        run = parse([*output(base=30.0, ours=ours)[:-1], xen, "speed end"])
+        path.write_text(report.as_json({"freebsd-dom0": run}))
+    target = tmp_path / "ratios.md"
+    argv = ["--show", str(first), "--show", str(second), "--report", str(tmp_path / "r")]
+    assert measure.main([*argv, "--markdown", str(target)]) == 0
+    text = target.read_text()
+    assert "| 16 | 3.00, 2.14 | 1.25, 1.75 |" in text  # base / ours, ours / Xen: by run
+    assert "| 1 beside 7 others / 1 alone |" not in text and "| 1 beside 7 / 1 alone |" in text
+    assert "| freebsd-dom0 | ours / Xen alone, 16 pages | at most 1.20 |" in text
+    assert "1.25, 1.75 | **missed** |" in text
+
+
+def test_runs_that_agree_are_one_figure() -> None:
+    assert ratios.shown([1.0, 1.15]) == "1.07"
+    assert ratios.shown([1.0, 1.3]) == "1.00, 1.30"
+    assert ratios.shown([0.0, 0.02]) == "0.01"
+    assert ratios.shown([]) == ""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_time_left(tmp_path: Path) -> None:
+    known, clock = tmp_path / "a/seconds.json", Clock()
+    it = Progress(["dom0", "domu"], known, clock)
+    it.start()
+    assert it.left() == SECONDS["dom0"] + SECONDS["domu"]
+    clock.now += 50
+    assert it.left() == SECONDS["dom0"] - 50 + SECONDS["domu"]
+    clock.now += 2 * SECONDS["dom0"] - 50
+    it.done()  # twice as slow as expected, and so will the next be
+    it.start()
+    assert it.left() == 2 * SECONDS["domu"]
+    clock.now += 30
+    assert (
+        str(it)
+        == f"{2 * SECONDS['dom0'] + 30:6.1f} s, {(2 * SECONDS['domu'] - 30) / 60:4.1f} min left"
+    )
+    it.done()
+    assert it.left() == 0
+    assert Progress(["domu"], known, clock).left() == 30
+
+
+def test_an_interrupted_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[str] = []
+
+    def machine(
+        name: str, broken: bool = False
+    ) -> Callable[[machines.Setting, FreeBSD], dict[str, Run]]:
+        def make(*_: object) -> dict[str, Run]:
+            made.append(name)
+            if broken:
+                raise TestbedError("the machine fell silent")
+            return {f"freebsd-{name}": parse(output())}
+
+        return make
+
+    for name in SETS:
+        (tmp_path / name).touch()
+    argv = ["--freebsd", str(tmp_path), "--machines", "dom0,domu", "--report", str(tmp_path / "r")]
+    monkeypatch.setitem(machines.MACHINES, "dom0", machine("dom0"))
+    monkeypatch.setitem(machines.MACHINES, "domu", machine("domu", True))
+    assert measure.main(argv) == 1
+    assert "fell silent" in capsys.readouterr().err
+    monkeypatch.setitem(machines.MACHINES, "domu", machine("domu"))
+    # Figures of other options are not these.
+    assert measure.main([*argv, "--rounds", "7", "--machines", "dom0"]) == 0
+    assert made == ["dom0", "domu", "dom0"]
+    made.clear()
+    monkeypatch.setitem(machines.MACHINES, "domu", machine("domu", True))
+    assert measure.main(argv) == 1
+    monkeypatch.setitem(machines.MACHINES, "domu", machine("domu"))
+    assert measure.main(argv) == 0
+    assert made == ["dom0", "domu", "domu"]
+    assert "measured before the interruption: dom0" in capsys.readouterr().err
+    figures = json.loads((tmp_path / "r/speed.json").read_text())
+    assert list(figures["machines"]) == ["freebsd-dom0", "freebsd-domu"]
+    made.clear()
+    assert measure.main(argv) == 0
+    assert made == ["dom0", "domu"]  # a whole run leaves nothing
+
+
+def test_parts_are_bits_in_the_programs_order(tmp_path: Path) -> None:
+    program = machines.SOURCE.read_text()
+    table = program[program.index("} parts[] = {") :]
+    functions = re.findall(r"^\t\{ (\w+),", table[: table.index("};")], re.MULTILINE)
+    named = ["cycles", "readonly", "shares", "copies", "with_live", "in_threads", "in_processes",
+             "ping_pong"]  # fmt: skip
+    assert functions == named and len(named) == len(figures.PARTS)
+    some = machines.Setting(tmp_path, tmp_path, tmp_path, print, 3, 0, ["cycle", "copy"])
+    assert some.options == "--rounds 3 --live 0 --parts 0x9"
+    everything = machines.Setting(tmp_path, tmp_path, tmp_path, print, 200, 20000)
+    # What FreeBSD's kernel environment takes, less the longest drivers and references.
+    command = f"{machines.PROGRAM} --refs 0 32767 {everything.options} base ours"
+    assert len(command) < 128
+
+
+def test_what_is_measured_nowhere_boots_nothing(tmp_path: Path) -> None:
+    setting = machines.Setting(tmp_path, tmp_path, tmp_path, print, 3, 0, ["copy"])
+    assert machines.two_processors(setting, None) == {}  # type: ignore[arg-type]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What several runs of the benchmark say alike: ratios, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .figures import (
+    ANSWERED,
+    COPY,
+    LANE_PAGES,
+    LANES,
+    MAP_COPY,
+    PAGES,
+    Run,
+    aims,
+    ratio,
+)
+
+#: Two runs that differ by more are both given.
+AGREE = 1.2
+
+#: A row and a column of a table, and the figure of each run.
+Table = dict[str, dict[str, list[float]]]
+
+
+def _cycles(run: Run, linux: Run | None) -> Iterator[tuple[str, str, float | None]]:
+    for case, title in (("cycle", ""), ("readonly", "read-only, "), ("share", "shared, ")):
+        for pages in PAGES:
+            row = f"{title}{pages}"
+            ours = run.total(case, "ours", pages)
+            yield row, "base / ours", ratio(run.total(case, "base", pages), ours)
+            # Xen's two hypercalls are the same whatever is done with the pages.
+            alone = run.total("cycle", "xen", pages) if case != "share" else []
+            yield row, "ours / Xen", ratio(ours, alone, paired=False)
+            if linux is not None:
+                theirs = linux.gauged(case, "linux", pages)
+                mine = run.gauged(case, "ours", pages)
+                yield row, "ours / Linux's", ratio(mine, theirs, paired=False)
+                alone = linux.total("cycle", "xen", pages) if case == "cycle" else []
+                mine = linux.total(case, "linux", pages)
+                yield row, "Linux's / Xen", ratio(mine, alone, paired=False)
+            for driver in ("ours", "base"):
+                yield row, f"faults, {driver}", run.faults_a_cycle(case, driver, pages)
+            if linux is not None:
+                yield row, "faults, Linux", linux.faults_a_cycle(case, "linux", pages)
+    for driver in ("ours", "base"):
+        one, many = (run.gauged(case, driver, 1) for case in ("cycle", "live"))
+        row = f"1 beside {run.facts.get('live', 'many')} / 1 alone"
+        yield row, f"faults, {driver}", None
+        yield row, driver, ratio(many, one, paired=False)
+
+
+def _others(run: Run) -> Iterator[tuple[str, str, float | None]]:
+    for size in (512, 4096, 65536):
+        row = f"copy of {size} bytes"
+        copy = run.total("copy", "ours", size, COPY)
+        yield row, "copy / Xen", ratio(copy, run.total("copy", "xen", size))
+        for driver in ("ours", "base"):
+            mapped = run.total("copy", driver, size, MAP_COPY)
+            yield row, f"map, memcpy, unmap by {driver} / copy", ratio(mapped, copy)
+    for case in LANES:
+        for pages in LANE_PAGES:
+            for driver in ("ours", "base", "xen"):
+                yield f"two {case} / one, pages: {pages}", driver, run.scaling(case, driver, pages)
+            ours, alone = (run.total(case, driver, pages, "two") for driver in ("ours", "xen"))
+            yield f"two {case} / one, pages: {pages}", "two ours / two Xen", ratio(ours, alone)
+    for size in ANSWERED:
+        base, ours = (run.total("answers", driver, size) for driver in ("base", "ours"))
+        yield f"{size} bytes and back", "base / ours", ratio(base, ours)
+
+
+def _machine(name: str, runs: Mapping[str, Run]) -> Iterator[tuple[str, str, str, float]]:
+    linux = runs.get(name.replace("freebsd", "linux", 1)) if "domu" in name else None
+    for title, found in (("cycles", _cycles(runs[name], linux)), ("more", _others(runs[name]))):
+        for row, column, value in found:
+            if value is not None:
+                yield title, row, column, value
+
+
+def tables(found: Sequence[Mapping[str, Run]]) -> Iterator[tuple[str, Table]]:
+    """A title and a table for each kind of figure of each machine."""
+    names = [name for name in found[0] if name.startswith("freebsd")]
+    for name in names:
+        made: dict[str, Table] = {}
+        for runs in found:
+            if name in runs:
+                for title, row, column, value in _machine(name, runs):
+                    made.setdefault(title, {}).setdefault(row, {}).setdefault(column, []).append(
+                        value
+                    )
+        for title, table in made.items():
+            yield f"{name}, {title}", table
+
+
+def shown(values: Sequence[float]) -> str:
+    """One figure where the runs agree, else each run's."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    if high <= low * AGREE or high - low < 0.05:
+        return f"{sum(values) / len(values):.2f}"
+    return ", ".join(f"{value:.2f}" for value in values)
+
+
+def markdown(found: Sequence[Mapping[str, Run]]) -> str:
+    """Every table, and every aim with what each run reached."""
+    lines = []
+    for title, table in tables(found):
+        columns = list(dict.fromkeys(column for cells in table.values() for column in cells))
+        lines += ["", f"**{title}**", "", f"| | {' | '.join(columns)} |"]
+        lines.append(f"|---|{'---|' * len(columns)}")
+        for row, cells in table.items():
+            lines.append(f"| {row} | {' | '.join(shown(cells.get(c, [])) for c in columns)} |")
+    reached: dict[tuple[str, str, str], list[tuple[float, bool]]] = {}
+    for runs in found:
+        for aim in aims(dict(runs)):
+            reached.setdefault((aim.machine, aim.what, aim.bound), []).append((aim.found, aim.met))
+    lines += ["", "| machine | aim | | found | |", "|---|---|---|---|---|"]
+    for (machine, what, bound), results in reached.items():
+        met = {met for _, met in results}
+        word = "met" if met == {True} else "**missed**" if met == {False} else "met in one run"
+        lines.append(
+            f"| {machine} | {what} | {bound} | {shown([value for value, _ in results])} | {word} |"
+        )
+    return "\n".join(lines).strip() + "\n"
