@@ -138,7 +138,7 @@ def write_junit(run: Run, path: Path) -> None:
         xml.add_testsuite(suite)
     xml.update_statistics()  # type: ignore[no-untyped-call]
     path.parent.mkdir(parents=True, exist_ok=True)
-    xml.write(str(path), pretty=True)
+    xml.write(str(path))
 
 
 def _sections(cases: list[Case]) -> list[tuple[str, list[Case]]]:
