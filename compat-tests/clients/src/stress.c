@@ -900,6 +900,21 @@ finish(pid_t pid)
 			    "a process ended with status %#x", status);
 }
 
+/*
+ * What a killed process has mapped on a common descriptor stays mapped until
+ * that is closed everywhere, and Xen counts the mappings of a page in a few
+ * bits: mmap is EINVAL when they overflow.  Later processes get another one.
+ */
+static void
+renew(unsigned i)
+{
+
+	close(common[i]);
+	common[i] = open(node[i % 2], O_RDWR | O_CLOEXEC);
+	if (common[i] < 0)
+		err(1, "%s", node[i % 2]);
+}
+
 static double
 seconds(void)
 {
@@ -951,7 +966,7 @@ main(int argc, char **argv)
 			continue;
 		i = pick(&self, PROCESSES);
 		finish(pids[i]);
-		kills++;
+		renew(kills++ % COMMON);
 		pids[i] = spawn(mix(&self.random));
 		if (seconds() - said > 10) {
 			said = seconds();
