@@ -95,7 +95,6 @@ def measure(args: argparse.Namespace, names: Sequence[str], only: Sequence[str])
         found[name] = MACHINES[name](setting, release)
         kept.put(name, found[name])
         progress.done()
-    kept.clear()
     return {machine: run for name in names for machine, run in found[name].items()}
 
 
@@ -132,6 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"./dev bench: {error}", file=sys.stderr)
         return 1
     page = report.write(runs, args.report)
+    if not args.show:
+        Kept(args.report / "unfinished", key(args)).clear()
     if args.json is not None:
         args.json.write_text(report.as_json(runs))
     if args.markdown is not None:

@@ -227,7 +227,7 @@ def chart(runs: dict[str, Run], target: Path) -> None:
             ]) for d, run in drivers.items()
         })  # fmt: skip
     where = next((runs[m] for m in TITLES if m in runs and "freebsd" in m), None)
-    if where is not None:
+    if where is not None and panels:
         _bars(axes[0][-1], "one copy, " + panels[0][0], "µs", BYTES, {
             "our grant copy": (_COLOURS["ours"],
                                [where.total("copy", "ours", b, COPY) for b in BYTES]),

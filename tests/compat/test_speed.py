@@ -373,6 +373,30 @@ def test_parts_are_bits_in_the_programs_order(tmp_path: Path) -> None:
     assert len(command) < 128
 
 
+def test_two_processors_alone_have_a_page(tmp_path: Path) -> None:
+    run = with_lines(line("threads", "ours", 1, "one", *[15.0] * 3))
+    assert report.write({"freebsd-dom0-smp": run}, tmp_path).is_file()
+
+
+def test_figures_stay_until_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(*_: object) -> dict[str, Run]:
+        return {"freebsd-dom0": parse(output())}
+
+    def full(*_: object) -> Path:
+        raise OSError("no space")
+
+    for name in SETS:
+        (tmp_path / name).touch()
+    monkeypatch.setitem(machines.MACHINES, "dom0", make)
+    monkeypatch.setattr(report, "write", full)
+    argv = ["--freebsd", str(tmp_path), "--machines", "dom0", "--report", str(tmp_path / "r")]
+    with pytest.raises(OSError, match="no space"):
+        measure.main(argv)
+    assert (tmp_path / "r/unfinished/dom0.json").exists()
+
+
 def test_what_is_measured_nowhere_boots_nothing(tmp_path: Path) -> None:
     setting = machines.Setting(tmp_path, tmp_path, tmp_path, print, 3, 0, ["copy"])
     assert machines.two_processors(setting, None) == {}  # type: ignore[arg-type]
