@@ -88,7 +88,12 @@ def _from_guest(run: Run) -> tuple[dict[str, object], dict[str, object]]:
     path = "/local/domain/0/data/channel"
     command = f"{CHANNEL} server {domain.domid} {path} {run.amount} {RING}"
     server = _background(run, command, "/tmp/server")
-    dom0.until("grep -q serving /tmp/server", "channel's server in Dom0")
+    dom0.until(
+        f"grep -q serving /tmp/server || ! kill -0 {server} 2>/dev/null", "channel's server in Dom0"
+    )
+    said = dom0.must("cat /tmp/server")
+    if "serving" not in said:
+        raise Failed(f"channel's server in Dom0 ended: {said.strip()[-200:]}")
     number = domain.send(f"{CHANNEL} client 0 {path} {run.amount}")
     status, said = domain.wait(number, "channel's client", show=dom0.working(server))
     if status != 0:
