@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What an operation of the driver costs in things that can be counted (tests/host/test_counts.c),
+"""What an operation of the driver costs in things that can be counted (tests/harness/test_counts.c)
 and what the Python package costs over the library (tests/python/binding.py)."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from devtools import environment
 from devtools.console import Console, DevError
 from devtools.paths import NATIVE, RESULTS
 
-PROGRAM = NATIVE / "tests/host/test_counts"
+PROGRAM = NATIVE / "tests/harness/test_counts"
 TARGETS = ("harness", "python")
 _COST = re.compile(r"cost: (.+) of (\d+): (\d+) (\d+) (\d+) (\d+)$", re.M)
 

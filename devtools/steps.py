@@ -145,7 +145,7 @@ def sanitizers(console: Console, options: Options) -> Tally:
 
 
 def threads(console: Console, options: Options) -> Tally:
-    tests = {name: f"tests/host/test_{name}" for name in TSAN_TESTS}
+    tests = {name: f"tests/harness/test_{name}" for name in TSAN_TESTS}
     return meson(console, TSAN, {"TSAN_OPTIONS": "halt_on_error=1"}, tests)
 
 

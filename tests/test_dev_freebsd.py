@@ -126,7 +126,7 @@ def test_versions_are_named_as_the_table_has_them() -> None:
 
 
 def test_the_harness_is_of_the_newest_version() -> None:
-    text = (ROOT / "tests/host/kpi/include/sys/param.h").read_text("utf-8")
+    text = (ROOT / "tests/harness/kpi/include/sys/param.h").read_text("utf-8")
     found = re.search(r"__FreeBSD_version\s+(\d+)", text)
     assert found is not None and int(found[1]) // 100000 == NEWEST.major
     said = subprocess.run(

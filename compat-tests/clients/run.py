@@ -18,10 +18,10 @@ from testbed.freebsd_vm import Mode
 
 from devtools.paths import cache_dir
 
-from . import disks, freebsd, freebsd_programs, images, programs, results
+from . import disks, freebsd, freebsd_programs, images, programs
 from .guests import Run, drop_guest
 from .places import MEMORY, UFS
-from .results import Report, Result
+from .report import Report, Result, columns, html, table, write
 from .shell import Failed, LinuxDom0
 from .steps import ALONE, FIRST, STEPS, Step
 
@@ -280,10 +280,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             # After each machine: a run of hours that is interrupted keeps what it has.
             for path in (args.report / "clients.json", args.json):
                 if path is not None:
-                    results.write(reports, path)
-            (args.report / "clients.html").write_text(results.html(reports))
+                    write(reports, path)
+            (args.report / "clients.html").write_text(html(reports))
     for report in reports:
-        print(results.table(report), flush=True)
+        print(table(report), flush=True)
     if len(reports) > 1:
-        print(results.columns(reports), flush=True)
+        print(columns(reports), flush=True)
     return 1 if failed or not all(report.ok for report in reports) else 0

@@ -49,7 +49,7 @@ class HarnessTarget(Target):
             self.programs["library"] = (str(library),)
         if find_spec("xengnttab") is not None:
             self.programs["python"] = (sys.executable, str(LIBRARY_WORKER))
-        self.library = setting.build.resolve() / "tests/host/libxengnt-harness.so"
+        self.library = setting.build.resolve() / "tests/harness/libxengnt-harness.so"
         self._pipes: ChildTransport | None = None
         self._stderr: IO[bytes] | None = None
         self._agent: Agent | None = None

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from clients import channels, disks, grants, guests, programs, qcow2, results, run, steps
+from clients import channels, disks, grants, guests, programs, qcow2, run, steps
 from clients.grants import Grant
+from clients.report import SCHEMA, Report, Result, as_json, columns, html, table
 from clients.shell import Failed, Guest
 from testbed import vm
 from testbed.errors import TestbedError
@@ -210,7 +211,7 @@ def test_a_new_machine_goes_on_behind_the_death() -> None:
     names = [step.name for step in chosen]
 
     def left(dead: str) -> list[str]:
-        done = [results.Result(step.name, "") for step in chosen]
+        done = [Result(step.name, "") for step in chosen]
         done[names.index(dead)].died = True
         return [step.name for step in run.resume(chosen, done)]
 
@@ -264,9 +265,9 @@ def test_no_two_disks_share_a_device_or_a_file() -> None:
     assert disks.ODD.size % 512 != 0
 
 
-def report(*status: str) -> results.Report:
-    rows = [results.Result(f"step{n}", "title", s) for n, s in enumerate(status)]
-    return results.Report("linux-pv", {"xen": "4.17"}, {"xl": "1"}, "0" * 64, rows, 12.0)
+def report(*status: str) -> Report:
+    rows = [Result(f"step{n}", "title", s) for n, s in enumerate(status)]
+    return Report("linux-pv", {"xen": "4.17"}, {"xl": "1"}, "0" * 64, rows, 12.0)
 
 
 def test_a_disk_on_qemus_command_line_is_read_only_in_each_layer() -> None:
@@ -293,12 +294,12 @@ def test_table_and_json() -> None:
     one = report("pass", "fail")
     one.results[0].figures = {"MB/s": 12.34, "files": 3}
     one.results[1].detail = "checksum differs"
-    text = results.table(one)
+    text = table(one)
     assert "MB/s 12.3, files 3" in text
     assert "FAILED" in text and "checksum differs" in text
     assert "1 passed, 1 failed" in text
-    data = json.loads(results.as_json([one]))
-    assert data["schema"] == results.SCHEMA
+    data = json.loads(as_json([one]))
+    assert data["schema"] == SCHEMA
     assert data["runs"][0]["ok"] is False
     assert [s["status"] for s in data["runs"][0]["steps"]] == ["pass", "fail"]
 
@@ -307,11 +308,11 @@ def test_columns_and_page() -> None:
     one, other = report("pass", "n/a"), report("fail", "lacks")
     other.target = "freebsd-base"
     other.results[1].detail = "<no> copy"
-    text = results.columns([one, other]).splitlines()
+    text = columns([one, other]).splitlines()
     assert text[1].split() == ["linux-pv", "freebsd-base"]
     assert text[2].split() == ["step0", "ok", "FAILED"]
     assert text[3].split() == ["step1", "n/a", "lacks"]
-    page = results.html([one, other])
+    page = html([one, other])
     assert "&lt;no&gt; copy" in page and "<th>freebsd-base" in page
     assert page.count('class="lacks"') == 1
     # A step that no column has failed in, and one that the base driver lacks, are both well.

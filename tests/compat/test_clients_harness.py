@@ -29,7 +29,7 @@ class Machine:
     def __init__(self, build: Path, directory: Path) -> None:
         self.channel = build / "compat-tests/clients/src/xengnt-vchan"
         preload = (
-            build / "tests/host/libxengnt-harness.so",
+            build / "tests/harness/libxengnt-harness.so",
             build / "compat-tests/clients/src/libxengnt-xenstore.so",
         )
         self.library = build / "libxengnttab-freebsd"

@@ -12,7 +12,7 @@ from targets import TARGETS, Setting, TargetMissing
 
 
 def _setting(build: Path, tmp_path: Path) -> Setting:
-    if not (build / "tests/host/libxengnt-harness.so").exists():
+    if not (build / "tests/harness/libxengnt-harness.so").exists():
         pytest.skip("the harness is not part of this build")
     return Setting(build, tmp_path, tmp_path)
 

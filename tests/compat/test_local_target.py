@@ -50,7 +50,7 @@ def test_our_own_name_is_preferred(tmp_path: Path) -> None:
 
 def test_it_runs_a_case(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the harness's driver: the nodes are there by its preload library."""
-    preload = build / "tests/host/libxengnt-harness.so"
+    preload = build / "tests/harness/libxengnt-harness.so"
     agent = build / "compat-tests/agent/xengnt-agent-dyn"
     if not preload.exists() or not agent.exists():
         pytest.skip("the harness is not part of this build")

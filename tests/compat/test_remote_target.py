@@ -47,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sshd(build: Path, place: Path) -> Iterator[str]:
     """A server whose every command has the harness's devices; the ssh command that reaches it."""
-    preload = build / "tests/host/libxengnt-harness.so"
+    preload = build / "tests/harness/libxengnt-harness.so"
     if not preload.exists():
         pytest.skip("the harness is not part of this build")
     host, user, port = _key(place / "host"), _key(place / "user"), _free_port()

@@ -12,7 +12,7 @@
 #include <xen/grant_table.h>
 #include <xen/event_channel.h>
 
-#include "host.h"
+#include "harness.h"
 #include "xen/model.h"
 
 #define	PAGE		4096u

@@ -21,7 +21,7 @@
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
 
-#include "host.h"
+#include "harness.h"
 #include "xen/model.h"
 
 #define	PAGE	4096ul

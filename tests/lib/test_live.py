@@ -14,7 +14,7 @@ PATIENCE = 120
 
 @pytest.mark.parametrize("pages", [2, 16])
 def test_two_domains(build: Path, tmp_path: Path, pages: int) -> None:
-    preload = build / "tests/host/libxengnt-harness.so"
+    preload = build / "tests/harness/libxengnt-harness.so"
     live = build / "tests/lib/live"
     for needed in (preload, live):
         if not needed.exists():

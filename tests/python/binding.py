@@ -90,7 +90,7 @@ def measure() -> None:
 
 def compare(build: Path, rounds: int) -> dict[str, dict[str, int]]:
     """Least nanoseconds by call and way."""
-    env = {**os.environ, "LD_PRELOAD": str(build.resolve() / "tests/host/libxengnt-harness.so")}
+    env = {**os.environ, "LD_PRELOAD": str(build.resolve() / "tests/harness/libxengnt-harness.so")}
     found: dict[str, dict[str, list[int]]] = {}
     for _ in range(rounds):
         for command in (

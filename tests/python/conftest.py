@@ -38,7 +38,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLibrary]:
 
 @pytest.fixture
 def machine(build: Path, tmp_path: Path) -> Iterator[Machine]:
-    preload = build / "tests/host/libxengnt-harness.so"
+    preload = build / "tests/harness/libxengnt-harness.so"
     if not preload.exists():
         pytest.skip(f"{preload} is not built (needs -Dfreebsd_headers, as ./dev build gives it)")
     machine = Machine(preload, tmp_path / "machine")

@@ -14,7 +14,7 @@ MOST_NS = 20_000
 
 
 def test_cost_of_a_call(build: Path) -> None:
-    if not (build / "tests/host/libxengnt-harness.so").exists():
+    if not (build / "tests/harness/libxengnt-harness.so").exists():
         pytest.skip("the harness is not built")
     figures = compare(build, rounds=2)
     print(text(figures))

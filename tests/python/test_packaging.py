@@ -148,7 +148,7 @@ def check_examples(python: Path, build: Path, where: Path) -> None:
             cwd=where,
             env={
                 **os.environ,
-                "LD_PRELOAD": str(build.resolve() / "tests/host/libxengnt-harness.so"),
+                "LD_PRELOAD": str(build.resolve() / "tests/harness/libxengnt-harness.so"),
                 "XENGNT_HARNESS_MACHINE": str(where / "machine"),
                 "XENGNT_HARNESS_DOMID": str(domid),
             },
@@ -187,7 +187,7 @@ def check_installed(bin_: Path, build: Path, where: Path, env: dict[str, str]) -
 def test_pip_alone(
     way: str, sdist: Path, build: Path, tmp_path: Path, clean_env: dict[str, str]
 ) -> None:
-    if not (build / "tests/host/libxengnt-harness.so").exists():
+    if not (build / "tests/harness/libxengnt-harness.so").exists():
         pytest.skip("the harness is not built")
     bin_ = venv(tmp_path / "clean", clean_env)
     what: Sequence[str | Path] = [sdist]

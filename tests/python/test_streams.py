@@ -58,7 +58,7 @@ def sink(kind: str) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def page(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, str]]:
     """A machine where domain 0 shares a page."""
-    preload = build / "tests/host/libxengnt-harness.so"
+    preload = build / "tests/harness/libxengnt-harness.so"
     if not preload.exists():
         pytest.skip(f"{preload} is not built")
     machine = Machine(preload, tmp_path_factory.mktemp("streams") / "machine")

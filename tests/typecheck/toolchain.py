@@ -48,7 +48,7 @@ class Compiler:
             f"-D__FreeBSD_version={self.release.version}",
             "-D__XEN_INTERFACE_VERSION__=0x00040d00",
             "-include", str(options), f"-I{KERNEL / 'include'}", f"-I{KERNEL}",
-            f"-I{ROOT / 'tests/typecheck/include'}", f"-I{ROOT / 'tests/host/kpi/xen'}",
+            f"-I{ROOT / 'tests/typecheck/include'}", f"-I{ROOT / 'tests/harness/kpi/xen'}",
             "-isystem", str(headers / "x86_64-freebsd-none"),
             "-isystem", str(headers / "generic-freebsd"),
             "-idirafter", str(public), "-c", str(source), "-o", str(output),

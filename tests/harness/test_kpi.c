@@ -15,9 +15,9 @@
 #include <cmocka.h>
 
 #include "death.h"
-#include "host.h"
+#include "harness.h"
 #include "mock_driver.h"
-#include "os/os.h"
+#include "os/host_os.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define	HEAP_SANITIZER

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "host_os.h"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)

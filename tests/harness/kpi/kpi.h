@@ -15,8 +15,8 @@
 #include <vm/vm_map.h>
 #include <vm/vm_pager.h>
 
-#include "host.h"
-#include "os/os.h"
+#include "harness.h"
+#include "os/host_os.h"
 #include "xen/model.h"
 
 /* Guest-physical layout of our domain, in pages. */
@@ -59,11 +59,11 @@ void	kpi_tasks_fork_child(void);
 u_int	kpi_faults_made(void);
 void	kpi_spare(bool on);
 
-/* event.c */
+/* eventhandler.c */
 u_int	kpi_eventhandlers_live(void);
 void	kpi_process_exit(struct proc *);
 
-/* evtchn.c */
+/* evtchn_dev.c */
 void	kpi_evtchn_load(void);
 void	kpi_evtchn_unload(void);
 bool	kpi_evtchn_busy(void);
@@ -126,7 +126,7 @@ u_int	kpi_files_live(void);
 void	kpi_files_close_all(void);
 u_int	kpi_nodes_live(void);
 
-/* host.c */
+/* harness.c */
 void	kpi_enter(void);
 /* Whoever was inside the driver is out of it. */
 void	kpi_barrier(void);

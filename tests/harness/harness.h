@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The driver in user space: FreeBSD's system calls on its devices, for C
- * programs of the host.  The preload library puts file descriptors on top.
+ * programs of this machine.  The preload library puts file descriptors on top.
  *
  * Functions that can fail return 0 or an errno with *FreeBSD's* number;
- * those up to 34 but 11 are the host's too (os_errno_to_linux()).
+ * those up to 34 but 11 are those of Linux, too (os_errno_to_linux()).
  */
-#ifndef _HOST_H_
-#define	_HOST_H_
+#ifndef _HARNESS_H_
+#define	_HARNESS_H_
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -167,7 +167,7 @@ void	host_port_close(uint32_t port);
 bool	host_event_pending(uint32_t port);
 bool	host_event_take(uint32_t port);	/* clears it */
 
-/* The helper domain (xen/peer.c); -1 if it cannot be had. */
+/* The helper domain (xen/helper_domain.c); -1 if it cannot be had. */
 int	host_peer(const char *request, char *reply, size_t replylen);
 
 /* For tests: the machine, our domain, and what lives. */
@@ -257,4 +257,4 @@ void	host_fork_prepare(void);
 void	host_fork_parent(void);
 void	host_fork_child(void);
 
-#endif /* !_HOST_H_ */
+#endif /* !_HARNESS_H_ */

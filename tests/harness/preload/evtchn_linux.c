@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * /dev/xen/evtchn: FreeBSD's device (kpi/evtchn.c) with Linux's commands.
+ * /dev/xen/evtchn: FreeBSD's device (kpi/evtchn_dev.c) with Linux's commands.
  *
  * The descriptor is one end of a pair of sockets, with a byte in it while
  * there is something to read: so poll(2), epoll(7) and a blocking read are

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "private.h"
+#include "machine.h"
 
 #define	FIRST_GFN	0x100u
 #define	SLOTS_GFN	0x10u	/* where it maps what Dom0 grants */

@@ -21,8 +21,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "../host.h"
-#include "../os/os.h"
+#include "../harness.h"
+#include "../os/host_os.h"
 
 #define	EXPORT		__attribute__((visibility("default")))
 
@@ -58,7 +58,7 @@ void	stop_if_exiting(void);
 int	result(int error, int saved);
 
 /*
- * evtchn.c: a descriptor for the device and the bell on it; then, for both,
+ * evtchn_linux.c: a descriptor for the device and the bell on it; then, for both,
  * the open file, or NULL if there is none after all.
  */
 #define	EVTCHN_NAME	"xen/evtchn"

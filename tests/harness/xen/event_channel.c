@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "../os/os.h"
-#include "private.h"
+#include "../os/host_os.h"
+#include "machine.h"
 
 static struct port *
 port_of(struct domain *d, uint32_t port)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The machine as it lies in the file. */
-#ifndef _XEN_PRIVATE_H_
-#define	_XEN_PRIVATE_H_
+#ifndef _XEN_MACHINE_H_
+#define	_XEN_MACHINE_H_
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -161,4 +161,4 @@ void	domain_pin_gone(struct domain *);
 struct domain *domain_find(struct xen_domain *self, domid_t domid);
 void	domain_close_ports(struct xen_machine *, struct domain *);
 
-#endif /* !_XEN_PRIVATE_H_ */
+#endif /* !_XEN_MACHINE_H_ */

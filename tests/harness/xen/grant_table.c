@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "../os/os.h"
-#include "private.h"
+#include "../os/host_os.h"
+#include "machine.h"
 
 static void __attribute__((noreturn, format(printf, 1, 2)))
 domain_crash(const char *fmt, ...)

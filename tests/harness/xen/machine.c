@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../os/os.h"
-#include "private.h"
+#include "../os/host_os.h"
+#include "machine.h"
 
 #define	MAGIC	UINT64_C(0x32454e4948434d58)	/* changes with the layout */
 
