@@ -47,7 +47,7 @@ def _idle(t: Context) -> list[int]:
 
 
 def _modules(t: Context) -> str:
-    if "mode" not in t.target.facts:
+    if "modules" not in t.target.facts:
         raise NotApplicable("runs only at the end of a FreeBSD Dom0's run")
     modules = t.target.facts.get("modules", "")
     if not modules:
@@ -119,6 +119,6 @@ def cycles(t: Context) -> None:
 @case("system.console", ["6"], "no panic, lock-order reversal or leak on the console")
 def console(t: Context) -> None:
     """A wrong driver takes locks in two orders, or a module leaves memory or a zone behind."""
-    if "mode" not in t.target.facts:
+    if "modules" not in t.target.facts:
         raise NotApplicable("runs only at the end of a FreeBSD Dom0's run")
     # The target looks at the whole console when this case has ended.

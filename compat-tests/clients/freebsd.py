@@ -3,8 +3,8 @@
 
 Shared objects and programs as a FreeBSD user would have them, loaded by the release's own run-time
 linker: Xen's tool stack and QEMU, built from Debian's source packages, and one file of ours,
-libxengnttab.so.1.  Each mode is a boot: our module beside the base driver, our module alone, no
-module of ours and Xen's own library.
+libxengnttab.so.1.  Each target is a boot: our module beside the base driver, our module alone,
+no module of ours and Xen's own library.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from testbed import packages
 from testbed.freebsd_sets import FreeBSD
-from testbed.freebsd_vm import FreeBSDDom0, Mode
+from testbed.freebsd_vm import FreeBSDDom0, Target
 
 from . import disks, freebsd_programs, images
 from .guests import GUEST_MEMORY, OTHER_MEMORY, Run
@@ -23,21 +23,21 @@ from .shell import FreeBSDDom0 as Shell
 
 BOOT_SECONDS = 240.0
 DOM0_MEMORY = 1664
-MODES: dict[Mode, str] = {
-    "native": "our module beside the base driver",
-    "alone": "our module, the base driver disabled by its hint",
-    "base": "without our module: the base driver and Xen's own library",
+TARGETS: dict[Target, str] = {
+    "freebsd": "our module beside the base driver",
+    "freebsd-alone": "our module, the base driver disabled by its hint",
+    "freebsd-base": "without our module: the base driver and Xen's own library",
 }
 # Fewer looks at the control channel: the guests need the processor (README.md, trap 2).
 _RUN = "/usr/bin/env XENGNT_RELAY_LOOKS=64 /bin/xengnt-relay 0x2f8 /bin/sh"
 
 
 class Machine:
-    """A FreeBSD Dom0 of some mode, ready for the steps."""
+    """A FreeBSD Dom0, ready for the steps."""
 
     def __init__(
         self,
-        mode: Mode,
+        target: Target,
         sets: Path,
         cache: Path,
         work: Path,
@@ -47,17 +47,17 @@ class Machine:
         library: Path | None = None,
         cpus: int = 1,
     ) -> None:
-        self.target = f"freebsd-{mode}"
-        self._mode: Mode = mode
+        self.target: Target = target
+        self._base = target == "freebsd-base"
         self._say = say
         selection = packages.select(cache, say)
         release = FreeBSD(sets, cache, say)
         self._programs = freebsd_programs.Programs(release, cache, library)
         self.packages = self._programs.versions()
-        self.digest = self._programs.library_digest(mode == "base")
+        self.digest = self._programs.library_digest(self._base)
         self.machine = FreeBSDDom0(
-            mode, release, work / f"clients-{self.target}", cache, say,
-            files=self._programs.files(mode == "base", selection, own),
+            target, release, work / f"clients-{target}", cache, say,
+            files=self._programs.files(self._base, selection, own),
             environment={"xengnt.run": f"{_RUN} {freebsd_programs.SHELL}"},
             memory=DOM0_MEMORY, guests=GUEST_MEMORY + OTHER_MEMORY, cpus=cpus,
         )  # fmt: skip
@@ -72,7 +72,7 @@ class Machine:
             self._programs.places(),
             f"{libraries}/libxengnttab.so.1",
             self.digest,
-            freebsd_programs.APART if self._mode == "base" else libraries,
+            freebsd_programs.APART if self._base else libraries,
             amount,
             thorough,
             disks.MAIN[:1],

@@ -32,7 +32,7 @@ from devtools.paths import freebsd_build  # noqa: E402
 _SRC = Path(__file__).resolve().parent / "src"
 LIBRARIES = "/usr/local/lib"
 SHELL = "/bin/xengnt-shell"
-#: Where our library is in mode base, in which the tool stack runs on Xen's own.
+#: Where our library is on freebsd-base, where the tool stack runs on Xen's own.
 APART = "/usr/local/xengnt/lib"
 #: libxl passes "-vnc none" to every QEMU, which one built without VNC refuses.
 DEVICE_MODEL = "/usr/local/lib/xen/bin/xengnt-qemu"

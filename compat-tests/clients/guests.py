@@ -46,12 +46,12 @@ GUEST_OPTIONS = (
 class Run:
     """What the steps share."""
 
-    target: str  # linux-pv, linux-pvh, freebsd-native, freebsd-alone, freebsd-base
+    target: str  # linux-pv, linux-pvh, freebsd, freebsd-alone, freebsd-base
     dom0: Dom0
     tools: Mapping[str, str]  # where each program is
     library: str  # the only libxengnttab that the tool stack may load, and
     digest: str  # its SHA-256
-    ours: str  # the directory of our library, which is another one in mode base
+    ours: str  # the directory of our library, which is another one on freebsd-base
     amount: int  # bytes through a channel
     thorough: bool  # not the short run
     disks: Sequence[Disk]  # of the Linux guest
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def freebsd(self) -> bool:
-        return self.target.startswith("freebsd-")
+        return self.target.startswith("freebsd")
 
     @property
     def pv(self) -> bool:

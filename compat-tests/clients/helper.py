@@ -31,7 +31,7 @@ ENDLESS = 1 << 30
 
 #: Nodes, as devfs names them, that the library must choose for its two kinds of handle.
 NODES = {
-    "freebsd-native": ("xen/xengntdev", "xen/gntalloc"),
+    "freebsd": ("xen/xengntdev", "xen/gntalloc"),
     "freebsd-alone": ("xen/gntdev", "xen/gntalloc"),
     "freebsd-base": ("xen/gntdev", "xen/gntdev", "base"),
 }

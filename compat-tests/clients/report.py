@@ -29,7 +29,7 @@ class Result:
 
 @dataclass
 class Report:
-    """One run on one target: linux-pv, linux-pvh, freebsd-native, freebsd-alone, freebsd-base."""
+    """One run on one target: linux-pv, linux-pvh, freebsd, freebsd-alone, freebsd-base."""
 
     target: str
     facts: dict[str, str]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from testbed import packages, vm
 from testbed.errors import TestbedError
-from testbed.freebsd_vm import Mode
+from testbed.freebsd_vm import Target
 
 from devtools.paths import cache_dir
 
@@ -30,6 +30,12 @@ ROOT = Path(__file__).resolve().parents[2]
 DOM0_MEMORY = 768
 DOM0_MEMORY_LONG = 1664
 GUESTS_MEMORY = 320
+LINUX: dict[str, vm.Kind] = {"linux-pv": "pv", "linux-pvh": "pvh"}
+TARGETS: dict[str, str] = {
+    "linux-pv": "Linux PV Dom0",
+    "linux-pvh": "Linux PVH Dom0",
+    **{name: f"FreeBSD PVH Dom0, {title}" for name, title in freebsd.TARGETS.items()},
+}
 SHORT_AMOUNT = 1 * disks.MIB
 LONG_AMOUNT = 16 * disks.MIB
 # Guest and Dom0 share one processor: the control channel must not eat it, and what is slow under
@@ -43,26 +49,25 @@ def parser() -> argparse.ArgumentParser:
         prog="./dev parity --clients",
         description="Runs xenstored, xenconsoled, xl, libxenvchan and QEMU's disk on our"
         " libxengnttab.so.1 in a real Dom0, and kills them: Linux, or with --freebsd a FreeBSD"
-        " on our driver.  The same steps everywhere, one column a system.",
-        epilog="Exit status: 0 when every step passed or has no meaning on its system, 1 when one"
-        " failed, 2 for wrong usage.  What FreeBSD's own driver lacks (mode base) is no failure.",
+        " on our driver.  The same steps on every target.",
+        epilog="Exit status: 0 when every step passed or has no meaning on its system, 1 when"
+        " one failed, 2 for wrong usage.  What FreeBSD's own driver lacks is no failure.",
     )
     p.add_argument("--clients", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--quick", action="store_true",
                    help="small amounts, and only the steps that ./dev test runs")  # fmt: skip
-    p.add_argument("--kind", choices=("pv", "pvh", "both"),
-                   help="Linux Dom0 (default: pv, or none with --freebsd)")  # fmt: skip
+    p.add_argument("--targets", metavar="NAME,…",
+                   help=f"one boot each, of: {', '.join(TARGETS)} (default: linux-pv, or with"
+                   " --freebsd those of FreeBSD)")  # fmt: skip
     p.add_argument("--steps", metavar="NAME,…", default="",
                    help="only these, and what they need; --list names them")  # fmt: skip
     p.add_argument("--library", metavar="FILE", type=Path,
                    help="a libxengnttab.so.1 in place of the built one")  # fmt: skip
     p.add_argument("--freebsd", metavar="DIR", type=Path,
-                   help="a FreeBSD Dom0, from a release's base.txz, kernel.txz and src.txz; beside"
-                   " Linux when --kind is given, too")  # fmt: skip
-    p.add_argument("--modes", metavar="NAME,…", default=",".join(freebsd.MODES),
-                   help="with --freebsd: one boot each (default: %(default)s)")  # fmt: skip
+                   help="directory with FreeBSD's base.txz, kernel.txz and src.txz, for the"
+                   " FreeBSD targets")  # fmt: skip
     p.add_argument("--cpus", type=int, default=1, choices=(1, 2),
-                   help="with --freebsd: processors of the machine (default: 1)")  # fmt: skip
+                   help="processors of a FreeBSD Dom0 (default: 1)")  # fmt: skip
     p.add_argument("--seconds", type=int, default=600,
                    help="length of the step stress (default: %(default)s)")  # fmt: skip
     p.add_argument("--seed", type=int,
@@ -185,18 +190,18 @@ def run_linux(
 
 
 def run_freebsd(
-    mode: Mode, args: argparse.Namespace, work: Path, say: Callable[[str], None]
+    target: Target, args: argparse.Namespace, work: Path, say: Callable[[str], None]
 ) -> Report:
     """One FreeBSD machine from start to end."""
     begin = time.monotonic()
     own = images.ours(args.build.resolve(), None)
-    report = Report(f"freebsd-{mode}", {}, {}, "", cpus=args.cpus)
+    report = Report(target, {}, {}, "", cpus=args.cpus)
     thorough = not args.quick
     steps = chosen = choose(args.quick, _names(args))
     results: dict[str, Result] = {}
     while steps:
         machine = freebsd.Machine(
-            mode, args.freebsd, args.cache, work, say, own, library=args.library, cpus=args.cpus
+            target, args.freebsd, args.cache, work, say, own, library=args.library, cpus=args.cpus
         )
         report.packages, report.library = machine.packages, machine.digest
         with machine.machine:
@@ -209,7 +214,7 @@ def run_freebsd(
                 results[result.name] = result
             results.setdefault(result.name, result)
         # A panic of the base driver must not hide what else a FreeBSD without us can do.
-        steps = resume(steps, done) if mode == "base" else []
+        steps = resume(steps, done) if target == "freebsd-base" else []
         if steps:
             say("the machine is gone; a new one goes on behind that step")
     report.results = [results[step.name] for step in chosen]
@@ -227,19 +232,18 @@ Machine = Callable[[Path, Callable[[str], None]], Report]
 def _machines(args: argparse.Namespace) -> dict[str, Machine]:
     """What to boot, by target; ValueError for what does not exist."""
     choose(args.quick, _names(args))
-    found: dict[str, Machine] = {}
-    if args.freebsd is None or args.kind is not None:
-        kinds: list[vm.Kind] = ["pv", "pvh"] if args.kind == "both" else [args.kind or "pv"]
-        for kind in kinds:
-            found[f"linux-{kind}"] = partial(run_linux, kind, args)
-    if args.freebsd is not None:
-        modes = [name for name in args.modes.split(",") if name]
-        for name in modes:
-            if name not in freebsd.MODES:
-                raise ValueError(f"no mode {name!r} (there are {', '.join(freebsd.MODES)})")
-        for mode in freebsd.MODES:
-            if mode in modes:
-                found[f"freebsd-{mode}"] = partial(run_freebsd, mode, args)
+    chosen = [name for name in (args.targets or "").split(",") if name]
+    if unknown := [name for name in chosen if name not in TARGETS]:
+        raise ValueError(f"no target {unknown[0]!r} (there are {', '.join(TARGETS)})")
+    if args.freebsd is None and (without := [name for name in chosen if name not in LINUX]):
+        raise ValueError(f"{without[0]} needs FreeBSD's release sets: --freebsd DIR")
+    chosen = chosen or (["linux-pv"] if args.freebsd is None else list(freebsd.TARGETS))
+    found: dict[str, Machine] = {
+        name: partial(run_linux, kind, args) for name, kind in LINUX.items() if name in chosen
+    }
+    for name in freebsd.TARGETS:
+        if name in chosen:
+            found[name] = partial(run_freebsd, name, args)
     return found
 
 
@@ -254,8 +258,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.list:
         for step in STEPS:
             print(f"  {step.name:18} {step.title}{' (not with --quick)' * step.long_only}")
-        for mode, title in freebsd.MODES.items():
-            print(f"  {mode:18} (mode, with --freebsd) {title}")
+        print()
+        for name, title in TARGETS.items():
+            print(f"  {name:18} {title}")
         return 0
     if shutil.which("qemu-system-x86_64") is None:
         print("./dev parity --clients: qemu-system-x86_64 is not installed", file=sys.stderr)

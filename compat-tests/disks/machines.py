@@ -109,7 +109,7 @@ class FreeBSDSystem(System):
         files = self._programs.bench_files(selection, own, guest_files(setting.build))
         start = "/usr/bin/env XENGNT_RELAY_LOOKS=64 /bin/xengnt-relay 0x2f8 /bin/sh"
         self.machine = FreeBSDDom0(
-            "native", release, setting.work / "disks-freebsd", setting.cache, setting.say,
+            "freebsd", release, setting.work / "disks-freebsd", setting.cache, setting.say,
             files=[*files, *_empty_images()],
             environment={"xengnt.run": f"{start} {freebsd_programs.SHELL}"},
             memory=DOM0_MEMORY, guests=GUEST_MEMORY, xen_options=XEN_OPTIONS,
@@ -119,7 +119,7 @@ class FreeBSDSystem(System):
         dom0 = shell.FreeBSDDom0(self.machine, self._say, BOOT_SECONDS)
         libraries = freebsd_programs.LIBRARIES
         return Run(
-            "freebsd-native", dom0, self._programs.places(), f"{libraries}/{xenlibs.SONAME}",
+            "freebsd", dom0, self._programs.places(), f"{libraries}/{xenlibs.SONAME}",
             self._programs.library_digest(False), libraries, 0, False, (),
             device_model=freebsd_programs.DEVICE_MODEL, places={MEMORY: "tmpfs"},
             options=GUEST_OPTIONS, settings=GUEST_SETTINGS, mark=self.machine.mark(),

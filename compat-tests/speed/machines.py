@@ -110,7 +110,7 @@ def freebsd_dom0(setting: Setting, release: FreeBSD, cpus: int) -> dict[str, Run
     if not setting.only:
         return {}
     machine = FreeBSDDom0(
-        "native", release, setting.work / name, setting.cache, setting.say,
+        "freebsd", release, setting.work / name, setting.cache, setting.say,
         environment={"xengnt.run": f"{PROGRAM} --peer {image.PEER} {setting.options} base ours"},
         files=[freebsd_program(release)], cpus=cpus,
     )  # fmt: skip

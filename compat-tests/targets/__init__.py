@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .base import Setting, Target, TargetMissing
+
+if TYPE_CHECKING:
+    from testbed import freebsd_vm
 
 __all__ = ["DEFAULT", "REMOTE", "TARGETS", "Entry", "Setting", "Target", "TargetMissing", "entry"]
 
@@ -37,7 +40,7 @@ def _harness(setting: Setting) -> Target:
     return HarnessTarget(setting)
 
 
-def _freebsd(name: str) -> Callable[[Setting], Target]:
+def _freebsd(name: freebsd_vm.Target) -> Callable[[Setting], Target]:
     def make(setting: Setting) -> Target:
         from .freebsd_dom0 import FreeBSDTarget
 

@@ -25,7 +25,7 @@ from report.results import Cell
 from testbed import vm
 from testbed.errors import TestbedError
 from testbed.freebsd_sets import WHERE, FreeBSD, missing
-from testbed.freebsd_vm import ALARM, LIBRARY, FreeBSDDom0, Mode
+from testbed.freebsd_vm import ALARM, LIBRARY, FreeBSDDom0, Target
 
 from . import python_worker
 from .base import Setting, TargetMissing, excerpt, probe_worker
@@ -53,33 +53,32 @@ _NATIVE = {
 
 
 @dataclass(frozen=True)
-class _Kind:
-    mode: Mode
+class _Setup:
     title: str
     module: str
     lacks: Mapping[str, str]
 
 
-KINDS: dict[str, _Kind] = {
-    "freebsd": _Kind(
-        "native", "FreeBSD PVH Dom0, our module", "xengnt.ko", {**_LACKS, **_NATIVE}
+SETUPS: dict[Target, _Setup] = {
+    "freebsd": _Setup(
+        "FreeBSD PVH Dom0, our module", "xengnt.ko", {**_LACKS, **_NATIVE}
     ),
-    "freebsd-linux": _Kind(
-        "linux", "Linux agent on FreeBSD", "xengnt.ko, xengnt_linux.ko",
+    "freebsd-linux": _Setup(
+        "Linux agent on FreeBSD", "xengnt.ko, xengnt_linux.ko",
         {**_LACKS, "unload": "Linux's delete_module(2) is not emulated",
          "inherit_copy": "Linux has no minherit(2)",
          "noreplace": "the Linuxulator refuses MAP_FIXED_NOREPLACE"},
     ),
-    "freebsd-alone": _Kind(
-        "alone", "our module, base driver off by its hint", "xengnt.ko",
+    "freebsd-alone": _Setup(
+        "our module, base driver off by its hint", "xengnt.ko",
         {**_LACKS, **_NATIVE},
     ),
-    "freebsd-words": _Kind(
-        "words", "our module, the base driver's commands", "xengnt.ko",
+    "freebsd-words": _Setup(
+        "our module, the base driver's commands", "xengnt.ko",
         {**_LACKS, **_NATIVE},
     ),
-    "freebsd-base": _Kind(
-        "base", "FreeBSD's own gntdev", "gntdev of the kernel",
+    "freebsd-base": _Setup(
+        "FreeBSD's own gntdev", "gntdev of the kernel",
         {**_LACKS, **_NATIVE, "unload": "the base driver is part of the kernel",
          "own_grant": "it maps Dom0's own grants, and the page is lost (K17)"},
     ),
@@ -100,22 +99,23 @@ def release_sets(name: str, setting: Setting) -> Path:
 
 
 class FreeBSDTarget(Dom0Target):
+    name: Target
     alarm = ALARM
     boot_seconds = 240.0
     # These machines are large: one after the other.
     _turn: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, name: str, setting: Setting) -> None:
+    def __init__(self, name: Target, setting: Setting) -> None:
         self._sets = release_sets(name, setting)
         super().__init__(setting)
         self.name = name
-        self._kind = KINDS[name]
-        self.title = self._kind.title
+        self._setup = SETUPS[name]
+        self.title = self._setup.title
         self.differences = differences.of(name).in_force
-        self.module = self._kind.module
-        if self._kind.mode != "linux":
+        self.module = self._setup.module
+        if name != "freebsd-linux":
             self.programs["library"] = (LIBRARY,)
-        if self._kind.mode in ("native", "alone"):
+        if name in ("freebsd", "freebsd-alone"):
             self.programs["python"] = python_worker.PROGRAM
         self._release: FreeBSD | None = None
         self._ours = False
@@ -132,10 +132,10 @@ class FreeBSDTarget(Dom0Target):
         self.facts = {**self._machine.facts, **self._agent.hello()}
         assert isinstance(self._machine, FreeBSDDom0)
         self.facts["modules"] = self._machine.ours
-        if self._kind.mode == "linux":
+        if self.name == "freebsd-linux":
             # The file of the Linux targets, byte for byte.
             self.facts["agent_sha256"] = hashlib.sha256(self._agent_file.read_bytes()).hexdigest()
-        self._lacks = dict(self._kind.lacks)
+        self._lacks = dict(self._setup.lacks)
         if self.setting.cpus > 1:
             self._lacks["event_order"] = "each processor takes its own event channels' events"
         self._probe()
@@ -160,10 +160,10 @@ class FreeBSDTarget(Dom0Target):
     def _make(self) -> vm.Machine:
         assert self._release is not None
         agent = self._agent_file
-        if self._kind.mode == "linux" and not agent.is_file():
+        if self.name == "freebsd-linux" and not agent.is_file():
             raise TargetMissing(f"{self.name}: {agent} is not built (./dev build)")
         return FreeBSDDom0(
-            self._kind.mode,
+            self.name,
             self._release,
             self.setting.work / self.name,
             self.setting.cache,

@@ -22,7 +22,7 @@ from testbed.freebsd_vm import ALARM as FREEBSD_ALARM
 
 from .base import Setting, TargetMissing, probe_worker
 from .dom0 import Dom0Target
-from .freebsd_dom0 import KINDS
+from .freebsd_dom0 import SETUPS
 from .linux_dom0 import ALARM as LINUX_ALARM
 from .linux_dom0 import LACKS, PV_LACKS
 
@@ -72,10 +72,10 @@ class RunningTarget(Dom0Target):
         """What is expected there, and what cannot be tested."""
         assert self._agent is not None
         if system == "FreeBSD":
-            kind = KINDS["freebsd"]
+            setup = SETUPS["freebsd"]
             self.differences = differences.of("freebsd").in_force
-            self._lacks = dict(kind.lacks)
-            self.module = kind.module
+            self._lacks = dict(setup.lacks)
+            self.module = setup.module
         else:
             pv = self.facts.get("guest") == "PV"
             self.differences = differences.of("linux-pv" if pv else "linux-pvh").in_force

@@ -28,7 +28,7 @@ from testbed.image import File
 from .base import Setting, Target, TargetDied, TargetMissing, excerpt, probe_worker
 from .dom0 import CALL_SECONDS, SETTLE_TRIES
 from .driver_peer import DriverPeer, PairedAgent
-from .freebsd_dom0 import KINDS, release_sets
+from .freebsd_dom0 import SETUPS, release_sets
 from .linux_dom0 import ALARM as LINUX_ALARM
 from .linux_dom0 import LACKS, PV_LACKS
 
@@ -115,12 +115,12 @@ class PairTarget(Target):
         self._domain: domu.Domain | None = None
         self._agent: PairedAgent | None = None
         if self._freebsd:
-            kind = KINDS["freebsd"]
+            setup = SETUPS["freebsd"]
             self.title = "FreeBSD PVH DomU, peer: Linux's drivers"
             self.differences = differences.of("freebsd").in_force
-            self.module = kind.module
+            self.module = setup.module
             self.programs["library"] = (LIBRARY,)
-            self._lacks = {**kind.lacks, **_LACKS_BOTH}
+            self._lacks = {**setup.lacks, **_LACKS_BOTH}
         else:
             self.title = "Linux PV Dom0, peer: our drivers in a FreeBSD DomU"
             self.differences = differences.of("linux-pv").in_force

@@ -20,6 +20,7 @@ from . import freebsd_vm, image, packages, vm
 from .errors import TestbedError
 from .freebsd_sets import BASE_PROGRAMS, FreeBSD
 
+FREEBSD = get_args(freebsd_vm.Target)
 _BUILD = NATIVE / "compat-tests/agent"
 _SHELL = "/bin/testbed-shell"
 # A FreeBSD's root cannot be written.  There is no terminal, but a prompt.
@@ -79,7 +80,7 @@ def _linux(args: argparse.Namespace, workdir: Path) -> vm.Machine:
         files += [f for f in _extra(text) if f not in files]
     options = " ".join((["xengnt.shell"] if args.shell else []) + args.linux)
     return vm.LinuxDom0(
-        args.kind, files, workdir, cache_dir(), _say,
+        "pv" if args.target == "linux-pv" else "pvh", files, workdir, cache_dir(), _say,
         kernel_options=options, xen_options=" ".join(args.xen),
     )  # fmt: skip
 
@@ -92,7 +93,7 @@ def _freebsd(args: argparse.Namespace, workdir: Path) -> vm.Machine:
         files = [*release.base_files(BASE_PROGRAMS), image.File(_SHELL_TEXT, _SHELL)]
         environment["xengnt.run"] = f"{image.RELAY} 0x2f8 /bin/sh {_SHELL}"
     return freebsd_vm.FreeBSDDom0(
-        args.mode, release, workdir, cache_dir(), _say,
+        args.target, release, workdir, cache_dir(), _say,
         linux_agent=image.built(args.build, "xengnt-agent"), files=files, environment=environment,
     )  # fmt: skip
 
@@ -101,7 +102,7 @@ def _boot(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="xengnt-boot-") as scratch:
         workdir = args.workdir or Path(scratch)
         begin = time.monotonic()
-        with (_freebsd if args.freebsd else _linux)(args, workdir) as machine:
+        with (_freebsd if args.target in FREEBSD else _linux)(args, workdir) as machine:
             try:
                 while machine.control.readline(args.timeout) != "! ready":
                     pass
@@ -123,11 +124,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="testbed", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     boot = commands.add_parser("boot", help="boot a Dom0 and talk to it on standard input")
-    boot.add_argument("--kind", choices=("pv", "pvh"), default="pvh", help="of Linux's Dom0")
+    boot.add_argument("--target", choices=("linux-pvh", "linux-pv", *FREEBSD),
+                      help="default: linux-pvh, or freebsd with --freebsd")  # fmt: skip
     boot.add_argument("--freebsd", type=Path, metavar="DIR",
-                      help="a FreeBSD Dom0 of these release sets instead of Linux")  # fmt: skip
-    boot.add_argument("--mode", choices=get_args(freebsd_vm.Mode), default="native",
-                      help="of FreeBSD: whose node it is (default: %(default)s)")  # fmt: skip
+                      help="FreeBSD's release sets, for the FreeBSD targets")  # fmt: skip
     boot.add_argument("--shell", action="store_true", help="a shell instead of the agent")
     boot.add_argument("--once", action="store_true", help="end as soon as it is ready")
     boot.add_argument("--log", action="store_true", help="show the console's log at the end")
@@ -144,6 +144,10 @@ def main() -> int:
     boot.add_argument("--timeout", type=float, default=300.0, help="seconds (default: %(default)s)")
     commands.add_parser("fetch", help="download and unpack the packages")
     args = parser.parse_args()
+    if args.command == "boot":
+        args.target = args.target or ("freebsd" if args.freebsd else "linux-pvh")
+        if args.target in FREEBSD and args.freebsd is None:
+            boot.error(f"{args.target} needs FreeBSD's release sets: --freebsd DIR")
     try:
         if args.command == "boot":
             _boot(args)

@@ -3,14 +3,14 @@
 
 ::
 
-    with freebsd_vm.FreeBSDDom0("native", release, workdir, cache, progress) as machine:
+    with freebsd_vm.FreeBSDDom0("freebsd", release, workdir, cache, progress) as machine:
         line = machine.control.readline(240.0)   # "! ready"
 
-The modes: ``native`` (our module beside the base driver, our node is xengntdev), ``alone`` (the
-base driver disabled by its hint: our node is gntdev),
-``linux`` (the Linux agent, with the
-modules it needs; base driver disabled, since that agent knows Linux's names only), ``base``
-(no module of ours), ``words`` (as ``alone``, but the agent speaks the base driver's commands).
+The targets: ``freebsd`` (our module beside the base driver, our node is xengntdev),
+``freebsd-alone`` (the base driver disabled by its hint: our node is gntdev), ``freebsd-linux`` (the
+Linux agent, with the modules it needs; base driver disabled, since that agent knows Linux's names
+only), ``freebsd-base`` (no module of ours), ``freebsd-words`` (as ``freebsd-alone``, but the agent
+uses the base driver's commands).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .errors import TestbedError
 from .freebsd_sets import FreeBSD
 from .image import File
 
-Mode = Literal["native", "alone", "linux", "base", "words"]
+Target = Literal["freebsd", "freebsd-alone", "freebsd-linux", "freebsd-base", "freebsd-words"]
 
 FATAL = re.compile(
     r"""^panic:
@@ -147,14 +147,16 @@ class _Plan:
 
 
 _DISABLED = {"hint.gntdev.0.disabled": "1"}
-_PLANS: dict[Mode, _Plan] = {
-    "native": _Plan(("xengnt.ko",), "--gntdev /dev/xen/xengntdev", {}),
-    "alone": _Plan(("xengnt.ko",), "", _DISABLED),
-    "linux": _Plan(("xengnt.ko", "xengnt_linux.ko"), "", {**_DISABLED, "xengnt.events": "helper"}),
-    "words": _Plan(
+_PLANS: dict[Target, _Plan] = {
+    "freebsd": _Plan(("xengnt.ko",), "--gntdev /dev/xen/xengntdev", {}),
+    "freebsd-alone": _Plan(("xengnt.ko",), "", _DISABLED),
+    "freebsd-linux": _Plan(
+        ("xengnt.ko", "xengnt_linux.ko"), "", {**_DISABLED, "xengnt.events": "helper"}
+    ),
+    "freebsd-words": _Plan(
         ("xengnt.ko",), "--gntalloc /dev/xen/gntdev", {**_DISABLED, "xengnt.words": "base"}
     ),
-    "base": _Plan((), "--gntalloc /dev/xen/gntdev", {"xengnt.words": "base"}),
+    "freebsd-base": _Plan((), "--gntalloc /dev/xen/gntdev", {"xengnt.words": "base"}),
 }
 
 
@@ -167,7 +169,7 @@ class FreeBSDDom0(vm.Machine):
 
     def __init__(
         self,
-        mode: Mode,
+        target: Target,
         release: FreeBSD,
         workdir: Path,
         cache: Path,
@@ -185,13 +187,15 @@ class FreeBSDDom0(vm.Machine):
         """`memory` is Dom0's MiB and `guests` what domains beside it need; `cpus` are the machine's
         and Dom0's processors; with `preload` the driver is there when the kernel starts, as
         xengnt_load="YES" has it."""
-        super().__init__(f"freebsd-{mode}", workdir, progress)
+        super().__init__(target, workdir, progress)
         self._memory = memory
         self._beside = _BESIDE + guests
         self._cpus = cpus
-        self._preloaded = ("xengnt.ko",) if preload and "xengnt.ko" in _PLANS[mode].modules else ()
+        self._preloaded = (
+            ("xengnt.ko",) if preload and "xengnt.ko" in _PLANS[target].modules else ()
+        )
         self._xen_options = xen_options
-        self._mode: Mode = mode
+        self._target: Target = target
         self._release = release
         self._cache = cache
         self._linux_agent = linux_agent
@@ -201,11 +205,11 @@ class FreeBSDDom0(vm.Machine):
     @property
     def ours(self) -> str:
         """Our modules in load order, as the system under test names them."""
-        return " ".join(f"/boot/{name}" for name in _PLANS[self._mode].modules)
+        return " ".join(f"/boot/{name}" for name in _PLANS[self._target].modules)
 
     def _files(self) -> tuple[list[File], list[str]]:
         """What is in the root, and the modules to load in order."""
-        plan = _PLANS[self._mode]
+        plan = _PLANS[self._target]
         programs = self._release.programs()
         files = [
             File(programs.init, "/sbin/init"),
@@ -216,7 +220,7 @@ class FreeBSDDom0(vm.Machine):
         ]
         names = []
         agent = programs.agent
-        if self._mode == "linux":
+        if self._target == "freebsd-linux":
             if self._linux_agent is None:
                 raise TestbedError("the Linux agent is not named")
             agent = self._linux_agent
@@ -245,7 +249,7 @@ class FreeBSDDom0(vm.Machine):
         if firmware is None:
             raise TestbedError(f"no {_OVMF[0][0]}: install ovmf")
         files, modules = self._files()
-        plan = _PLANS[self._mode]
+        plan = _PLANS[self._target]
         run = f"{_RELAY} {_PORT} {_AGENT} --poweroff --peer {_PEER} {plan.arguments}".strip()
         environment = {
             **_ENVIRONMENT,
@@ -271,8 +275,7 @@ class FreeBSDDom0(vm.Machine):
         freebsd_boot.efi_image(disk, xen, f"{_XEN} {memory}", kernel, module)
         shutil.copyfile(firmware[1], variables)
         self._known = {
-            "kind": "pvh",
-            "mode": self._mode,
+            "dom0": "pvh",
             "xen_package": selection.xen_version,
             "kernel": self._release.version,
             "cpus": str(self._cpus),

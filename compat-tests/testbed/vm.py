@@ -562,7 +562,7 @@ class LinuxDom0(Machine):
         initramfs = image.build(self._cache, selection, self._files)
         xen = xenelf.prepared(selection.xen)
         self._known = {
-            "kind": self.kind,
+            "dom0": self.kind,
             "xen_package": selection.xen_version,
             "kernel_package": selection.kernel_version,
             "kernel": selection.kernel_release,

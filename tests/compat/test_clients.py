@@ -142,7 +142,7 @@ def named(name: str) -> steps.Step:
 
 
 def test_a_step_without_a_meaning_says_why() -> None:
-    pvh, ours, base = map(a_run, ("linux-pvh", "freebsd-native", "freebsd-base"))
+    pvh, ours, base = map(a_run, ("linux-pvh", "freebsd", "freebsd-base"))
     assert "own grants" in str(named("vchan").without(pvh))
     assert named("vchan").without(a_run("linux-pv")) is None
     assert "FreeBSD" in str(named("library").without(pvh))
@@ -180,7 +180,7 @@ def test_what_needs_a_failed_step_does_not_run() -> None:
 
 def test_a_step_that_failed_takes_its_guest_with_it() -> None:
     """Its command may still hold the guest's shell."""
-    it = a_run("freebsd-native")
+    it = a_run("freebsd")
     ran: list[str] = []
     it.tools = {"xl": "/xl"}
 
@@ -201,7 +201,7 @@ def test_a_step_that_failed_takes_its_guest_with_it() -> None:
 
 
 def test_a_dead_machine_ends_the_run() -> None:
-    assert [s for s, _ in outcome("freebsd-native", None, vm.Died("panic"), None)] == [
+    assert [s for s, _ in outcome("freebsd", None, vm.Died("panic"), None)] == [
         "pass", "fail", "skip",
     ]  # fmt: skip
 
@@ -243,7 +243,7 @@ COUNTERS = {"gntdev.copy_ops": 10, "gntdev.copy_bytes": 1 << 20, "gntdev.maps": 
 def test_the_driver_must_have_copied_what_was_written(
     change: dict[str, int], written: int, message: str | None
 ) -> None:
-    it = a_run("freebsd-native")
+    it = a_run("freebsd")
     before = dict.fromkeys(COUNTERS, 0)
     it.dom0.counters = lambda: {**COUNTERS, **change}  # type: ignore[method-assign]
     if message is None:

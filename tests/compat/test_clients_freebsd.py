@@ -63,7 +63,7 @@ def it(monkeypatch: pytest.MonkeyPatch) -> Run:
     }  # fmt: skip
     Program.commands = []
     dom0: Any = Dom0()
-    return Run("freebsd-native", dom0, {}, "", "", "/ours", 64, True, ())
+    return Run("freebsd", dom0, {}, "", "", "/ours", 64, True, ())
 
 
 def test_a_transfer_with_equal_sums(it: Run) -> None:
@@ -149,7 +149,11 @@ def test_qemu_is_started_without_vnc(tmp_path: Path, given: list[str], left: lis
 
 def test_what_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        run.main(["--freebsd", "/nowhere", "--modes", "sideways"])
+        run.main(["--freebsd", "/nowhere", "--targets", "sideways"])
+    assert "no target 'sideways'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run.main(["--targets", "linux-pvh,freebsd"])
+    assert "freebsd needs FreeBSD's release sets" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run.main(["--freebsd", "/nowhere", "--steps", "nonsense"])
     assert "no step 'nonsense'" in capsys.readouterr().err
@@ -159,5 +163,5 @@ def test_what_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_missing_sets_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--report", str(tmp_path / "report"), "--cache", str(tmp_path / "cache")]
-    assert run.main(["--freebsd", str(tmp_path), "--modes", "base", *where]) == 1
+    assert run.main(["--freebsd", str(tmp_path), "--targets", "freebsd-base", *where]) == 1
     assert "lacks base.txz, kernel.txz, src.txz" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from cases.framework import Case, Check, Status
 from report.results import Cell
 from targets import TARGETS, Setting, TargetMissing
 from targets.dom0 import Dom0Target
-from targets.freebsd_dom0 import KINDS, FreeBSDTarget
+from targets.freebsd_dom0 import SETUPS, FreeBSDTarget
 from testbed import freebsd_boot, freebsd_sets, freebsd_vm, vm
 from testbed.errors import TestbedError
 from testbed.image import File
@@ -402,7 +402,7 @@ def test_a_panic_tells_what_led_to_it() -> None:
 
 
 def _judged(
-    monkeypatch: pytest.MonkeyPatch, name: str, case: str, cell: Cell
+    monkeypatch: pytest.MonkeyPatch, name: freebsd_vm.Target, case: str, cell: Cell
 ) -> tuple[Status, tuple[str, ...], bool]:
     """What a FreeBSD target makes of a cell."""
     defects: dict[str, tuple[str, ...]] = {"unit.known": ("E1",), "unit.hit": ("E13",)}
@@ -416,7 +416,7 @@ def _judged(
     monkeypatch.setattr(differences, "of", known.__getitem__)
     monkeypatch.setattr(Dom0Target, "run", lambda self, case: cell)
     target = object.__new__(FreeBSDTarget)
-    target.name, target._kind = name, KINDS[name]
+    target.name, target._setup = name, SETUPS[name]
     seen = target.run(Case(case, ("M1",), "", "", lambda t: None))
     return seen.status, seen.ks, seen.red
 
@@ -455,7 +455,7 @@ DIED = Cell(Status.FAIL, detail="the worker died (exit 0) during 'bind_unbound 6
 )
 def test_only_what_is_known_of_the_base_driver_is_not_red(
     monkeypatch: pytest.MonkeyPatch,
-    name: str,
+    name: freebsd_vm.Target,
     case: str,
     cell: Cell,
     wanted: tuple[Status, tuple[str, ...], bool],

@@ -87,7 +87,7 @@ def test_as_a_user(tmp_path: Path) -> None:
         place = f"{TREE}/{BUILD}/compat-tests/agent/{path.name}"
         found[place] = File(path, place, 0o555)
     machine = FreeBSDDom0(
-        "native", release, tmp_path / "vm", cache_dir(), files=list(found.values()),
+        "freebsd", release, tmp_path / "vm", cache_dir(), files=list(found.values()),
         environment={"xengnt.run": f"/bin/xengnt-relay 0x2f8 /bin/sh {freebsd_programs.SHELL}"},
     )  # fmt: skip
     with machine:

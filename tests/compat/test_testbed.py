@@ -373,16 +373,16 @@ def test_a_freebsd_is_booted_by_hand(
         def base_files(self, names: Sequence[str]) -> list[image.File]:
             return [image.File(b"", f"/bin/{name}") for name in names if name in ("sh", "mount")]
 
-    def machine(mode: str, *_: object, **named: object) -> None:
-        made.update(named, mode=mode)
+    def machine(target: str, *_: object, **named: object) -> None:
+        made.update(named, target=target)
         raise TestbedError("seen")
 
     monkeypatch.setattr(by_hand, "FreeBSD", Release)
     monkeypatch.setattr("testbed.freebsd_vm.FreeBSDDom0", machine)
-    sys.argv += ["--mode", "alone", "--env", "boot_verbose=YES"]
+    sys.argv += ["--target", "freebsd-alone", "--env", "boot_verbose=YES"]
     assert by_hand.main() == 1
     *programs, shell = made["files"]
     assert [file.dst for file in programs] == ["/bin/mount", "/bin/sh"]
     assert made["environment"]["xengnt.run"].endswith(f" /bin/sh {shell.dst}")
     assert b"! ready" in shell.contents() and made["environment"]["boot_verbose"] == "YES"
-    assert made["mode"] == "alone"
+    assert made["target"] == "freebsd-alone"

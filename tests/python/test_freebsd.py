@@ -20,7 +20,7 @@ from clients import freebsd_programs
 from clients.helper import PEER, Program
 from clients.shell import FreeBSDDom0 as Shell
 from testbed.freebsd_sets import FreeBSD, missing
-from testbed.freebsd_vm import FreeBSDDom0, Mode
+from testbed.freebsd_vm import FreeBSDDom0, Target
 from testbed.image import File
 
 from devtools import freebsd_python
@@ -48,7 +48,7 @@ def files(release: FreeBSD) -> list[File]:
     return [*found.values(), *(File(data, place, 0o444) for place, data in more.items())]
 
 
-@pytest.fixture(scope="module", params=["native", "alone"])
+@pytest.fixture(scope="module", params=["freebsd", "freebsd-alone"])
 def shell(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shell]:
@@ -61,9 +61,9 @@ def shell(
     if absent := missing(sets):
         pytest.fail(f"{sets} lacks {', '.join(absent)}")
     release = FreeBSD(sets, cache_dir())
-    mode: Mode = request.param
+    target: Target = request.param
     machine = FreeBSDDom0(
-        mode, release, tmp_path_factory.mktemp(mode), cache_dir(), files=files(release),
+        target, release, tmp_path_factory.mktemp(target), cache_dir(), files=files(release),
         environment={"xengnt.run": f"/bin/xengnt-relay 0x2f8 /bin/sh {freebsd_programs.SHELL}"},
     )  # fmt: skip
     with machine:
