@@ -7,7 +7,7 @@ import re
 import struct
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -227,7 +227,3 @@ def probe_worker(agent: Agent, probe: Callable[[Worker], None]) -> None:
 def excerpt(lines: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> list[str]:
     """Alarm lines that no pattern of the case allows."""
     return [line for line in lines if not any(pattern.search(line) for pattern in patterns)]
-
-
-def facts_text(facts: Mapping[str, str], *keys: str) -> str:
-    return " ".join(facts[key] for key in keys if facts.get(key))

@@ -189,7 +189,6 @@ _LINUX_KIND = {"pv": "", "pvh": " clearcpuid=4 lpj=1000000"}
 #: keeps talking.
 _CEILING = 20.0
 _TICK = 0.25
-_NICE = int(os.environ.get("NICE", "5"))
 
 
 def quoted(path: Path | str) -> str:

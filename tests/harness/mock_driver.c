@@ -213,45 +213,77 @@ mock_wrong(int op)
 	return (0);
 }
 
-static int
-mock_pager_ctor(void *handle, vm_ooffset_t size, vm_prot_t prot,
-    vm_ooffset_t foff, struct ucred *cred, u_short *color)
-{
-
-	*color = 0;
-	return (0);
-}
+/* An mmap: the fictitious pages in front of the driver's own. */
+struct area {
+	vm_page_t	fakes[NPAGES];
+};
 
 static void
-mock_pager_dtor(void *handle)
+mock_pager_dtor(vm_object_t object)
+{
+	struct area *area;
+	u_int i;
+
+	area = object->un_pager.phys.data_ptr;
+	events.pager_dtors++;
+	VM_OBJECT_WUNLOCK(object);
+	for (i = 0; i < NPAGES; i++)
+		if (area->fakes[i] != NULL)
+			vm_page_putfake(area->fakes[i]);
+	free(area, M_MOCK);
+	VM_OBJECT_WLOCK(object);
+}
+
+static boolean_t
+mock_pager_haspage(vm_object_t object, vm_pindex_t pidx, int *before,
+    int *after)
 {
 
-	events.pager_dtors++;
-	free(handle, M_MOCK);
+	if (before != NULL)
+		*before = 0;
+	if (after != NULL)
+		*after = 0;
+	return (TRUE);
 }
 
 static int
-mock_pager_fault(vm_object_t object, vm_ooffset_t offset, int prot,
-    vm_page_t *mres)
+mock_pager_getpages(vm_object_t object, vm_page_t *ma, int count,
+    int *rbehind, int *rahead)
 {
+	struct area *area;
 	vm_page_t fake;
 
-	events.faults++;
-	VM_OBJECT_WUNLOCK(object);
-	fake = vm_page_getfake(VM_PAGE_TO_PHYS(pages[OFF_TO_IDX(offset)]),
+	area = object->un_pager.phys.data_ptr;
+	fake = vm_page_getfake(VM_PAGE_TO_PHYS(pages[ma[0]->pindex]),
 	    VM_MEMATTR_DEFAULT);
+	area->fakes[ma[0]->pindex] = fake;
 	VM_OBJECT_WLOCK(object);
-	vm_page_replace(fake, object, (*mres)->pindex, *mres);
+	events.faults++;
 	vm_page_valid(fake);
-	*mres = fake;
+	vm_page_replace(fake, object, ma[0]->pindex, ma[0]);
+	ma[0] = fake;
+	VM_OBJECT_WUNLOCK(object);
+	if (rbehind != NULL)
+		*rbehind = 0;
+	if (rahead != NULL)
+		*rahead = 0;
 	return (VM_PAGER_OK);
 }
 
-static const struct cdev_pager_ops mock_pager_ops = {
-	.cdev_pg_ctor =	mock_pager_ctor,
-	.cdev_pg_dtor =	mock_pager_dtor,
-	.cdev_pg_fault = mock_pager_fault,
+static const struct phys_pager_ops mock_pager_ops = {
+	.phys_pg_getpages = mock_pager_getpages,
+	.phys_pg_haspage = mock_pager_haspage,
+	.phys_pg_dtor =	mock_pager_dtor,
 };
+
+static vm_object_t
+mock_object(vm_ooffset_t size, int prot)
+{
+
+	return (phys_pager_allocate(NULL, &mock_pager_ops,
+	    malloc(sizeof(struct area), M_MOCK, M_WAITOK | M_ZERO), size, prot,
+	    0, curthread->td_ucred));
+}
 
 static int
 mock_mmap_single(struct cdev *dev, vm_ooffset_t *offset, vm_size_t size,
@@ -260,8 +292,7 @@ mock_mmap_single(struct cdev *dev, vm_ooffset_t *offset, vm_size_t size,
 
 	if (*offset + size > ptoa(NPAGES))
 		return (EINVAL);
-	*object = cdev_pager_allocate(malloc(1, M_MOCK, M_WAITOK), OBJT_DEVICE,
-	    &mock_pager_ops, *offset + size, nprot, 0, curthread->td_ucred);
+	*object = mock_object(*offset + size, nprot);
 	return (0);
 }
 
@@ -271,8 +302,7 @@ mock_insert_twice(void)
 	vm_object_t object;
 	vm_page_t a, b;
 
-	object = cdev_pager_allocate(malloc(1, M_MOCK, M_WAITOK), OBJT_DEVICE,
-	    &mock_pager_ops, PAGE_SIZE, VM_PROT_READ, 0, curthread->td_ucred);
+	object = mock_object(PAGE_SIZE, VM_PROT_READ);
 	a = vm_page_getfake(0, VM_MEMATTR_DEFAULT);
 	b = vm_page_getfake(0, VM_MEMATTR_DEFAULT);
 	VM_OBJECT_WLOCK(object);

@@ -87,46 +87,11 @@ BUS_ADD_CHILD(device_t dev, u_int order, const char *name, int unit)
 	return (child);
 }
 
-device_t
-device_get_parent(device_t dev)
-{
-
-	return (dev->parent);
-}
-
-void *
-device_get_softc(device_t dev)
-{
-
-	return (dev->softc);
-}
-
-int
-device_get_unit(device_t dev)
-{
-
-	return (dev->unit);
-}
-
-const char *
-device_get_nameunit(device_t dev)
-{
-
-	return (dev->nameunit);
-}
-
 void
 device_set_desc(device_t dev, const char *desc)
 {
 
 	dev->desc = desc;
-}
-
-int
-device_is_attached(device_t dev)
-{
-
-	return (dev->driver != NULL);
 }
 
 int

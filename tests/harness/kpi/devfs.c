@@ -262,7 +262,7 @@ devfs_get_cdevpriv(void **priv)
 	return (fp->f_dtor == NULL ? ENOENT : 0);
 }
 
-void
+static void
 devfs_clear_cdevpriv(void)
 {
 

@@ -90,40 +90,7 @@ log(int level, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* At most maxpps events a second, and count them. */
-int
-ppsratecheck(struct timeval *last, int *curpps, int maxpps)
-{
-	time_t now;
-
-	now = (time_t)(os_now() / 1000000000u);
-	if (last->tv_sec != now) {
-		last->tv_sec = now;
-		*curpps = 0;
-	}
-	(*curpps)++;
-	return (maxpps < 0 || *curpps <= maxpps);
-}
-
-int
-ratecheck(struct timeval *last, const struct timeval *min)
-{
-	uint64_t now, then;
-
-	now = os_now() / 1000;
-	then = (uint64_t)last->tv_sec * 1000000 + (uint64_t)last->tv_usec;
-	if (then != 0 && now - then < (uint64_t)min->tv_sec * 1000000 +
-	    (uint64_t)min->tv_usec)
-		return (0);
-	last->tv_sec = (time_t)(now / 1000000);
-	last->tv_usec = (long)(now % 1000000);
-	return (1);
-}
-
 /* malloc(9). */
-
-MALLOC_DEFINE(M_DEVBUF, "devbuf", "device driver memory");
-MALLOC_DEFINE(M_TEMP, "temp", "misc temporary data buffers");
 
 #define	ALLOC_MAGIC	0x6d616c6c6f632839u
 /* Beyond, kernel memory is taken to be exhausted. */
@@ -197,18 +164,6 @@ malloc(size_t size, struct malloc_type *type, int flags)
 	return (a + 1);
 }
 
-void *
-mallocarray(size_t nmemb, size_t size, struct malloc_type *type, int flags)
-{
-
-	if (size != 0 && nmemb > ALLOC_MAX / size) {
-		KASSERT((flags & M_WAITOK) == 0, ("mallocarray(%s, %zu, %zu) "
-		    "is too large", type->ks_shortdesc, nmemb, size));
-		return (NULL);
-	}
-	return (malloc(nmemb * size, type, flags));
-}
-
 void
 free(void *addr, struct malloc_type *type)
 {
@@ -226,13 +181,6 @@ free(void *addr, struct malloc_type *type)
 	atomic_subtract_long(&type->ks_bytes, a->size);
 	memset(addr, 0xde, a->size);
 	os_free(a);
-}
-
-void
-zfree(void *addr, struct malloc_type *type)
-{
-
-	free(addr, type);
 }
 
 void
@@ -321,49 +269,12 @@ uiomove(void *cp, int n, struct uio *uio)
 }
 
 int
-subyte(volatile void *uaddr, int byte)
-{
-	uint8_t value;
-
-	value = (uint8_t)byte;
-	return (copyout(&value, __DEVOLATILE(void *, uaddr), 1) == 0 ? 0 : -1);
-}
-
-int
 suword16(volatile void *uaddr, int word)
 {
 	uint16_t value;
 
 	value = (uint16_t)word;
 	return (copyout(&value, __DEVOLATILE(void *, uaddr), 2) == 0 ? 0 : -1);
-}
-
-int
-suword32(volatile void *uaddr, int32_t word)
-{
-
-	return (copyout(&word, __DEVOLATILE(void *, uaddr), 4) == 0 ? 0 : -1);
-}
-
-int
-suword64(volatile void *uaddr, int64_t word)
-{
-
-	return (copyout(&word, __DEVOLATILE(void *, uaddr), 8) == 0 ? 0 : -1);
-}
-
-int
-fueword32(volatile const void *uaddr, int32_t *val)
-{
-
-	return (copyin(__DEVOLATILE(void *, uaddr), val, 4) == 0 ? 0 : -1);
-}
-
-int
-fueword64(volatile const void *uaddr, int64_t *val)
-{
-
-	return (copyin(__DEVOLATILE(void *, uaddr), val, 8) == 0 ? 0 : -1);
 }
 
 /* Time.  Nobody waits for a retry: it is counted, and the peer gets a turn. */
@@ -394,38 +305,6 @@ pause(const char *wmesg, int ticks)
 /* counter(9). */
 
 volatile u_int kpi_counters_live;
-
-counter_u64_t
-counter_u64_alloc(int flags)
-{
-	counter_u64_t c;
-
-	if ((flags & M_WAITOK) != 0)
-		kpi_no_sleep("counter_u64_alloc");
-	else if (xengnt_host_fail(HOST_FAIL_MALLOC))
-		return (NULL);
-	c = os_alloc(sizeof(*c));
-	KASSERT(c != NULL, ("no memory for a counter"));
-	atomic_add_int(&kpi_counters_live, 1);
-	return (c);
-}
-
-void
-counter_u64_free(counter_u64_t c)
-{
-
-	if (c == NULL)
-		return;
-	atomic_subtract_int(&kpi_counters_live, 1);
-	os_free(c);
-}
-
-void
-counter_u64_zero(counter_u64_t c)
-{
-
-	__atomic_store_n(c, 0, __ATOMIC_RELAXED);
-}
 
 uint64_t
 counter_u64_fetch(counter_u64_t c)

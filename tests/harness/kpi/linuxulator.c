@@ -18,7 +18,6 @@
 
 #include "kpi.h"
 
-const cap_rights_t cap_no_rights;
 const cap_rights_t cap_ioctl_rights = { { 1, 0 } };
 
 /* Registered before main(), as modules are when they are loaded. */

@@ -448,19 +448,6 @@ mtx_lock(struct mtx *m)
 	lock_acquired(&m->lock_object);
 }
 
-int
-mtx_trylock(struct mtx *m)
-{
-
-	lock_check(&m->lock_object, KIND_MTX, "lock");
-	if (mtx_recurses(m))
-		return (1);
-	if (!os_mutex_trylock((struct os_mutex *)m->mtx_host))
-		return (0);
-	lock_acquired(&m->lock_object);
-	return (1);
-}
-
 void
 mtx_unlock(struct mtx *m)
 {
@@ -481,13 +468,6 @@ kpi_mtx_assert(const struct mtx *m, int what, const char *file, int line)
 {
 
 	lock_assert(&m->lock_object, what, file, line);
-}
-
-int
-mtx_owned(const struct mtx *m)
-{
-
-	return (owner(&m->lock_object) == curthread);
 }
 
 int
@@ -520,30 +500,24 @@ shared_destroy(struct lock_object *lo, uint64_t *host, u_int kind)
 	os_rwlock_destroy((struct os_rwlock *)host);
 }
 
-static bool
-exclusive_lock(struct lock_object *lo, uint64_t *host, u_int kind, bool try)
+static void
+exclusive_lock(struct lock_object *lo, uint64_t *host, u_int kind)
 {
 
 	lock_check(lo, kind, "lock");
-	if (kind == KIND_SX && !try)
+	if (kind == KIND_SX)
 		kpi_no_sleep("acquisition of an sx lock");
 	if (owner(lo) == curthread) {
 		KASSERT((lo->lo_opts & SX_RECURSE) != 0,
 		    ("recursion on %s \"%s\"", kind_names[kind], lo->lo_name));
 		lo->lo_recurse++;
-		return (true);
+		return;
 	}
 	KASSERT(!held(lo), ("exclusive lock of %s \"%s\", held shared",
 	    kind_names[kind], lo->lo_name));
-	if (try) {
-		if (!os_rwlock_trywrlock((struct os_rwlock *)host))
-			return (false);
-	} else {
-		order_take(lo);
-		os_rwlock_wrlock((struct os_rwlock *)host);
-	}
+	order_take(lo);
+	os_rwlock_wrlock((struct os_rwlock *)host);
 	lock_acquired(lo);
-	return (true);
 }
 
 static void
@@ -607,14 +581,7 @@ void
 sx_xlock(struct sx *sx)
 {
 
-	exclusive_lock(&sx->lock_object, sx->sx_host, KIND_SX, false);
-}
-
-int
-sx_try_xlock(struct sx *sx)
-{
-
-	return (exclusive_lock(&sx->lock_object, sx->sx_host, KIND_SX, true));
+	exclusive_lock(&sx->lock_object, sx->sx_host, KIND_SX);
 }
 
 void
@@ -639,27 +606,10 @@ sx_sunlock(struct sx *sx)
 }
 
 void
-sx_unlock(struct sx *sx)
-{
-
-	if (owner(&sx->lock_object) == curthread)
-		sx_xunlock(sx);
-	else
-		sx_sunlock(sx);
-}
-
-void
 kpi_sx_assert(const struct sx *sx, int what, const char *file, int line)
 {
 
 	lock_assert(&sx->lock_object, what, file, line);
-}
-
-int
-sx_xlocked(const struct sx *sx)
-{
-
-	return (owner(&sx->lock_object) == curthread);
 }
 
 void
@@ -680,14 +630,7 @@ void
 rw_wlock(struct rwlock *rw)
 {
 
-	exclusive_lock(&rw->lock_object, rw->rw_host, KIND_RW, false);
-}
-
-int
-rw_try_wlock(struct rwlock *rw)
-{
-
-	return (exclusive_lock(&rw->lock_object, rw->rw_host, KIND_RW, true));
+	exclusive_lock(&rw->lock_object, rw->rw_host, KIND_RW);
 }
 
 void
@@ -695,20 +638,6 @@ rw_wunlock(struct rwlock *rw)
 {
 
 	exclusive_unlock(&rw->lock_object, rw->rw_host, KIND_RW);
-}
-
-void
-rw_rlock(struct rwlock *rw)
-{
-
-	shared_lock(&rw->lock_object, rw->rw_host, KIND_RW);
-}
-
-void
-rw_runlock(struct rwlock *rw)
-{
-
-	shared_unlock(&rw->lock_object, rw->rw_host, KIND_RW);
 }
 
 void

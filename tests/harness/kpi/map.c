@@ -323,7 +323,7 @@ entry_wire(vm_map_entry_t e)
 	e->wired = true;
 }
 
-/* vm_object_unwire(): not for what it takes for fictitious pages. */
+/* vm_object_unwire() */
 static void
 entry_unwire(vm_map_entry_t e)
 {
@@ -333,8 +333,6 @@ entry_unwire(vm_map_entry_t e)
 
 	e->wired = false;
 	object = e->object.vm_object;
-	if ((object->flags & OBJ_FICTITIOUS) != 0)
-		return;
 	VM_OBJECT_WLOCK(object);
 	for (va = e->start; va < e->end; va += PAGE_SIZE) {
 		m = entry_page(e, va);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VM objects of device pagers. */
+/* VM objects of the phys pager. */
 
 #include <sys/param.h>
 #include <sys/systm.h>
@@ -9,79 +9,13 @@
 
 #include "kpi.h"
 
-static struct {
-	volatile u_int	spin;
-	TAILQ_HEAD(, vm_object) list;
-	u_int		live;
-} pagers = { .list = TAILQ_HEAD_INITIALIZER(pagers.list) };
-
-static void
-pagers_lock(void)
-{
-
-	while (atomic_cmpset_int(&pagers.spin, 0, 1) == 0)
-		os_yield();
-}
-
-static void
-pagers_unlock(void)
-{
-
-	atomic_store_rel_int(&pagers.spin, 0);
-}
+static volatile u_int objects_live;
 
 u_int
 kpi_objects_live(void)
 {
 
-	return (pagers.live);
-}
-
-/* With one more reference, unless the object is on its way out. */
-static vm_object_t
-lookup_locked(void *handle)
-{
-	vm_object_t object;
-
-	TAILQ_FOREACH(object, &pagers.list, pager_object_list)
-		if (object->handle == handle &&
-		    refcount_acquire_if_not_zero(&object->ref_count))
-			return (object);
-	return (NULL);
-}
-
-vm_object_t
-cdev_pager_lookup(void *handle)
-{
-	vm_object_t object;
-
-	pagers_lock();
-	object = lookup_locked(handle);
-	pagers_unlock();
-	return (object);
-}
-
-static vm_object_t
-object_new(void *handle, enum obj_type type, const struct cdev_pager_ops *ops,
-    vm_pindex_t size)
-{
-	vm_object_t object;
-
-	object = os_alloc(sizeof(*object));
-	KASSERT(object != NULL, ("no memory for a VM object"));
-	rw_init(&object->lock, "vm object");
-	object->size = size;
-	object->ref_count = 1;
-	object->type = type;
-	object->handle = handle;
-	/* vm_object_allocate() */
-	object->flags = type == OBJT_PHYS ? OBJ_UNMANAGED :
-	    type == OBJT_MGTDEVICE ? OBJ_FICTITIOUS :
-	    OBJ_FICTITIOUS | OBJ_UNMANAGED;
-	object->un_pager.devp.ops = ops;
-	object->un_pager.devp.handle = handle;
-	RB_INIT(&object->pages);
-	return (object);
+	return (objects_live);
 }
 
 static void
@@ -91,53 +25,7 @@ object_free(vm_object_t object)
 	rw_destroy(&object->lock);
 	memset(object, 0xde, sizeof(*object));
 	os_free(object);
-}
-
-vm_object_t
-cdev_pager_allocate(void *handle, enum obj_type type,
-    const struct cdev_pager_ops *ops, vm_ooffset_t size, vm_prot_t prot,
-    vm_ooffset_t foff, struct ucred *cred)
-{
-	vm_object_t object, old;
-	vm_pindex_t pages;
-	u_short color;
-
-	kpi_no_sleep("cdev_pager_allocate");
-	KASSERT(handle != NULL, ("cdev_pager_allocate: no handle"));
-	if (type != OBJT_DEVICE && type != OBJT_MGTDEVICE)
-		return (NULL);
-	KASSERT(type == OBJT_MGTDEVICE || ops->cdev_pg_populate == NULL,
-	    ("populate on unmanaged device pager"));
-	if ((foff & PAGE_MASK) != 0 || xengnt_host_fail(HOST_FAIL_PAGER))
-		return (NULL);
-	size = (vm_ooffset_t)round_page(size);
-	pages = OFF_TO_IDX((uint64_t)foff) + OFF_TO_IDX((uint64_t)size);
-	if (pages > (1ul << 40))
-		return (NULL);
-	object = object_new(handle, type, ops, pages);
-	pagers_lock();
-	old = lookup_locked(handle);
-	if (old == NULL) {
-		TAILQ_INSERT_TAIL(&pagers.list, object, pager_object_list);
-		pagers.live++;
-	} else if (pages > old->size)
-		old->size = pages;
-	pagers_unlock();
-	if (old != NULL) {
-		object_free(object);
-		KASSERT(old->type == type && old->un_pager.devp.ops == ops,
-		    ("cdev_pager_allocate: object of another kind"));
-		return (old);
-	}
-	if (ops->cdev_pg_ctor(handle, size, prot, foff, cred, &color) != 0) {
-		pagers_lock();
-		TAILQ_REMOVE(&pagers.list, object, pager_object_list);
-		pagers.live--;
-		pagers_unlock();
-		object_free(object);
-		return (NULL);
-	}
-	return (object);
+	atomic_subtract_int(&objects_live, 1);
 }
 
 /* With a handle the kernel keeps it on a list, which nobody here asks for. */
@@ -153,13 +41,16 @@ phys_pager_allocate(void *handle, const struct phys_pager_ops *ops,
 	    "modelled"));
 	if ((foff & PAGE_MASK) != 0 || xengnt_host_fail(HOST_FAIL_PAGER))
 		return (NULL);
-	object = object_new(NULL, OBJT_PHYS, NULL,
-	    OFF_TO_IDX((uint64_t)(foff + PAGE_MASK + size)));
+	object = os_alloc(sizeof(*object));
+	KASSERT(object != NULL, ("no memory for a VM object"));
+	rw_init(&object->lock, "vm object");
+	object->size = OFF_TO_IDX((uint64_t)(foff + PAGE_MASK + size));
+	object->ref_count = 1;
+	object->type = OBJT_PHYS;
+	RB_INIT(&object->pages);
 	object->un_pager.phys.ops = ops;
 	object->un_pager.phys.data_ptr = data;
-	pagers_lock();
-	pagers.live++;
-	pagers_unlock();
+	atomic_add_int(&objects_live, 1);
 	if (ops->phys_pg_ctor != NULL)
 		ops->phys_pg_ctor(object, prot, foff, cred);
 	return (object);
@@ -172,26 +63,9 @@ vm_object_reference(vm_object_t object)
 	refcount_acquire(&object->ref_count);
 }
 
-/* Detaches all pages; those of getfake() are given back. */
-static void
-object_empty(vm_object_t object)
-{
-	vm_page_t m;
-
-	VM_OBJECT_ASSERT_WLOCKED(object);
-	while ((m = RB_ROOT(&object->pages)) != NULL) {
-		vm_page_busy_acquire(m, 0);
-		if (vm_page_remove(m))
-			vm_page_free(m);
-		else if ((m->flags & PG_FICTITIOUS) != 0 &&
-		    (m->oflags & VPO_UNMANAGED) != 0)
-			vm_page_putfake(m);
-	}
-}
-
 /* vm_object_terminate_pages(), then phys_pager_dealloc(). */
 static void
-phys_terminate(vm_object_t object)
+object_terminate(vm_object_t object)
 {
 	vm_page_t m;
 
@@ -207,34 +81,6 @@ phys_terminate(vm_object_t object)
 	if (object->un_pager.phys.ops->phys_pg_dtor != NULL)
 		object->un_pager.phys.ops->phys_pg_dtor(object);
 	VM_OBJECT_WUNLOCK(object);
-	pagers_lock();
-	pagers.live--;
-	pagers_unlock();
-	object_free(object);
-}
-
-static void
-object_terminate(vm_object_t object)
-{
-
-	if (object->type == OBJT_PHYS) {
-		phys_terminate(object);
-		return;
-	}
-	/* Managed pages go before the destructor, fake ones after it. */
-	if (object->type == OBJT_MGTDEVICE) {
-		VM_OBJECT_WLOCK(object);
-		object_empty(object);
-		VM_OBJECT_WUNLOCK(object);
-	}
-	object->un_pager.devp.ops->cdev_pg_dtor(object->un_pager.devp.handle);
-	pagers_lock();
-	TAILQ_REMOVE(&pagers.list, object, pager_object_list);
-	pagers.live--;
-	pagers_unlock();
-	VM_OBJECT_WLOCK(object);
-	object_empty(object);
-	VM_OBJECT_WUNLOCK(object);
 	object_free(object);
 }
 
@@ -247,47 +93,6 @@ vm_object_deallocate(vm_object_t object)
 	kpi_no_map_lock("vm_object_deallocate");
 	if (refcount_release(&object->ref_count))
 		object_terminate(object);
-}
-
-void
-pmap_remove_all(vm_page_t m)
-{
-
-	kpi_map_page_gone(m);
-}
-
-void
-cdev_pager_free_page(vm_object_t object, vm_page_t m)
-{
-
-	VM_OBJECT_ASSERT_WLOCKED(object);
-	if (object->type == OBJT_MGTDEVICE)
-		pmap_remove_all(m);
-	vm_page_remove(m);
-	if (object->type == OBJT_DEVICE)
-		vm_page_putfake(m);
-}
-
-void
-cdev_mgtdev_pager_free_pages(vm_object_t object)
-{
-	vm_page_t m;
-
-	VM_OBJECT_WLOCK(object);
-	while ((m = RB_ROOT(&object->pages)) != NULL) {
-		vm_page_busy_acquire(m, 0);
-		cdev_pager_free_page(object, m);
-	}
-	VM_OBJECT_WUNLOCK(object);
-}
-
-static bool
-object_has_populate(vm_object_t object)
-{
-
-	return (object->type == OBJT_PHYS ?
-	    object->un_pager.phys.ops->phys_pg_populate != NULL :
-	    object->un_pager.devp.ops->cdev_pg_populate != NULL);
 }
 
 /*
@@ -303,9 +108,7 @@ object_populate(vm_object_t object, vm_pindex_t pidx, vm_page_t *wanted)
 
 	first = 0;
 	last = object->size - 1;
-	rv = (object->type == OBJT_PHYS ?
-	    object->un_pager.phys.ops->phys_pg_populate :
-	    object->un_pager.devp.ops->cdev_pg_populate)(object, pidx,
+	rv = object->un_pager.phys.ops->phys_pg_populate(object, pidx,
 	    VM_PROT_READ, VM_PROT_ALL, &first, &last);
 	VM_OBJECT_ASSERT_WLOCKED(object);
 	*wanted = NULL;
@@ -332,9 +135,6 @@ object_getpages(vm_object_t object, vm_pindex_t pidx, vm_page_t *m)
 	const struct phys_pager_ops *ops;
 	int after, ahead, before, behind, rv;
 
-	if (object->type != OBJT_PHYS)
-		return (object->un_pager.devp.ops->cdev_pg_fault(object,
-		    IDX_TO_OFF(pidx), VM_PROT_READ, m));
 	ops = object->un_pager.phys.ops;
 	after = before = -1;
 	/* Callers may want to know how far the run goes, or not. */
@@ -372,7 +172,7 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx, bool shadowed)
 		    ("resident page of a device object is not valid"));
 		return (m);
 	}
-	if (object_has_populate(object) && !shadowed) {
+	if (object->un_pager.phys.ops->phys_pg_populate != NULL && !shadowed) {
 		rv = object_populate(object, pidx, &m);
 		/* VM_PAGER_BAD: as if there were no such method. */
 		if (rv != VM_PAGER_BAD)
@@ -385,8 +185,6 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx, bool shadowed)
 		kpi_spare(false);
 		return (NULL);
 	}
-	if ((object->flags & OBJ_UNMANAGED) == 0)
-		m->oflags &= ~VPO_UNMANAGED;
 	vm_page_busy_acquire(m, 0);
 	KASSERT(vm_page_insert(m, object, pidx) == 0,
 	    ("the placeholder does not get into the object"));
@@ -409,9 +207,8 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx, bool shadowed)
 	    ("the pager returned a page that is not in the object"));
 	KASSERT(m->valid == VM_PAGE_BITS_ALL,
 	    ("the pager returned a page that is not valid"));
-	KASSERT(((object->flags & OBJ_UNMANAGED) != 0) ==
-	    ((m->oflags & VPO_UNMANAGED) != 0),
-	    ("wrong kind of page for the kind of object"));
+	KASSERT((m->oflags & VPO_UNMANAGED) != 0,
+	    ("managed page in an unmanaged object"));
 	vm_page_xunbusy(m);
 	return (m);
 }

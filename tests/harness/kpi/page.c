@@ -7,7 +7,6 @@
 
 #include <vm/pmap.h>
 #include <vm/vm_extern.h>
-#include <vm/vm_pageout.h>
 
 #include "kpi.h"
 
@@ -202,13 +201,6 @@ vm_page_unwire_noq(vm_page_t m)
 	return (VPRC_WIRE_COUNT(old) == 1);
 }
 
-bool
-vm_page_wired(vm_page_t m)
-{
-
-	return (VPRC_WIRE_COUNT(m->ref_count) > 0);
-}
-
 /* Fictitious pages. */
 
 static void
@@ -257,16 +249,6 @@ vm_page_getfake(vm_paddr_t pa, vm_memattr_t memattr)
 	fake_init(m, pa, memattr);
 	atomic_add_int(&phys.fakes, 1);
 	return (m);
-}
-
-void
-vm_page_updatefake(vm_page_t m, vm_paddr_t pa, vm_memattr_t memattr)
-{
-
-	KASSERT((m->flags & PG_FICTITIOUS) != 0,
-	    ("vm_page_updatefake of a real page"));
-	m->phys_addr = pa;
-	m->memattr = memattr;
 }
 
 void
@@ -485,14 +467,6 @@ vm_page_replace(vm_page_t mnew, vm_object_t object, vm_pindex_t pindex,
 	vm_page_xunbusy(mold);
 	if (last)
 		vm_page_free(mold);
-}
-
-void
-vm_wait(vm_object_t object)
-{
-
-	kpi_no_sleep("vm_wait");
-	os_yield();
 }
 
 void

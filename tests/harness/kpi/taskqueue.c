@@ -209,28 +209,6 @@ taskqueue_free(struct taskqueue *q)
 }
 
 int
-taskqueue_enqueue(struct taskqueue *q, struct task *t)
-{
-
-	enqueue(q, t, 0);
-	return (0);
-}
-
-int
-taskqueue_cancel(struct taskqueue *q, struct task *t, u_int *pendp)
-{
-
-	return (cancel(q, t, pendp));
-}
-
-void
-taskqueue_drain(struct taskqueue *q, struct task *t)
-{
-
-	drain(q, t, false);
-}
-
-int
 taskqueue_enqueue_timeout(struct taskqueue *q, struct timeout_task *tt,
     int n)
 {
@@ -238,24 +216,6 @@ taskqueue_enqueue_timeout(struct taskqueue *q, struct timeout_task *tt,
 	KASSERT(tt->q == q, ("timeout task of another queue"));
 	return (enqueue(q, &tt->t, n <= 0 ? 0 :
 	    (uint64_t)n * (1000000000u / (u_int)hz)));
-}
-
-int
-taskqueue_enqueue_timeout_sbt(struct taskqueue *q, struct timeout_task *tt,
-    sbintime_t sbt, sbintime_t pr, int flags)
-{
-
-	KASSERT(tt->q == q, ("timeout task of another queue"));
-	return (enqueue(q, &tt->t, sbt <= 0 ? 0 :
-	    (uint64_t)(sbt / SBT_1US) * 1000));
-}
-
-int
-taskqueue_cancel_timeout(struct taskqueue *q, struct timeout_task *tt,
-    u_int *pendp)
-{
-
-	return (cancel(q, &tt->t, pendp));
 }
 
 void

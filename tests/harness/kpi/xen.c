@@ -251,20 +251,6 @@ rman_get_start(struct resource *r)
 	return (ptoa(r->gfn));
 }
 
-rman_res_t
-rman_get_end(struct resource *r)
-{
-
-	return (ptoa(r->gfn + r->npages) - 1);
-}
-
-rman_res_t
-rman_get_size(struct resource *r)
-{
-
-	return (ptoa(r->npages));
-}
-
 void *
 rman_get_virtual(struct resource *r)
 {

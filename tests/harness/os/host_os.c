@@ -66,13 +66,6 @@ os_mutex_lock(struct os_mutex *m)
 	must(pthread_mutex_lock((pthread_mutex_t *)m), "mutex_lock");
 }
 
-bool
-os_mutex_trylock(struct os_mutex *m)
-{
-
-	return (pthread_mutex_trylock((pthread_mutex_t *)m) == 0);
-}
-
 void
 os_mutex_unlock(struct os_mutex *m)
 {
@@ -108,13 +101,6 @@ os_rwlock_wrlock(struct os_rwlock *l)
 	must(pthread_rwlock_wrlock((pthread_rwlock_t *)l), "rwlock_wrlock");
 }
 
-bool
-os_rwlock_trywrlock(struct os_rwlock *l)
-{
-
-	return (pthread_rwlock_trywrlock((pthread_rwlock_t *)l) == 0);
-}
-
 void
 os_rwlock_unlock(struct os_rwlock *l)
 {
@@ -142,13 +128,6 @@ os_cond_init(struct os_cond *c)
 	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC), "setclock");
 	must(pthread_cond_init((pthread_cond_t *)c, &attr), "cond_init");
 	must(pthread_condattr_destroy(&attr), "condattr_destroy");
-}
-
-void
-os_cond_destroy(struct os_cond *c)
-{
-
-	must(pthread_cond_destroy((pthread_cond_t *)c), "cond_destroy");
 }
 
 void

@@ -28,20 +28,17 @@ struct os_cond {
 void	os_mutex_init(struct os_mutex *);
 void	os_mutex_destroy(struct os_mutex *);
 void	os_mutex_lock(struct os_mutex *);
-bool	os_mutex_trylock(struct os_mutex *);
 void	os_mutex_unlock(struct os_mutex *);
 
 void	os_rwlock_init(struct os_rwlock *);
 void	os_rwlock_destroy(struct os_rwlock *);
 void	os_rwlock_rdlock(struct os_rwlock *);
 void	os_rwlock_wrlock(struct os_rwlock *);
-bool	os_rwlock_trywrlock(struct os_rwlock *);
 void	os_rwlock_unlock(struct os_rwlock *);
 /* In a forked child: the caller held it, and it is not used any more. */
 void	os_rwlock_abandon(struct os_rwlock *);
 
 void	os_cond_init(struct os_cond *);
-void	os_cond_destroy(struct os_cond *);
 void	os_cond_wait(struct os_cond *, struct os_mutex *);
 /* deadline in ns of os_now(); false when it passed. */
 bool	os_cond_timedwait(struct os_cond *, struct os_mutex *,

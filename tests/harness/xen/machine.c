@@ -419,13 +419,6 @@ xen_domain_id(const struct xen_domain *dom)
 	return (dom->d->domid);
 }
 
-struct xen_machine *
-xen_domain_machine(const struct xen_domain *dom)
-{
-
-	return (dom->m);
-}
-
 void
 xen_domain_counters(struct xen_domain *dom, struct xen_counters *c)
 {

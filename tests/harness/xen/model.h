@@ -86,7 +86,6 @@ void	xen_domain_forget(struct xen_domain *);
 unsigned xen_machine_reap(struct xen_machine *);
 
 uint16_t xen_domain_id(const struct xen_domain *);
-struct xen_machine *xen_domain_machine(const struct xen_domain *);
 void	xen_domain_counters(struct xen_domain *, struct xen_counters *);
 
 /* Puts a zeroed frame at a free gfn. */

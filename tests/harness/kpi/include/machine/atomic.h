@@ -87,11 +87,6 @@ __KPI_ATOMIC(64, uint64_t)
 
 #define	atomic_load_ptr(p)	__atomic_load_n((p), __ATOMIC_RELAXED)
 #define	atomic_store_ptr(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define	atomic_load_acq_ptr(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define	atomic_store_rel_ptr(p, v) \
-	__atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define	atomic_load_bool(p)	__atomic_load_n((p), __ATOMIC_RELAXED)
-#define	atomic_store_bool(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELAXED)
 
 static __inline void
 atomic_thread_fence_acq(void)

@@ -2,6 +2,4 @@
 #ifndef _MACHINE_RESOURCE_H_
 #define	_MACHINE_RESOURCE_H_
 
-#define	SYS_RES_MEMORY	3
-
 #endif /* !_MACHINE_RESOURCE_H_ */

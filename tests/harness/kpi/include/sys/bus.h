@@ -18,18 +18,11 @@ typedef struct kpi_driver {
 #define	DEVMETHOD(NAME, FUNC)	{ #NAME, (void (*)(void))(FUNC) }
 #define	DEVMETHOD_END		{ NULL, NULL }
 
-#define	BUS_PROBE_SPECIFIC	0
-#define	BUS_PROBE_DEFAULT	(-20)
 #define	BUS_PROBE_NOWILDCARD	(-2000000000)
 
 device_t device_find_child(device_t dev, const char *classname, int unit);
 device_t BUS_ADD_CHILD(device_t dev, u_int order, const char *name, int unit);
-device_t device_get_parent(device_t);
-void	*device_get_softc(device_t);
-int	device_get_unit(device_t);
-const char *device_get_nameunit(device_t);
 void	device_set_desc(device_t, const char *);
-int	device_is_attached(device_t);
 int	device_printf(device_t, const char *, ...) __printflike(2, 3);
 
 struct kpi_module {

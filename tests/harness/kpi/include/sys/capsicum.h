@@ -6,7 +6,6 @@ typedef struct cap_rights {
 	unsigned long	cr_rights[2];
 } cap_rights_t;
 
-extern const cap_rights_t cap_no_rights;
 extern const cap_rights_t cap_ioctl_rights;
 
 #endif /* !_SYS_CAPSICUM_H_ */

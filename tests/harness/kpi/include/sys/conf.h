@@ -82,6 +82,5 @@ void	destroy_dev(struct cdev *);
 typedef void d_priv_dtor_t(void *);
 int	devfs_set_cdevpriv(void *priv, d_priv_dtor_t *dtor);
 int	devfs_get_cdevpriv(void **priv);
-void	devfs_clear_cdevpriv(void);
 
 #endif /* !_SYS_CONF_H_ */

@@ -6,9 +6,6 @@
 
 typedef uint64_t *counter_u64_t;
 
-counter_u64_t counter_u64_alloc(int flags);
-void	counter_u64_free(counter_u64_t);
-void	counter_u64_zero(counter_u64_t);
 uint64_t counter_u64_fetch(counter_u64_t);
 
 static __inline void

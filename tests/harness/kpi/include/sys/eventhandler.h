@@ -8,7 +8,6 @@ struct proc;
 
 typedef struct kpi_eventhandler *eventhandler_tag;
 
-#define	EVENTHANDLER_PRI_FIRST	0
 #define	EVENTHANDLER_PRI_ANY	10000
 #define	EVENTHANDLER_PRI_LAST	20000
 

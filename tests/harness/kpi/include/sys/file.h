@@ -7,10 +7,8 @@
 #include <sys/fcntl.h>
 #include <sys/queue.h>
 
-#define	DTYPE_NONE	0
 #define	DTYPE_VNODE	1
 #define	DTYPE_SOCKET	2
-#define	DTYPE_PIPE	3
 
 struct cap_rights;
 struct thread;

@@ -11,8 +11,6 @@ void panic(const char *fmt, ...) __kpi_symbol(panic) __dead2 __printflike(1, 2);
 	if (__predict_false(!(exp)))					\
 		panic msg;						\
 } while (0)
-#define	MPASS(ex)	KASSERT((ex), ("Assertion %s failed at %s:%d",	\
-	    #ex, __FILE__, __LINE__))
 #define	CTASSERT(x)	_Static_assert(x, "compile-time assertion failed")
 
 #endif /* !_SYS_KASSERT_H_ */

@@ -22,14 +22,8 @@ struct malloc_type {
 	struct malloc_type type[1] = { { .ks_shortdesc = shortdesc } }
 #define	MALLOC_DECLARE(type)	extern struct malloc_type type[1]
 
-MALLOC_DECLARE(M_DEVBUF);
-MALLOC_DECLARE(M_TEMP);
-
 void	*malloc(size_t size, struct malloc_type *type, int flags)
     __kpi_symbol(malloc) __nodiscard;
-void	*mallocarray(size_t nmemb, size_t size, struct malloc_type *type,
-	    int flags) __kpi_symbol(mallocarray) __nodiscard;
 void	free(void *addr, struct malloc_type *type) __kpi_symbol(free);
-void	zfree(void *addr, struct malloc_type *type) __kpi_symbol(zfree);
 
 #endif /* !_SYS_MALLOC_H_ */

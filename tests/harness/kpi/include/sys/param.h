@@ -14,16 +14,10 @@
 #endif
 #define	PWAIT	0
 
-#define	NBBY	8
 #define	MAXPATHLEN 1024
 
-#define	howmany(x, y)	(((x) + ((y) - 1)) / (y))
 #define	nitems(x)	(sizeof((x)) / sizeof((x)[0]))
-#define	rounddown(x, y)	(((x) / (y)) * (y))
-#define	rounddown2(x, y) ((x) & ~((y) - 1))
 #define	roundup(x, y)	((((x) + ((y) - 1)) / (y)) * (y))
-#define	roundup2(x, y)	(((x) + ((y) - 1)) & (~((y) - 1)))
-#define	powerof2(x)	((((x) - 1) & (x)) == 0)
 #define	MIN(a, b)	(((a) < (b)) ? (a) : (b))
 #define	MAX(a, b)	(((a) > (b)) ? (a) : (b))
 
@@ -32,7 +26,6 @@
 #define	atop(x)		((unsigned long)(x) >> PAGE_SHIFT)
 #define	ptoa(x)		((unsigned long)(x) << PAGE_SHIFT)
 
-#define	PDROP		0x400
 #define	PCATCH		0x100
 
 #endif /* !_SYS_PARAM_H_ */

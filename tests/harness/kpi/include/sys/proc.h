@@ -49,7 +49,6 @@ struct proc {
 #define	P_SINGLE_EXIT	0x00400	/* a thread waits for the others to end */
 #define	P_WEXIT		0x02000
 #define	P_WKILLED	0x08000	/* of killproc() and PT_KILL; not of kill(2) */
-#define	P_KILLED(p)	(((p)->p_flag & P_WKILLED) != 0)
 
 struct thread *kpi_curthread(void);
 #define	curthread	(kpi_curthread())

@@ -7,8 +7,6 @@
 struct resource;
 
 rman_res_t rman_get_start(struct resource *);
-rman_res_t rman_get_end(struct resource *);
-rman_res_t rman_get_size(struct resource *);
 void	*rman_get_virtual(struct resource *);
 
 #endif /* !_SYS_RMAN_H_ */

@@ -10,17 +10,12 @@ struct rwlock {
 };
 
 #define	RA_LOCKED	LA_LOCKED
-#define	RA_RLOCKED	LA_SLOCKED
 #define	RA_WLOCKED	LA_XLOCKED
-#define	RA_UNLOCKED	LA_UNLOCKED
 
 void	rw_init(struct rwlock *, const char *name);
 void	rw_destroy(struct rwlock *);
 void	rw_wlock(struct rwlock *);
-int	rw_try_wlock(struct rwlock *);
 void	rw_wunlock(struct rwlock *);
-void	rw_rlock(struct rwlock *);
-void	rw_runlock(struct rwlock *);
 void	kpi_rw_assert(const struct rwlock *, int what, const char *file,
 	    int line);
 #define	rw_assert(rw, what)	kpi_rw_assert((rw), (what), __FILE__, __LINE__)

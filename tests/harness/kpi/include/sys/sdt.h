@@ -8,22 +8,13 @@
 #define	SDT_PROVIDER_DEFINE(prov)	struct __hack
 #define	SDT_PROVIDER_DECLARE(prov)	struct __hack
 #define	SDT_PROBE_DECLARE(prov, mod, func, name)	struct __hack
-#define	SDT_PROBE_DEFINE(prov, mod, func, name)		struct __hack
-#define	SDT_PROBE_DEFINE0(prov, mod, func, name)	struct __hack
 #define	SDT_PROBE_DEFINE1(prov, mod, func, name, a)	struct __hack
 #define	SDT_PROBE_DEFINE2(prov, mod, func, name, a, b)	struct __hack
-#define	SDT_PROBE_DEFINE3(prov, mod, func, name, a, b, c)	struct __hack
 #define	SDT_PROBE_DEFINE4(prov, mod, func, name, a, b, c, d)	struct __hack
-#define	SDT_PROBE_DEFINE5(prov, mod, func, name, a, b, c, d, e)	struct __hack
-#define	SDT_PROBE0(prov, mod, func, name)	do { } while (0)
 #define	SDT_PROBE1(prov, mod, func, name, a)	do { (void)(a); } while (0)
 #define	SDT_PROBE2(prov, mod, func, name, a, b)				\
 	do { (void)(a); (void)(b); } while (0)
-#define	SDT_PROBE3(prov, mod, func, name, a, b, c)			\
-	do { (void)(a); (void)(b); (void)(c); } while (0)
 #define	SDT_PROBE4(prov, mod, func, name, a, b, c, d)			\
 	do { (void)(a); (void)(b); (void)(c); (void)(d); } while (0)
-#define	SDT_PROBE5(prov, mod, func, name, a, b, c, d, e)		\
-	do { (void)(a); (void)(b); (void)(c); (void)(d); (void)(e); } while (0)
 
 #endif /* !_SYS_SDT_H_ */

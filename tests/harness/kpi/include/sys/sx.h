@@ -5,26 +5,19 @@
 #include <sys/_sx.h>
 
 #define	SX_DUPOK	0x01
-#define	SX_NOWITNESS	0x04
 #define	SX_RECURSE	0x20
-#define	SX_NEW		0x40
 
 #define	SA_LOCKED	LA_LOCKED
-#define	SA_SLOCKED	LA_SLOCKED
 #define	SA_XLOCKED	LA_XLOCKED
-#define	SA_UNLOCKED	LA_UNLOCKED
 
 void	sx_init_flags(struct sx *, const char *name, int opts);
 #define	sx_init(sx, name)	sx_init_flags((sx), (name), 0)
 void	sx_destroy(struct sx *);
 void	sx_xlock(struct sx *);
-int	sx_try_xlock(struct sx *);
 void	sx_xunlock(struct sx *);
 void	sx_slock(struct sx *);
 void	sx_sunlock(struct sx *);
-void	sx_unlock(struct sx *);
 void	kpi_sx_assert(const struct sx *, int what, const char *file, int line);
 #define	sx_assert(sx, what)	kpi_sx_assert((sx), (what), __FILE__, __LINE__)
-int	sx_xlocked(const struct sx *);
 
 #endif /* !_SYS_SX_H_ */

@@ -13,10 +13,8 @@
 #define	CTLFLAG_WR	0x40000000u
 #define	CTLFLAG_RW	(CTLFLAG_RD | CTLFLAG_WR)
 #define	CTLFLAG_TUN	0x00080000u
-#define	CTLFLAG_RDTUN	(CTLFLAG_RD | CTLFLAG_TUN)
 #define	CTLFLAG_RWTUN	(CTLFLAG_RW | CTLFLAG_TUN)
 #define	CTLFLAG_MPSAFE	0x00040000u
-#define	CTLFLAG_STATS	0x00002000u
 
 /* A variable that the harness finds by its name, dots as underscores. */
 struct kpi_sysctl {

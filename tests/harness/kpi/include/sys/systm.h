@@ -21,17 +21,10 @@ int	memcmp(const void *, const void *, size_t);
 size_t	strlen(const char *);
 int	strcmp(const char *, const char *);
 int	strncmp(const char *, const char *, size_t);
-#define	bzero(p, n)	((void)memset((p), 0, (n)))
-#define	bcopy(s, d, n)	((void)memmove((d), (s), (n)))
 
 int	copyin(const void *uaddr, void *kaddr, size_t len) __nodiscard;
 int	copyout(const void *kaddr, void *uaddr, size_t len) __nodiscard;
 int	suword16(volatile void *uaddr, int word) __nodiscard;
-int	suword32(volatile void *uaddr, int32_t word) __nodiscard;
-int	suword64(volatile void *uaddr, int64_t word) __nodiscard;
-int	subyte(volatile void *uaddr, int byte) __nodiscard;
-int	fueword32(volatile const void *uaddr, int32_t *val) __nodiscard;
-int	fueword64(volatile const void *uaddr, int64_t *val) __nodiscard;
 
 int	pause(const char *wmesg, int ticks);
 int	pause_sbt(const char *wmesg, sbintime_t sbt, sbintime_t pr, int flags);

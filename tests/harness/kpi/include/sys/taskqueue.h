@@ -47,15 +47,8 @@ int	taskqueue_start_threads(struct taskqueue **, int count, int pri,
 void	taskqueue_free(struct taskqueue *);
 void	taskqueue_thread_enqueue(void *context);
 
-int	taskqueue_enqueue(struct taskqueue *, struct task *);
-int	taskqueue_cancel(struct taskqueue *, struct task *, u_int *pendp);
-void	taskqueue_drain(struct taskqueue *, struct task *);
 int	taskqueue_enqueue_timeout(struct taskqueue *, struct timeout_task *,
 	    int ticks);
-int	taskqueue_enqueue_timeout_sbt(struct taskqueue *,
-	    struct timeout_task *, sbintime_t sbt, sbintime_t pr, int flags);
-int	taskqueue_cancel_timeout(struct taskqueue *, struct timeout_task *,
-	    u_int *pendp);
 void	taskqueue_drain_timeout(struct taskqueue *, struct timeout_task *);
 
 #endif /* !_SYS_TASKQUEUE_H_ */

@@ -29,7 +29,6 @@ typedef uint16_t	mode_t;
 typedef uint64_t	dev_t;
 typedef int		boolean_t;
 #define	TRUE		1
-#define	FALSE		0
 typedef int64_t		sbintime_t;
 
 typedef struct _device	*device_t;

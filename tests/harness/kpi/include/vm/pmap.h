@@ -9,6 +9,5 @@ struct pmap;
 vm_memattr_t pmap_page_get_memattr(vm_page_t);
 void	pmap_zero_page(vm_page_t);
 void	pmap_zero_page_area(vm_page_t, int off, int size);
-void	pmap_remove_all(vm_page_t);
 
 #endif /* !_VM_PMAP_H_ */

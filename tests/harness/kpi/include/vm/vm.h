@@ -5,7 +5,6 @@
 #include <sys/types.h>
 
 typedef u_char		vm_prot_t;
-#define	VM_PROT_NONE	((vm_prot_t)0x00)
 #define	VM_PROT_READ	((vm_prot_t)0x01)
 #define	VM_PROT_WRITE	((vm_prot_t)0x02)
 #define	VM_PROT_EXECUTE	((vm_prot_t)0x04)
@@ -17,8 +16,6 @@ typedef struct vm_map	*vm_map_t;
 typedef struct vm_map_entry *vm_map_entry_t;
 
 typedef int		vm_memattr_t;
-#define	VM_MEMATTR_UNCACHEABLE		0
-#define	VM_MEMATTR_WRITE_COMBINING	1
 #define	VM_MEMATTR_WRITE_BACK		6
 #define	VM_MEMATTR_DEFAULT		VM_MEMATTR_WRITE_BACK
 

@@ -7,7 +7,6 @@
 
 typedef u_int		vm_eflags_t;
 #define	MAP_ENTRY_IS_SUB_MAP	0x00000002u
-#define	MAP_ENTRY_GUARD		0x10000000u
 
 struct vm_map_entry {
 	struct vm_map_entry *prev;

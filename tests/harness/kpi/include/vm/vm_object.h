@@ -8,38 +8,21 @@
 #include <vm/vm.h>
 #include <vm/vm_page.h>
 
-enum obj_type {
-	OBJT_DEFAULT,
-	OBJT_SWAP,
-	OBJT_VNODE,
-	OBJT_DEVICE,
-	OBJT_PHYS,
-	OBJT_DEAD,
-	OBJT_SG,
-	OBJT_MGTDEVICE,
-};
+enum obj_type { OBJT_PHYS, OBJT_DEAD };
 
 #define	OFF_TO_IDX(off)	((vm_pindex_t)(((vm_ooffset_t)(off)) >> PAGE_SHIFT))
 #define	IDX_TO_OFF(idx)	(((vm_ooffset_t)(idx)) << PAGE_SHIFT)
 
-struct cdev_pager_ops;
 struct phys_pager_ops;
 RB_HEAD(vm_pages, vm_page);
 
 struct vm_object {
 	struct rwlock	lock;
-	TAILQ_ENTRY(vm_object) pager_object_list;
 	vm_pindex_t	size;
 	volatile u_int	ref_count;
 	u_char		type;
-	u_short		flags;
 	u_int		resident_page_count;
-	void		*handle;
 	union {
-		struct {
-			const struct cdev_pager_ops *ops;
-			void	*handle;
-		} devp;
 		struct {
 			const struct phys_pager_ops *ops;
 			void	*data_ptr;
@@ -48,13 +31,8 @@ struct vm_object {
 	struct vm_pages	pages;
 };
 
-#define	OBJ_FICTITIOUS	0x0001	/* wire counts are never taken back */
-#define	OBJ_UNMANAGED	0x0002
-
 #define	VM_OBJECT_WLOCK(object)		rw_wlock(&(object)->lock)
 #define	VM_OBJECT_WUNLOCK(object)	rw_wunlock(&(object)->lock)
-#define	VM_OBJECT_RLOCK(object)		rw_rlock(&(object)->lock)
-#define	VM_OBJECT_RUNLOCK(object)	rw_runlock(&(object)->lock)
 #define	VM_OBJECT_ASSERT_WLOCKED(object) \
 	rw_assert(&(object)->lock, RA_WLOCKED)
 #define	VM_OBJECT_ASSERT_LOCKED(object) \

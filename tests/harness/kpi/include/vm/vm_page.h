@@ -39,16 +39,10 @@ struct vm_page {
 
 #define	VM_PAGE_BITS_ALL	0xff
 
-#define	VM_ALLOC_NORMAL		0
-#define	VM_ALLOC_INTERRUPT	1
-#define	VM_ALLOC_SYSTEM		2
 #define	VM_ALLOC_WAITOK		0x0008
 #define	VM_ALLOC_WAITFAIL	0x0010
 #define	VM_ALLOC_WIRED		0x0020
 #define	VM_ALLOC_ZERO		0x0040
-#define	VM_ALLOC_NOBUSY		0x0200
-#define	VM_ALLOC_NODUMP		0x2000
-#define	VM_ALLOC_SBUSY		0x4000
 #define	VM_ALLOC_NOWAIT		0x8000
 
 #define	VM_PAGE_TO_PHYS(m)	((m)->phys_addr)
@@ -58,11 +52,9 @@ vm_page_t vm_page_alloc_noobj(int req);
 void	vm_page_free(vm_page_t);
 void	vm_page_wire(vm_page_t);
 bool	vm_page_unwire_noq(vm_page_t);
-bool	vm_page_wired(vm_page_t);
 
 void	vm_page_initfake(vm_page_t, vm_paddr_t, vm_memattr_t);
 vm_page_t vm_page_getfake(vm_paddr_t, vm_memattr_t);
-void	vm_page_updatefake(vm_page_t, vm_paddr_t, vm_memattr_t);
 void	vm_page_putfake(vm_page_t);
 
 bool	vm_page_busy_acquire(vm_page_t, int allocflags);

@@ -4,12 +4,7 @@
 
 #include <sys/param.h>
 
-#define	KERN_SUCCESS		0
-#define	KERN_INVALID_ADDRESS	1
-#define	KERN_PROTECTION_FAILURE	2
 #define	KERN_NO_SPACE		3
-#define	KERN_INVALID_ARGUMENT	4
-#define	KERN_FAILURE		5
 
 #define	VM_MAXUSER_ADDRESS	0x0000800000000000ul
 
