@@ -30,7 +30,7 @@ def run(*arguments: str) -> int:
 
 
 def test_share_prints_the_references(fake: FakeLibrary, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("share", "--domid", "3", "--pages", "2") == 0
+    assert run("share", "3", "--pages", "2") == 0
     assert capsys.readouterr().out == (
         "shared 2 pages with domain 3 read-only, grant references 100 101\n"
     )
@@ -39,7 +39,7 @@ def test_share_prints_the_references(fake: FakeLibrary, capsys: pytest.CaptureFi
 
 
 def test_share_as_json(fake: FakeLibrary, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("share", "--domid", "0x3", "--writable", "--json", "--write", "hi", "--text") == 0
+    assert run("share", "0x3", "--writable", "--json", "--write", "hi", "--text") == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
         "type": "status",
@@ -88,10 +88,10 @@ def test_content_of_a_file_or_of_standard_input(
 ) -> None:
     file = tmp_path / "content"
     file.write_bytes(b"x" * PAGE_SIZE)
-    assert run("share", "--domid", "0", "--file", str(file), "--text") == 0
+    assert run("share", "0", "--file", str(file), "--text") == 0
     assert capsys.readouterr().out.splitlines()[1] == "x" * PAGE_SIZE
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"from afar")))
-    assert run("share", "--domid", "0", "--file", "-", "--text") == 0
+    assert run("share", "0", "--file", "-", "--text") == 0
     assert capsys.readouterr().out.splitlines()[1] == "from afar"
 
 
@@ -99,10 +99,10 @@ def test_content_of_a_file_or_of_standard_input(
     ("arguments", "message"),
     [
         (
-            ["share", "--domid", "0", "--write", "x" * 4097],
+            ["share", "0", "--write", "x" * 4097],
             "the content does not fit: there is room for 4096",
         ),
-        (["share", "--domid", "0", "--file", "/nonexistent"], "cannot read /nonexistent: No such"),
+        (["share", "0", "--file", "/nonexistent"], "cannot read /nonexistent: No such"),
     ],
 )
 def test_useless_content_is_wrong_usage(
@@ -123,9 +123,9 @@ def test_useless_content_is_wrong_usage(
     [
         [],
         ["share"],
-        ["share", "--domid", "65536"],
-        ["share", "--domid", "0", "--pages", "0"],
-        ["share", "--domid", "0", "--write", "a", "--file", "b"],
+        ["share", "65536"],
+        ["share", "0", "--pages", "0"],
+        ["share", "0", "--write", "a", "--file", "b"],
         ["map", "1"],
         ["map", "1", "ref"],
         ["map", "1", "-8"],
@@ -161,7 +161,7 @@ def test_failures_end_in_one_line_and_a_status(
     words: str,
 ) -> None:
     fake.failures[function] = number
-    assert run("share", "--domid", "3") == status
+    assert run("share", "3") == status
     error = capsys.readouterr().err
     assert error.startswith("xengnttab: cannot ") and words in error
     assert error.count("\n") == 1
@@ -182,7 +182,7 @@ def held(fake: FakeLibrary, arguments: list[str], end: Any) -> int:
     thread.start()
     status = main(arguments)
     thread.join()
-    assert not early, "let go before it was told"
+    assert not early, "released too early"
     return status
 
 
@@ -208,7 +208,7 @@ def test_holds_until_told(fake: FakeLibrary, stdin_pipe: Any, how: str) -> None:
     # A test run in the background has it ignored, and then it stays so.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        assert held(fake, ["share", "--domid", "3"], end) == 0
+        assert held(fake, ["share", "3"], end) == 0
         assert fake.names()[-2:] == ["xengntshr_unshare", "xengntshr_close"]
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:

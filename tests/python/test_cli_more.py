@@ -100,7 +100,7 @@ def test_watch_sees_the_byte(fake: FakeLibrary, capsys: Output) -> None:
 
     thread = threading.Thread(target=clear)
     thread.start()
-    assert main(["notify", "watch", "--domid", "2", "--byte", "5", "--json"]) == 0
+    assert main(["notify", "watch", "2", "--byte", "5", "--json"]) == 0
     thread.join()
     first, second = objects(capsys)
     assert first == {
@@ -108,7 +108,7 @@ def test_watch_sees_the_byte(fake: FakeLibrary, capsys: Output) -> None:
         "port": None,
     }  # fmt: skip
     assert second["event"] == "cleared"
-    arguments = ["notify", "watch", "--domid", "2", "--timeout", "0.02"]
+    arguments = ["notify", "watch", "2", "--timeout", "0.02"]
     assert main(arguments) == 1
     assert capsys.readouterr().out.splitlines()[1] == "still held"
 

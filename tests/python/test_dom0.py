@@ -83,7 +83,7 @@ def dom0(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dom0
 
 def test_a_page_of_text_from_process_to_process(dom0: Dom0) -> None:
     mark = dom0.machine.mark()
-    share = "share --domid 0 --writable --file /page --text --json --hold 3600"
+    share = "share 0 --writable --file /page --text --json --hold 3600"
     status, _ = dom0.run(f"python3 -m xengnttab {share} >/tmp/share 2>&1 &")
     assert status == 0
     status, line = dom0.run(
@@ -135,7 +135,7 @@ def test_what_was_not_granted_is_refused(dom0: Dom0) -> None:
 
 
 def test_a_missing_device_names_the_module(dom0: Dom0) -> None:
-    status, out = dom0.run("mv /dev/xen/gntalloc /tmp; python3 -m xengnttab share --domid 0")
+    status, out = dom0.run("mv /dev/xen/gntalloc /tmp; python3 -m xengnttab share 0")
     assert status == 3
     assert "modprobe xen-gntalloc" in out
     assert dom0.run("mv /tmp/gntalloc /dev/xen")[0] == 0

@@ -21,7 +21,7 @@ from tests.python.machine import PATIENCE, Machine, let_go
 def test_a_page_of_text_from_domain_to_domain(machine: Machine, tmp_path: Path) -> None:
     page = "".join(f"line {number:3}\n" for number in range(500))[:PAGE_SIZE]
     (tmp_path / "page").write_text(page)
-    sharer, refs = machine.share(0, "--domid", "1", "--file", str(tmp_path / "page"))
+    sharer, refs = machine.share(0, "1", "--file", str(tmp_path / "page"))
     status, out, err = machine.run(1, "map", "0", *refs, "--text", "--hold", "0")
     assert (status, err) == (0, "mapped 1 page of domain 0 read-only\n")
     assert out == page + "\n"
@@ -29,7 +29,7 @@ def test_a_page_of_text_from_domain_to_domain(machine: Machine, tmp_path: Path) 
 
 
 def test_the_sharer_sees_what_the_mapper_wrote(machine: Machine) -> None:
-    sharer, refs = machine.share(0, "--domid", "1", "--writable", "--write", "question", "--text")
+    sharer, refs = machine.share(0, "1", "--writable", "--write", "question", "--text")
     status, out, err = machine.run(
         1, "map", "0", *refs, "--write", "answer!!", "--text", "--hold", "0", "--json"
     )
@@ -41,7 +41,7 @@ def test_the_sharer_sees_what_the_mapper_wrote(machine: Machine) -> None:
 def test_pages_come_in_the_order_of_the_references(machine: Machine, tmp_path: Path) -> None:
     pages = [bytes([number]) * PAGE_SIZE for number in (1, 2, 3)]
     (tmp_path / "pages").write_bytes(b"".join(pages))
-    arguments = ("--domid", "1", "--pages", "3", "--file", str(tmp_path / "pages"))
+    arguments = ("1", "--pages", "3", "--file", str(tmp_path / "pages"))
     sharer, refs = machine.share(0, *arguments)
     assert len(set(refs)) == 3
     status, out, err = machine.run(
@@ -64,7 +64,7 @@ def test_pages_come_in_the_order_of_the_references(machine: Machine, tmp_path: P
 def test_what_was_not_granted_is_refused(
     machine: Machine, granted_to: str, arguments: list[str]
 ) -> None:
-    sharer, refs = machine.share(0, "--domid", granted_to)
+    sharer, refs = machine.share(0, granted_to)
     status, out, err = machine.run(1, "map", "--hold", "0", "0", *refs, *arguments)
     assert (status, out) == (1, "")
     assert "(EINVAL)" in err and err.count("\n") == 1
@@ -73,7 +73,7 @@ def test_what_was_not_granted_is_refused(
 
 def test_a_refused_map_leaves_no_trace(machine: Machine) -> None:
     """The same process can map the good reference after a request with a bad one failed."""
-    sharer, (ref,) = machine.share(0, "--domid", "1", "--write", "still here")
+    sharer, (ref,) = machine.share(0, "1", "--write", "still here")
     program = f"""
 from xengnttab import GrantTable, MapError
 with GrantTable() as table:
@@ -132,8 +132,8 @@ with GrantTable() as table, table.map(0, {ref}, writable=True) as mapping:
 
 def test_copies_without_mapping(machine: Machine) -> None:
     """Both ways, and a status for what is not granted (or not for writing)."""
-    sharer, (ref,) = machine.share(0, "--domid", "1", "--writable", "--write", "question", "--text")
-    reader, (read_only,) = machine.share(2, "--domid", "1", "--write", "fixed", "--text")
+    sharer, (ref,) = machine.share(0, "1", "--writable", "--write", "question", "--text")
+    reader, (read_only,) = machine.share(2, "1", "--write", "fixed", "--text")
     program = f"""
 from xengnttab import CopyError, GrantTable, Place, Segment
 with GrantTable() as table:
@@ -171,9 +171,7 @@ with GrantTable() as table:
 
 
 def test_copy_and_notify_by_command(machine: Machine) -> None:
-    watcher = machine.start(
-        0, "notify", "watch", "--domid", "1", "--byte", "9", "--timeout", "60", "--json"
-    )
+    watcher = machine.start(0, "notify", "watch", "1", "--byte", "9", "--timeout", "60", "--json")
     assert watcher.stdout is not None
     ref = str(json.loads(watcher.stdout.readline())["ref"])
     # One after the other: each is the whole of domain 1.
@@ -222,7 +220,7 @@ if sys.argv[2] == "close":
 @pytest.mark.parametrize("end", ["close", "exit"])
 def test_the_end_of_a_mapping_is_notified(machine: Machine, end: str) -> None:
     """The sharer sees the byte that the mapper armed become zero, and no other."""
-    sharer, (ref,) = machine.share(0, "--domid", "1", "--writable", "--read")
+    sharer, (ref,) = machine.share(0, "1", "--writable", "--read")
     holder = machine.start(1, ref, end, program=HOLDER)
     assert holder.stdin is not None and holder.stdout is not None
     assert holder.stdout.readline() == "armed\n"
@@ -238,7 +236,7 @@ def test_the_end_of_a_mapping_is_notified(machine: Machine, end: str) -> None:
 
 def test_numpy_works_on_the_memory_itself(machine: Machine) -> None:
     pytest.importorskip("numpy")
-    sharer, (ref,) = machine.share(0, "--domid", "1", "--writable", "--read")
+    sharer, (ref,) = machine.share(0, "1", "--writable", "--read")
     program = f"""
 import gc
 import numpy
@@ -303,7 +301,7 @@ open_at_exit = GrantShare().share(1)
 
 
 def test_signal_lets_go_in_good_order(machine: Machine) -> None:
-    sharer, _ = machine.share(0, "--domid", "1", "--write", "bye", "--text")
+    sharer, _ = machine.share(0, "1", "--write", "bye", "--text")
     sharer.terminate()
     out, err = sharer.communicate(timeout=PATIENCE)
     assert (sharer.returncode, err) == (0, "")
@@ -314,7 +312,7 @@ def test_without_the_harness_the_module_is_named() -> None:
     if Path("/dev/xen/gntalloc").exists():
         pytest.skip("this machine has /dev/xen/gntalloc")
     done = subprocess.run(
-        [sys.executable, "-m", "xengnttab", "share", "--domid", "1", "--hold", "0"],
+        [sys.executable, "-m", "xengnttab", "share", "1", "--hold", "0"],
         capture_output=True,
         text=True,
         check=False,

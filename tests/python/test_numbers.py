@@ -134,21 +134,6 @@ def test_times_of_the_command(fake: FakeLibrary, text: str) -> None:
     assert main(["share", "1", "--hold", text]) == 0
 
 
-def test_the_older_form_of_the_domain(
-    fake: FakeLibrary, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An option where it is an argument now; once, or twice the same."""
-    for arguments in (["7"], ["--domid", "7"], ["7", "--domid", "0x7"]):
-        assert main(["share", *arguments, "--hold", "0"]) == 0
-        assert main(["notify", "watch", *arguments, "--timeout", "0"]) == 1
-    assert fake.log.count(("xengntshr_share_pages", 7, 1, 0)) == 3
-    assert fake.log.count(("xengntshr_share_pages", 7, 1, 1)) == 3
-    capsys.readouterr()
-    for arguments in ([], ["7", "--domid", "8"]):
-        assert main(["share", *arguments, "--hold", "0"]) == 2
-        assert "DOMID" in capsys.readouterr().err
-
-
 def test_content_and_room(
     fake: FakeLibrary, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@
  *
  * Python code cannot export a buffer before 3.12 (PEP 688), and must know how
  * many views there are before it unmaps what they show.  So this type counts
- * them, and refuses to let go of the range while there is one, as mmap does.
+ * them, and does not release the range while there is one, as mmap does.
  */
 #include <Python.h>
 
@@ -122,7 +122,7 @@ area_length(PyObject *self)
 	return (released(area) ? -1 : area->length);
 }
 
-/* True, with an exception set, when the range cannot be let go of. */
+/* True, with an exception set, when the range cannot be released. */
 static int
 busy(const Area *area)
 {
@@ -191,15 +191,15 @@ area_views(PyObject *self, void *unused)
 
 static PyGetSetDef area_getset[] = { { "closed", area_closed, NULL,
 					 "True after the pages were closed." },
-	{ "readonly", area_readonly, NULL, "True when views cannot write." },
+	{ "readonly", area_readonly, NULL, "True if views are read-only." },
 	{ "inherited", area_inherited, NULL,
-	    "True in a child that has the pages by fork." },
+	    "True in a child that inherited the pages by fork." },
 	{ "address", area_address, NULL, "Address of the first byte." },
 	{ "views", area_views, NULL, "Number of exported views." }, { NULL } };
 
 static PyMethodDef area_methods[] = {
 	{ "_release", area_release, METH_NOARGS,
-	    "Lets go of the range; BufferError while there are views." },
+	    "Releases the range; BufferError while there are views." },
 	{ NULL }
 };
 
@@ -253,7 +253,7 @@ module_release(PyObject *module, PyObject *areas)
 
 static PyMethodDef module_methods[] = {
 	{ "release", module_release, METH_O,
-	    "Lets go of a list of areas, of all or of none." },
+	    "Releases a list of areas: all or none." },
 	{ NULL }
 };
 

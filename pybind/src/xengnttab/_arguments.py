@@ -21,7 +21,7 @@ read or does not fit; 3 no grant device, or not permitted to open it; 4 output c
 
 
 class UsageError(Exception):
-    """Arguments that make no sense, alone or together, or content that cannot be had."""
+    """Arguments that make no sense, alone or together, or content that cannot be read."""
 
     def __init__(self, message: str, usage: str = "", program: str = "xengnttab") -> None:
         super().__init__(message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command bench: how long calls take here.  Compare only figures of one machine."""
+"""The command bench: how long calls take here.  Compare figures of one machine only."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _map(grants: GrantTable, domid: int, refs: list[int]) -> None:
 
 
 def calls(domid: int | None, refs: list[int]) -> Iterator[tuple[str, int, Callable[[], object]]]:
-    """What is measured.  Nothing maps a page that this domain granted itself."""
+    """The measured calls.  None maps a page that this domain granted itself."""
     with GrantShare() as share, GrantTable() as grants:
         yield "no-op (set_max_grants)", 1, lambda: grants.set_max_grants(1024)
         for pages in SHARED:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls of libxengnttab, with failures as exceptions.  The only module that sees cffi."""
+"""Calls of libxengnttab, with failures as exceptions.  The only module that uses cffi."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def _copy_hint(number: int) -> str:
 
 
 def dmabuf_errno(handle: CData) -> int:
-    """How the kernel answers to a DMA buffer that cannot be."""
+    """The kernel's answer to a request for an impossible DMA buffer."""
     if lib.xengnttab_dmabuf_imp_release(handle, NONE) == 0:
         return 0
     return ffi.errno

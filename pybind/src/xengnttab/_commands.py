@@ -42,7 +42,7 @@ POLL_SECONDS = 0.05
 
 
 def content(args: argparse.Namespace, room: int, most: int | None = None) -> bytes | None:
-    """What is to be written, `most` bytes of it if given, or None; it must fit into the room."""
+    """What to write, at most `most` bytes, or None; it must fit into the room."""
     # No more is read than tells that it does not fit: FILE may have no end.
     limit = room + 1 if most is None else min(most, room + 1)
     if args.write is not None:
@@ -77,7 +77,7 @@ class Show:
 
     @property
     def on_stdout(self) -> bool:
-        """Whether standard output has the content, so that nothing else belongs there."""
+        """Whether the content goes to standard output, so that nothing else may."""
         return self.wanted and self.file is None
 
     def __call__(self, data: bytes) -> None:
@@ -97,7 +97,7 @@ class Show:
 
 @contextmanager
 def showing(args: argparse.Namespace) -> Iterator[Show]:
-    """Opens the file of --output first: it is early enough to be told that it cannot be written."""
+    """Opens the file of --output first, so that an error shows before anything is done."""
     if args.json and (args.raw or args.output == "-"):
         raise UsageError("--json and bytes as they are cannot share standard output")
     with ExitStack() as stack:
@@ -111,7 +111,7 @@ def showing(args: argparse.Namespace) -> Iterator[Show]:
 
 
 def wait(args: argparse.Namespace, stop: socket.socket, *, input_used: bool = False) -> None:
-    """Holds on to pages until told to let go."""
+    """Keeps the pages until told to release them."""
     source = stdin()
     if input_used:
         # Standard input was the content.  What is left of it ends nothing.
@@ -188,7 +188,7 @@ def _show_pages(show: Show, pages: Pages) -> None:
 def segments(
     domid: int, refs: list[int], offset: int, data: bytes | None, room: memoryview
 ) -> list[Segment]:
-    """Parts that fill the pages from an offset in the first one on, one for each page."""
+    """One part for each page, starting at an offset in the first page."""
     parts: list[Segment] = []
     at = 0
     size = len(room) if data is None else len(data)
@@ -224,7 +224,7 @@ def run_copy(args: argparse.Namespace) -> int:
 def _tell_copy(
     args: argparse.Namespace, show: Show, parts: list[Segment], statuses: list[CopyStatus]
 ) -> bool:
-    """Says what became of a copy; whether Xen refused any of it."""
+    """Reports the result of a copy; true if Xen refused a part of it."""
     refused = [status for status in statuses if status]
     size = sum(part.length or 0 for part, status in zip(parts, statuses, strict=True) if not status)
     way = "from" if show.wanted else "to"

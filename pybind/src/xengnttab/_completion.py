@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Completion for shells: shtab makes it of the very parser that reads the arguments."""
+"""Completion for shells: shtab makes it from the parser that reads the arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES = {"file", "output"}
 def parsers(
     parser: argparse.ArgumentParser, path: str = ""
 ) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """A parser and those of its commands, each with the words that lead to it."""
+    """A parser and those of its commands, each with the words that select it."""
     yield path, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

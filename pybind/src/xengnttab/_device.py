@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An open device of the library: who may use it, and when it is closed."""
+"""An open device of the library: which process may use it, and when it is closed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Device:
         return self._closed
 
     def _inherited(self) -> bool:
-        """True in a process that has the device from its parent by fork."""
+        """True in a process that inherited the device by fork."""
         return os.getpid() != self._process
 
     def _check_open(self) -> None:
@@ -90,7 +90,7 @@ class Device:
             return self.calls.fd(handle)
 
     def _to_end(self) -> list[Callable[[], None]]:
-        """What ends before the device does, asked under the lock; an exception keeps it open."""
+        """What must end before the device, called under the lock; an exception keeps it open."""
         return []
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls of libxenevtchn, which is loaded when an event channel is asked for."""
+"""Calls of libxenevtchn, which is loaded when an event channel is first used."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a grant table and a grant allocator have in common: an open device with pages of it."""
+"""What a grant table and a grant allocator have in common: an open device with its pages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Calls(_device.Calls, Protocol):
 
 
 class Handle(Device):
-    """An open device.  Closing it closes the pages that came from it."""
+    """An open device.  Closing it closes the pages made through it."""
 
     calls: ClassVar[Calls]
 
@@ -37,11 +37,11 @@ class Handle(Device):
         super().__init__()
 
     def fileno(self) -> int:
-        """The descriptor of the device: to pass on, there is nothing to wait for on it."""
+        """The descriptor of the device, for passing on; there is nothing to wait for on it."""
         return super().fileno()
 
     def _own(self, make: Callable[[], P], address: int, count: int) -> P:
-        """The object for pages that a call under way has just made; on failure they are undone."""
+        """The object for pages that a running call has just made; on failure they are released."""
         try:
             pages = make()
             with self._lock:

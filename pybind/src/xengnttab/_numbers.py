@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Numbers that the library would cut off, or take for others: judged before it is called."""
+"""Numbers that the library would truncate or misread are refused before it is called."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_PAGES = 1 << 20
 
 
 def number(what: str, value: SupportsIndex, largest: int, smallest: int = 0) -> int:
-    """An int of any integer type; TypeError or ValueError that name what was wrong."""
+    """An int from any integer type; TypeError or ValueError names what was wrong."""
     try:
         found = index(value)
     except TypeError:
@@ -44,7 +44,7 @@ def is_number(value: object) -> bool:
 def notification(
     byte: SupportsIndex | None, port: SupportsIndex | None, pages: int
 ) -> tuple[int | None, int | None]:
-    """The byte and the port of a notification, if any is wanted; ValueError if it cannot be."""
+    """The byte and the port of a notification, if any; ValueError if they are impossible."""
     if byte is None and port is None:
         return None, None
     if pages != 1:

@@ -49,7 +49,7 @@ def opens(device: Callable[[], Device]) -> Answer:
 
 
 def probe() -> dict[str, Answer]:
-    """What works here, found out by trying."""
+    """What works here, found by trying."""
     found = {node: Answer(Path(node).exists()) for node in NODES}
     found["map grants"] = opens(GrantTable)
     found["share pages"] = opens(GrantShare)

@@ -45,7 +45,7 @@ def on_terminal(stream: TextIO | None) -> bool:
 
 
 def _abandon(stream: TextIO) -> None:
-    """What is left in the stream's buffer goes nowhere: the interpreter would fail on it again."""
+    """Discards what is left in the stream's buffer: the interpreter would fail on it again."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -70,7 +70,7 @@ def _put(stream: TextIO | None, where: str, data: str | bytes) -> None:
 
 
 def put(text: str) -> None:
-    """Text to standard output, at once: a reader at the other end of a pipe waits for it."""
+    """Writes text to standard output at once, because the reader of a pipe may wait for it."""
     _put(sys.stdout, "standard output", text)
 
 
@@ -79,7 +79,7 @@ def put_bytes(data: bytes) -> None:
 
 
 def complain(text: str) -> None:
-    """A line to standard error, never anywhere else; nobody can be told when that fails."""
+    """Writes a line to standard error only; a failure to do so is ignored."""
     with suppress(OutputError):
         _put(sys.stderr, "standard error", escaped(text) + "\n")
 
@@ -104,7 +104,7 @@ def report(
     kind: str = "status",
     **fields: Any,
 ) -> None:
-    """Says what was done; aside: on standard error, because standard output has the content."""
+    """Reports what was done; aside: on standard error, as the content is on standard output."""
     if args.json:
         put_json(kind, fields)
     elif aside:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Types of annotations, as typing.get_type_hints() needs them at run time, too."""
+"""Types for annotations; typing.get_type_hints() needs them at run time, too."""
 
 from __future__ import annotations
 

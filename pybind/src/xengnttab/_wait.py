@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Waiting for what ends a sharing or a mapping: a time, a signal, Enter, the end of the input."""
+"""Waits for the end of a sharing or a mapping: a time, a signal, Enter, the end of the input."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def signals() -> Iterator[socket.socket]:
 
 
 def asked(stop: socket.socket) -> bool:
-    """Whether one of the signals that end a wait has come; others pass through the socket, too."""
+    """Whether one of the signals that end a wait has arrived; others also pass the socket."""
     try:
         return any(number in ENDS for number in stop.recv(64))
     except BlockingIOError:
@@ -71,7 +71,7 @@ def stdin() -> int | None:
 
 
 def foreground(descriptor: int) -> bool:
-    """False for a terminal of which this process is a background job: not ours to read."""
+    """False for a terminal of which this process is a background job: it must not read."""
     try:
         # FreeBSD has an answer for a pipe, too: who gets its signals.
         return not os.isatty(descriptor) or os.tcgetpgrp(descriptor) == os.getpgrp()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command xengnttab: share pages, map or copy them, and hold on until told to let go.
+"""The command xengnttab: share pages, map or copy them, and keep them until told to release them.
 
-With one process in each of two domains any order of sharing, mapping and letting go can be tried.
+With one process in each of two domains any order of sharing, mapping and releasing can be tried.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _command(
 
 
 def _content() -> argparse.ArgumentParser:
-    """Options about what is written to the pages, and how what is in them is shown."""
+    """Options for what is written to the pages and how their content is shown."""
     options = argparse.ArgumentParser(add_help=False)
     content = options.add_mutually_exclusive_group()
     content.add_argument("--write", metavar="TEXT", help="write TEXT to the start of the pages")
@@ -98,19 +98,10 @@ def _wait() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
         "--hold", type=holding, metavar="SECONDS",
-        help="let go after this time; 0: at once; forever: after a signal only (default: after"
+        help="release after this time; 0: at once; forever: after a signal only (default: after"
         " Enter, the end of standard input, or a signal)",
     )  # fmt: skip
     return options
-
-
-def _add_peer(parser: argparse.ArgumentParser, about: str) -> None:
-    """DOMID, which used to be an option here."""
-    parser.add_argument("domid", metavar="DOMID", nargs="?", type=peer, help=about)
-    parser.add_argument(
-        "--domid", dest="domid_option", metavar="DOMID", type=peer,
-        help="the older form of DOMID",
-    )  # fmt: skip
 
 
 def _add_share(commands: Commands) -> None:
@@ -121,7 +112,9 @@ def _add_share(commands: Commands) -> None:
         "sharing ends.",
         parents=[_content(), _wait()],
     )  # fmt: skip
-    _add_peer(share, "the domain that may map the pages")
+    share.add_argument(
+        "domid", metavar="DOMID", type=peer, help="the domain that may map the pages"
+    )
     share.add_argument(
         "--pages", type=number("count", 1, MAX_PAGES), default=1, help="how many (default: 1)"
     )
@@ -150,8 +143,8 @@ def _add_map(commands: Commands) -> None:
 def _add_copy(commands: Commands) -> None:
     copy = _command(
         commands, "copy", "copy from pages of a domain, or to them",
-        "Has Xen copy pages that a domain granted, without mapping them: from them,\n"
-        "and shows the bytes, or to them if there is something to write.",
+        "Has Xen copy from pages that a domain granted and shows the bytes, or copies to\n"
+        "them if there is something to write. Nothing is mapped.",
         parents=[_content()],
     )  # fmt: skip
     copy.add_argument("domid", metavar="DOMID", type=domain, help="the domain that granted")
@@ -168,9 +161,9 @@ def _add_notify(commands: Commands) -> None:
     notify = commands.add_parser(
         "notify",
         help="learn of the end of a mapping",
-        description="Shows unmap notifications with one process in each of two domains: one\n"
+        description="Shows unmap notifications with a process in each of two domains: one\n"
         "watches a page that it shares, the other maps it with a notification armed.\n"
-        "However the second one ends, the first one learns of it.",
+        "However the second one ends, the first one is notified.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -188,7 +181,7 @@ def _add_notify(commands: Commands) -> None:
     )
     arm.set_defaults(run=run_arm)
     watch = _command(roles, "watch", "share a page and watch a byte of it and an event channel")
-    _add_peer(watch, "the domain that maps")
+    watch.add_argument("domid", metavar="DOMID", type=peer, help="the domain that maps the page")
     watch.add_argument("--byte", type=byte, default=0, help="which byte (default: 0)")
     watch.add_argument("--timeout", type=seconds, help="give up after so many seconds, status 1")
     watch.set_defaults(run=run_watch)
@@ -205,7 +198,7 @@ def _add_system(commands: Commands) -> None:
     stat.set_defaults(run=run_stat)
     bench = _command(
         commands, "bench", "how long calls take here",
-        "Measures sharing and copying, and mapping too when told of pages that another\n"
+        "Measures sharing and copying, and also mapping if given pages that another\n"
         "domain granted. Figures of different machines cannot be compared.",
     )  # fmt: skip
     bench.add_argument(
@@ -243,8 +236,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name: str | None = None
     try:
         args = parser().parse_args(given)
-        if "domid_option" in args:
-            args.domid = _one_domid(args)
         return int(args.run(args) or OK)
     except OutputError as error:
         if error.quiet:
@@ -272,15 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _one_domid(args: argparse.Namespace) -> int:
-    named = {value for value in (args.domid, args.domid_option) if value is not None}
-    if len(named) != 1:
-        raise UsageError("which domain? DOMID must be given once")
-    return int(named.pop())
-
-
 def _open_standard_descriptors() -> None:
-    """So that no device gets the number of one that was closed, and messages go into it."""
+    """Reopens closed standard streams, so that no device gets one of their numbers."""
     with suppress(OSError):
         while (lowest := os.open(os.devnull, os.O_RDWR)) <= 2:
             pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a grant copy is made of: places, segments, and what became of each."""
+"""What a grant copy consists of: places, segments and their statuses."""
 
 from enum import IntEnum
 from typing import NamedTuple, Self
@@ -8,7 +8,7 @@ from xengnttab._types import Buffer
 
 
 class CopyStatus(IntEnum):
-    """What became of a segment: Xen's GNTST_ codes, true in a condition only for an error."""
+    """The result of a segment: Xen's GNTST_ codes; true in a condition only for an error."""
 
     OKAY = 0
     GENERAL_ERROR = -1
@@ -47,7 +47,7 @@ class CopyStatus(IntEnum):
 
 
 class Place(NamedTuple):
-    """Where in the memory of a domain a copy begins."""
+    """The place in a domain's memory where a copy begins."""
 
     domid: int
     """the domain that granted the page"""

@@ -40,11 +40,11 @@ class DeviceError(GrantError):
 
 
 class DeviceMissingError(DeviceError, FileNotFoundError):
-    """There is no grant device: its module is not loaded, or this is no Xen domain."""
+    """There is no grant device: its module is not loaded, or this is not a Xen domain."""
 
 
 class DevicePermissionError(DeviceError, PermissionError):
-    """The grant device is there, but not for this user."""
+    """The grant device exists, but this user may not open it."""
 
 
 class MapError(GrantError):
@@ -76,4 +76,4 @@ class CopyError(GrantError):
 
 
 class UnmapError(GrantError):
-    """The end of a mapping or of a sharing went wrong; the pages are closed all the same."""
+    """Ending a mapping or a sharing failed; the pages are closed nevertheless."""

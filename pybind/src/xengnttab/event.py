@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Event channels: how domains that share memory tell each other to look at it."""
+"""Event channels: how domains that share memory signal each other."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ class EventChannel(Device):
             _events.notify(handle, self.port)
 
     def pending(self) -> bool:
-        """Takes an event, if there is one; never waits."""
+        """Returns an event if there is one; never waits."""
         return self._taken(0)
 
     def unmask(self) -> None:
-        """Lets the next event through."""
+        """Unmasks the port, so that the next event can arrive."""
         with self._held() as handle:
             self._masked = False
             _events.unmask(handle, self.port)
@@ -129,7 +129,7 @@ class EventChannel(Device):
             self.unmask()
 
     def _taken(self, seconds: float) -> bool:
-        """Takes an event that comes within a time."""
+        """Waits for an event for a limited time."""
         with self._held() as handle:
             poll = select.poll()
             poll.register(_events.events_fd(handle), select.POLLIN)

@@ -9,7 +9,7 @@ WIDTH = 16
 
 
 def hexdump(data: bytes) -> Iterator[str]:
-    """Lines as of `hexdump -C`: a line like the one before it becomes one asterisk."""
+    """Lines like those of `hexdump -C`: repeated lines become one asterisk."""
     before: bytes | None = None
     starred = False
     for offset in range(0, len(data), WIDTH):
@@ -28,5 +28,5 @@ def hexdump(data: bytes) -> Iterator[str]:
 
 
 def text(data: bytes) -> str:
-    """What stands before the first zero byte, as UTF-8; bytes that are none are escaped."""
+    """The bytes before the first zero byte as UTF-8; invalid ones are escaped."""
     return data.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")

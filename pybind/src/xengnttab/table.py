@@ -130,7 +130,7 @@ class GrantTable(Handle):
         length: SupportsIndex = PAGE_SIZE,
         offset: SupportsIndex = 0,
     ) -> bytes:
-        """A copy of bytes of a granted page; CopyError when they are not to be had."""
+        """A copy of bytes of a granted page; CopyError if Xen refuses."""
         buffer = bytearray(number("length", length, PAGE_SIZE))
         self._copy_one(Segment(_place(domid, ref, offset), buffer), f"copy from grant {ref}")
         return bytes(buffer)
@@ -147,7 +147,7 @@ class GrantTable(Handle):
             raise CopyError(errno.EIO, action, f"{status.text} ({status.value})", status)
 
     def set_max_grants(self, count: SupportsIndex) -> None:
-        """Announces how many grants will be mapped at once; most kernels do not care."""
+        """Announces how many grants will be mapped at once; most kernels ignore it."""
         wanted = number("limit", count, MAX_REF)
         with self._held() as handle:
             _calls.set_max_grants(handle, wanted)
