@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """clang-format for style(9).
 
-clang-format judges indents, spaces, braces and blank lines.  Two things it cannot do as style(9)
+clang-format checks indents, spaces, braces and blank lines.  Two things it cannot do as style(9)
 does stay with the author: tabs inside a line (members, #define, comments behind code), and where a
 statement is broken, as long as its lines fit into 80 columns.
 

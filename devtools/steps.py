@@ -161,7 +161,7 @@ def pytest(console: Console, what: str, argv: Sequence[str | Path]) -> Tally:
     if status != 0:
         console.show_tail(log)
     tally = junit(report) if report.exists() else Tally()
-    # 1: tests failed, and are counted.  Anything else (nothing collected too) is no result.
+    # 1: tests failed, and are counted.  Anything else, such as nothing collected, is an error.
     if status not in (0, 1) or (status == 1 and not tally.failed):
         tally.add(False, f"pytest {what}: status {status}, see {shown(log)}")
     return tally

@@ -138,7 +138,7 @@ op_events(struct agent *a, int argc, char **argv, struct reply *r)
 	put(r, " ports=%s", n == 0 ? "none" : "");
 	for (i = 0; i < (size_t)n / sizeof(ports[0]); i++)
 		put(r, "%s%u", i == 0 ? "" : ",", ports[i]);
-	/* A port that was unbound meanwhile is no error of ours. */
+	/* The port may have been unbound meanwhile: not an error here. */
 	if (n > 0 && write(p.fd, ports, (size_t)n) < 0)
 		put(r, " unmask=%d", errno);
 	return (0);

@@ -323,7 +323,7 @@ op_restrict(struct agent *a, int argc, char **argv, struct reply *r)
 	return (xentoolcore_restrict_all(1) == 0 ? 0 : failed());
 }
 
-/* lib_buffer LENGTH: zeroed memory that is no grant */
+/* lib_buffer LENGTH: zeroed memory, not granted */
 static int
 op_buffer(struct agent *a, int argc, char **argv, struct reply *r)
 {

@@ -95,7 +95,7 @@ os_log_start(void)
 {
 
 	log_fd = open("/dev/klog", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	/* What was said during boot is no case's. */
+	/* Messages from the boot belong to no case. */
 	if (log_fd >= 0)
 		while (read(log_fd, log_text, sizeof(log_text)) > 0)
 			;

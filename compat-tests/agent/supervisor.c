@@ -194,7 +194,7 @@ tell_log(struct supervisor *s)
 
 /*
  * The worker is dead.  Its children go too, and end of file on the socket
- * says when the last of them has let go of its files.
+ * reports when the last of them has closed its files.
  */
 static void
 worker_died(struct supervisor *s, int status)

@@ -80,7 +80,7 @@ def read_only_beside(t: Context) -> None:
 @case(
     "advisory.peers-unmap-late",
     ["6", "2.14"],
-    "Qubes 7410: more pages than one look takes, given up by their peer late, all end",
+    "Qubes 7410: more pages than one check covers, unmapped late by their peer, are all freed",
     ("peer_maps",),
 )
 def unmap_late(t: Context) -> None:

@@ -95,7 +95,7 @@ def port_reused(t: Context) -> None:
 @case(
     "advisory.storm",
     ["6", "N7"],
-    "arming one map again and again with ports that come and go",
+    "one map armed again and again with ports that come and go",
     NEEDS,
 )
 def storm(t: Context) -> None:

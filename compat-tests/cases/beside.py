@@ -79,7 +79,12 @@ def map_and_unmap(t: Context) -> None:
     ended(t, ref, wire, "munmap and UNMAP")
 
 
-@case("beside.map-closed", ["2.6", "O8"], "close of an armed file is heard by the granter", NEEDS)
+@case(
+    "beside.map-closed",
+    ["2.6", "O8"],
+    "the granter is notified of the close of an armed file",
+    NEEDS,
+)
 def map_and_close(t: Context) -> None:
     """A wrong driver keeps the grant while the file is gone."""
     dev, _, address, ref, wire = mapping(t, t.worker)
@@ -88,7 +93,12 @@ def map_and_close(t: Context) -> None:
     ended(t, ref, wire, "close")
 
 
-@case("beside.map-killed", ["2.17"], "the granter hears of its mapper's SIGKILL", (*NEEDS, "fork"))
+@case(
+    "beside.map-killed",
+    ["2.17"],
+    "the granter is notified of its mapper's SIGKILL",
+    (*NEEDS, "fork"),
+)
 def map_and_die(t: Context) -> None:
     """A wrong driver lets the event channel go first, or leaves the page mapped."""
     child = t.worker.fork()
@@ -122,7 +132,7 @@ def withdrawn(t: Context, slot: int, wire: Wire, what: str) -> None:
     wire.close()
 
 
-@case("beside.grant", ["2.12"], "withdrawing a grant is heard by the mapper", NEEDS)
+@case("beside.grant", ["2.12"], "the mapper is notified when a grant is withdrawn", NEEDS)
 def grant_and_dealloc(t: Context) -> None:
     """A wrong driver frees a page that another domain still maps."""
     dev, index, address, slot, wire = granting(t, t.worker)
@@ -132,7 +142,12 @@ def grant_and_dealloc(t: Context) -> None:
     withdrawn(t, slot, wire, "DEALLOC")
 
 
-@case("beside.grant-closed", ["2.12", "O8"], "close of a grant's file, and the mapper hears", NEEDS)
+@case(
+    "beside.grant-closed",
+    ["2.12", "O8"],
+    "the mapper is notified when the grant's file is closed",
+    NEEDS,
+)
 def grant_and_close(t: Context) -> None:
     """A wrong driver ends the grant under the mapper or never."""
     dev, _, address, slot, wire = granting(t, t.worker)
@@ -142,7 +157,10 @@ def grant_and_close(t: Context) -> None:
 
 
 @case(
-    "beside.grant-killed", ["2.17"], "the mapper hears of the granter's SIGKILL", (*NEEDS, "fork")
+    "beside.grant-killed",
+    ["2.17"],
+    "the mapper is notified of the granter's SIGKILL",
+    (*NEEDS, "fork"),
 )
 def grant_and_die(t: Context) -> None:
     """A wrong driver gives the page to somebody else while it is mapped."""

@@ -81,7 +81,7 @@ def holds(t: Context, area: Area, what: str) -> None:
         t.expect(area.look(page, 8), data, f"{area.name} page {page}, {what}")
 
 
-@case("vm.msync", ["V11"], "msync in its kinds leaves pages as they are", ["own_copy"])
+@case("vm.msync", ["V11"], "msync of each kind leaves pages as they are", ["own_copy"])
 def msync(t: Context) -> None:
     """A wrong kernel takes the pages out of the mapping, or panics in its pager."""
     for area in each(t):
@@ -135,7 +135,7 @@ def mapped_over(t: Context) -> None:
         area.end(t)
 
 
-@case("vm.inherit", ["V7"], "a child has what it is to inherit, and no more", ["fork", "own_copy"])
+@case("vm.inherit", ["V7"], "a child has what it should inherit, and no more", ["fork", "own_copy"])
 def inherit(t: Context) -> None:
     """A wrong kernel shows a child the page that was kept from it, or counts it."""
     for area in each(t):
@@ -332,7 +332,7 @@ def disk_to_and_fro(
         area.end(t)
 
 
-@case("vm.vfork", ["V7"], "a child by vfork stores and ends, and takes nothing along", ["own_copy"])
+@case("vm.vfork", ["V7"], "a vfork child stores and exits; the mapping stays", ["own_copy"])
 def vfork(t: Context) -> None:
     """A wrong kernel takes the end of the child for the end of the mapping.
 
@@ -348,7 +348,7 @@ def vfork(t: Context) -> None:
         area.end(t)
 
 
-@case("vm.core-dump", ["V9"], "a core has none of the pages", ["fork", "core"])
+@case("vm.core-dump", ["V9"], "a core dump has none of the pages", ["fork", "core"])
 def core_dump(t: Context) -> None:
     """A wrong kernel writes what other domains share with it into files."""
     for number, make in enumerate((of_gntdev, of_gntalloc)):

@@ -143,7 +143,9 @@ def while_mapped(t: Context) -> None:
     t.expect(loop.granted(refs[0]), "ended", "after munmap")
 
 
-@case("dealloc.while-mapped-no-mmap", ["D7"], "a page off the file cannot be mmapped again")
+@case(
+    "dealloc.while-mapped-no-mmap", ["D7"], "a page removed from the file cannot be mmapped again"
+)
 def no_mmap(t: Context) -> None:
     """A wrong kernel finds the page by its mapping."""
     dev, index, _ = allocated(t, 1)
@@ -155,7 +157,7 @@ def no_mmap(t: Context) -> None:
 @case(
     "dealloc.while-mapped-no-notify",
     ["D7"],
-    "a page off the file cannot be armed any more",
+    "a page removed from the file cannot be armed any more",
     needs=["notify"],
 )
 def no_notify(t: Context) -> None:
@@ -166,7 +168,9 @@ def no_notify(t: Context) -> None:
     t.refused("ENOENT", "SET_UNMAP_NOTIFY", dev.notify, index)
 
 
-@case("dealloc.while-mapped-again", ["D7", "D8"], "a page off the file cannot be freed again")
+@case(
+    "dealloc.while-mapped-again", ["D7", "D8"], "a page removed from the file cannot be freed again"
+)
 def while_mapped_again(t: Context) -> None:
     """A wrong kernel drops the mapping's reference."""
     loop = Loop(t)

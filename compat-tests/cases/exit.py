@@ -45,7 +45,7 @@ def granting_child(t: Context, looks: int = 1) -> tuple[Worker, Shared]:
     return child, Shared(t, worker=child, dev=dev, channels=channels, held=held)
 
 
-@case("exit.nothing-armed", ["2.17"], "a process that armed nothing ends without a sign", NEEDS)
+@case("exit.nothing-armed", ["2.17"], "a process that armed nothing notifies nobody", NEEDS)
 def nothing_armed(t: Context) -> None:
     """Shows that the other cases see the notification, not the event channel's end."""
     child = t.worker.fork()
@@ -123,7 +123,7 @@ def exit_after_close(t: Context) -> None:
 @case(
     "exit.after-unmap",
     ["2.17", "U6"],
-    "a mapping whose map UNMAP took off fires at the end of the process",
+    "a mapping whose map was UNMAPed fires at the end of the process",
     NEEDS,
 )
 def exit_after_unmap(t: Context) -> None:
@@ -210,7 +210,7 @@ def kill_granting(t: Context) -> None:
 @case(
     "exit.granting-after-dealloc",
     ["2.17", "D7"],
-    "a mapped page that DEALLOC took off fires at the end of the process",
+    "a mapped page after DEALLOC fires at the end of the process",
     HELD,
 )
 def granting_after_dealloc(t: Context) -> None:

@@ -95,7 +95,7 @@ def argument_unreadable(t: Context) -> None:
     t.refused("EFAULT", "15 of 16 bytes", dev.ioctl, abi.GRANT_COPY, short)
 
 
-@case("copy.count-zero", ["C3"], "no segments is a success, and the pointer is not looked at")
+@case("copy.count-zero", ["C3"], "no segments is a success, and the pointer is not read")
 def count_zero(t: Context) -> None:
     """A wrong kernel fails QEMU's probe, and QEMU goes without grant copy."""
     dev = t.gntdev()
@@ -202,7 +202,7 @@ _beyond("source", "C6", "source")
 _beyond("dest", "C7", "destination")
 
 
-@case("copy.second-side-beyond-page", ["C7", "C11"], "with two granted sides both are judged")
+@case("copy.second-side-beyond-page", ["C7", "C11"], "with two granted sides both are checked")
 def second_beyond(t: Context) -> None:
     """A wrong kernel looks at the first side only."""
     c = Copies(t)
@@ -300,7 +300,7 @@ def protection(t: Context) -> None:
     t.expect(c.request([raw(Segment(c.buffer, c.foreign(ref), 8))]), "EFAULT", "no access")
 
 
-@case("copy.buffer-is-a-grant", ["C14"], "a mapped grant is no local buffer: status -9")
+@case("copy.buffer-is-a-grant", ["C14"], "a mapped grant cannot be a local buffer: status -9")
 def buffer_is_grant(t: Context) -> None:
     """A wrong kernel hands Xen a frame that is not its own, or fails the whole request."""
     c = Copies(t)
@@ -312,7 +312,7 @@ def buffer_is_grant(t: Context) -> None:
     t.expect(t.peer.state(refs[0]), "not mapped", "entry")
 
 
-@case("copy.statuses", ["C15", "C18", "2.15"], "what Xen refuses is told segment by segment")
+@case("copy.statuses", ["C15", "C18", "2.15"], "what Xen refuses is reported segment by segment")
 def statuses(t: Context) -> None:
     """A wrong kernel fails the request, or lets one refusal spoil the rest."""
     c = Copies(t)
@@ -442,7 +442,7 @@ def short_array(t: Context) -> None:
         t.expect(c.worker.peek(c.buffer, 136), PATTERN[:128] + bytes(8), "buffer")
 
 
-@case("copy.array-ends-within", ["C4"], "a segment that is half there is EFAULT and not looked at")
+@case("copy.array-ends-within", ["C4"], "a segment that is only half readable is EFAULT")
 def array_ends_within(t: Context) -> None:
     """A wrong kernel takes stale bytes of its own for the rest."""
     c = Copies(t)
@@ -480,7 +480,7 @@ def after_revocation(t: Context) -> None:
 
 @case("copy.own-table-full-range", ["C17", "C18"], "own references: free is -1, beyond is -3")
 def own_statuses(t: Context) -> None:
-    """A wrong kernel judges its own references by what it has handed out."""
+    """A wrong kernel checks its own references by what it has handed out."""
     index, refs = (dev := t.gntalloc()).alloc(1)
     loop = Loop(t)
     t.expect(loop.status_from(refs[0]), 0, "status")

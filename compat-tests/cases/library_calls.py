@@ -247,7 +247,7 @@ def wrong_use(t: Context) -> None:
 @case(
     "library.restrict",
     ["O4", "O9"],
-    "a restriction takes the mapper away, not the mappings",
+    "a restriction disables the handle, not its mappings",
     needs=["library", "peer"],
 )
 def restricted(t: Context) -> None:

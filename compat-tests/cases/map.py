@@ -54,7 +54,7 @@ def count_maximum(t: Context) -> None:
     t.refused("EINVAL", "MAP with count 0xffffffff", t.gntdev().ioctl, abi.MAP_GRANT_REF, data)
 
 
-@case("map.count-before-array", ["M3"], "the count is judged before the array is read")
+@case("map.count-before-array", ["M3"], "the count is checked before the array is read")
 def count_before_array(t: Context) -> None:
     """A wrong kernel reads the array first and answers EFAULT."""
     address = t.page_end(abi.pack_map([(1, 8)], count=65537))
@@ -89,7 +89,7 @@ def limit_per_request(t: Context) -> None:
 @case(
     "map.no-memory",
     ["M4"],
-    "MAP of more than memory holds is ENOMEM, before the array is read",
+    "MAP of more grants than memory allows is ENOMEM, before the array is read",
     needs=["limit", "small_memory"],
     allow=[
         r"page allocation failure",
@@ -183,7 +183,7 @@ def no_hypercall(t: Context) -> None:
     t.expect(t.peer.state(ref), "mapped rw", "entry after mmap")
 
 
-@case("map.domain-truncated", ["M7"], "the domain is cut to 16 bits without a word")
+@case("map.domain-truncated", ["M7"], "the domain is silently cut to 16 bits")
 def domain_truncated(t: Context) -> None:
     """A wrong kernel refuses the high bits or passes them on."""
     dev = t.gntdev()
@@ -230,7 +230,7 @@ def same_two_files(t: Context) -> None:
     t.expect(t.worker.peek(b, 9), b"same page", "through the other file")
 
 
-@case("map.many-maps", ["M9"], "a file holds as many maps as one asks for")
+@case("map.many-maps", ["M9"], "the number of maps of a file is not limited")
 def many_maps(t: Context) -> None:
     """A wrong kernel has a small fixed table."""
     dev = t.gntdev()

@@ -160,7 +160,7 @@ def proc_mem(t: Context) -> None:
     t.expect(t.worker.read(fd, 8), b"debugger", "bytes of the mapping")
 
 
-@case("mm.beyond", ["V13"], "behind a mapping there is nothing")
+@case("mm.beyond", ["V13"], "access beyond a mapping is SIGSEGV")
 def beyond(t: Context) -> None:
     """A wrong kernel maps a page more than was asked for."""
     place = t.worker.alloc(3 * PAGE, "none")

@@ -121,7 +121,7 @@ def own_grant(t: Context) -> None:
 
 @case("mmap.neither-flag", ["P7"], "mmap neither shared nor private is EINVAL")
 def neither(t: Context) -> None:
-    """A wrong kernel takes one of the two for granted (K6: FreeBSD's generic layer judges it)."""
+    """A wrong kernel takes one of the two for granted (K6: FreeBSD's generic layer checks it)."""
     dev = t.gntdev()
     index = dev.map(t.peer.grants(1))
     t.refused("EINVAL", "mmap without a flag", dev.mmap, 1, index, "r", "none")

@@ -21,7 +21,7 @@ EVENT = abi.SEND_EVENT
 # The request
 
 
-@case("notify.action-before-index", ["N2"], "the action is judged before the index", NOTIFY)
+@case("notify.action-before-index", ["N2"], "the action is checked before the index", NOTIFY)
 def action_before_index(t: Context) -> None:
     """A wrong kernel looks for the map first, as gntalloc does: ENOENT."""
     t.refused("EINVAL", "action 4, no map", t.gntdev().notify, 0, 4)
@@ -29,7 +29,7 @@ def action_before_index(t: Context) -> None:
 
 @case("notify.port-closed", ["N3"], "a port that is not bound is EINVAL", EVENTS)
 def port_closed(t: Context) -> None:
-    """A wrong kernel keeps any number and sends to whoever gets the port next."""
+    """A wrong kernel accepts any number and sends to the port's next owner."""
     dev = t.gntdev()
     index = dev.map_any()
     fd = t.worker.open("evtchn")
@@ -50,7 +50,7 @@ def port_wild(t: Context) -> None:
         t.refused("EINVAL", f"port 0x{port:x}", dev.notify, index, EVENT, port)
 
 
-@case("notify.port-before-index", ["N3"], "the port is judged before the index", EVENTS)
+@case("notify.port-before-index", ["N3"], "the port is checked before the index", EVENTS)
 def port_before_index(t: Context) -> None:
     """A wrong kernel looks for the map first: ENOENT."""
     t.refused("EINVAL", "port 0, no map", t.gntdev().notify, 0, EVENT, 0)
@@ -69,7 +69,7 @@ def port_virq(t: Context) -> None:
     # VIRQ_DOM_EXC: xenstored's, which does not run here.
     port = t.worker.bind_virq(t.worker.open("evtchn"), 3)
     t.expect(t.attempt(dev.notify, index, EVENT, port), "ok", "armed", {"K15": "EINVAL"})
-    # Xen does not let anybody raise it; that is no trouble.
+    # Xen does not let anybody raise it; that does not matter here.
     t.accepted("UNMAP", dev.unmap, index, 1)
 
 
@@ -142,7 +142,7 @@ def other_end_gone(t: Context) -> None:
     t.expect(around(t.peer.read(0, BYTE - 1, 3)), "cleared", "byte")
 
 
-@case("notify.after-unmap", ["N4"], "a map that UNMAP took off is ENOENT though it lives", NOTIFY)
+@case("notify.after-unmap", ["N4"], "a map removed by UNMAP is ENOENT, even while mmapped", NOTIFY)
 def after_unmap(t: Context) -> None:
     """A wrong kernel finds the map by its mapping."""
     dev, index, _, _ = t.mapped()
@@ -416,7 +416,7 @@ def dup(t: Context) -> None:
 @case(
     "notify.port-unbound-first",
     ["2.6", "7.6"],
-    "the event comes though the port was unbound before",
+    "the event is sent even if the port was unbound before",
     EVENTS,
 )
 def unbound_first(t: Context) -> None:
@@ -488,7 +488,7 @@ def passed(t: Context) -> None:
 @case(
     "notify.exec-keeps",
     ["2.6", "O12"],
-    "exec takes the mapping and leaves an inherited file armed",
+    "exec drops the mapping and leaves an inherited file armed",
     (*EVENTS, "exec"),
 )
 def exec_keeps(t: Context) -> None:

@@ -178,7 +178,7 @@ def port_ignored(t: Context, side: Side) -> None:
     LOOKS,
 )
 def refused_keeps(t: Context, side: Side) -> None:
-    """A wrong kernel drops the old notification before it judges the new one."""
+    """A wrong kernel drops the old notification before it checks the new one."""
     page = side.armed(t)
     t.refused("EINVAL", "port 0", page.dev.notify, page.index, EVENT, 0)
     t.refused("EINVAL", "action 4", page.dev.notify, page.index, 4)
@@ -331,7 +331,7 @@ def close_mapped(t: Context, side: Side) -> None:
     "event-channel-closed-first",
     ["2.6", "7.6"],
     ["2.12", "7.6"],
-    "the event comes though the event channel's file was closed before",
+    "the event is sent even if the event channel's file was closed before",
     LOOKS,
 )
 def evtchn_first(t: Context, side: Side) -> None:
@@ -349,7 +349,7 @@ def evtchn_first(t: Context, side: Side) -> None:
     "child-leaves",
     ["2.6", "V8"],
     ["2.12", "B10"],
-    "a child that inherited everything and goes changes nothing",
+    "a child that inherited everything exits, and nothing changes",
     (*LOOKS, "fork"),
 )
 def child_leaves(t: Context, side: Side) -> None:

@@ -27,18 +27,18 @@ COMMAND = abi.GNTALLOC_SET_UNMAP_NOTIFY
 @case(
     "share-notify.index-before-action",
     ["Y2", "Y3"],
-    "the index is judged before action and port",
+    "the index is checked before action and port",
     NOTIFY,
 )
 def index_first(t: Context) -> None:
-    """A wrong kernel judges the action first, as gntdev does: EINVAL."""
+    """A wrong kernel checks the action first, as gntdev does: EINVAL."""
     dev = t.gntalloc()
     t.refused("ENOENT", "action 4, no page", dev.notify, 0, 4)
     t.refused("ENOENT", "port 0, no page", dev.notify, 0, EVENT, 0)
     t.refused("ENOENT", "action 0, no page", dev.notify, 0, 0)
 
 
-@case("share-notify.after-dealloc", ["Y2"], "a page that DEALLOC took off is ENOENT", NOTIFY)
+@case("share-notify.after-dealloc", ["Y2"], "a page removed by DEALLOC is ENOENT", NOTIFY)
 def after_dealloc(t: Context) -> None:
     """A wrong kernel arms a page that has another owner by now."""
     dev, index, _ = allocated(t, 3)
@@ -50,7 +50,7 @@ def after_dealloc(t: Context) -> None:
 
 @case("share-notify.port-ineligible", ["Y4"], "SEND_EVENT with a port not bound is EINVAL", EVENTS)
 def port_closed(t: Context) -> None:
-    """A wrong kernel keeps any number and sends to whoever gets the port next."""
+    """A wrong kernel accepts any number and sends to the port's next owner."""
     dev, index, _ = allocated(t, 1)
     fd = t.worker.open("evtchn")
     port = t.worker.bind_unbound(fd, 0)
@@ -262,7 +262,7 @@ def passed(t: Context) -> None:
 @case(
     "share-notify.exec",
     ["2.12", "O12"],
-    "exec takes the mapping: what DEALLOC took off before fires, the rest waits",
+    "exec drops the mapping: pages removed by DEALLOC fire, the rest waits",
     (*EVENTS, "exec"),
 )
 def exec_fires(t: Context) -> None:

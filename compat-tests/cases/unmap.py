@@ -98,7 +98,7 @@ def count_large(t: Context) -> None:
     t.accepted("the second", dev.unmap, 2 * PAGE, 2)
 
 
-@case("unmap.count-zero", ["U4"], "count 0 stands for whatever the map has")
+@case("unmap.count-zero", ["U4"], "count 0 means the map's count")
 def count_zero(t: Context) -> None:
     """A wrong kernel answers EINVAL or ENOENT."""
     dev = t.gntdev()
@@ -232,7 +232,7 @@ def then_notify(t: Context) -> None:
     needs=["notify"],
 )
 def armed_stays(t: Context) -> None:
-    """A wrong kernel disarms at UNMAP: the peer never learns that its page was let go."""
+    """A wrong kernel disarms at UNMAP: the peer is never told that its page was released."""
     dev, index, address, refs = t.mapped()
     t.worker.fill(address, 16, 0xFF)
     t.accepted("SET_UNMAP_NOTIFY", dev.notify, index + 5)

@@ -196,7 +196,7 @@ def _compared(ours: Cell, theirs: Cell) -> Cell:
     ks = set(ours.ks)
     checks = list(ours.checks)
     for at, (step, check) in enumerate(_steps(ours)):
-        # A step that the reference did not come to is judged by the case alone, and one that is
+        # A step that the reference did not reach is checked by the case alone, and one that is
         # not met is explained by a row of the whole cell, or the cell would not be a difference.
         if check.k or not check.ok or wanted.get(step, check.observed) == check.observed:
             continue

@@ -128,7 +128,7 @@ class DriverPeer:
         if words[1] == "none":
             raise NotApplicable("gntalloc grants only existing pages")
         page, flags = int(words[1]), int(words[2], 0)
-        # Domain 0 is whoever is under test.
+        # Domain 0 is the system under test.
         domid = int(options.get("domid", "0"), 0) or self._subject
         if flags not in (abi.GTF_PERMIT, abi.GTF_PERMIT | abi.GTF_READONLY):
             raise NotApplicable(f"gntalloc cannot make an entry with flags 0x{flags:x}")

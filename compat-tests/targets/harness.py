@@ -115,7 +115,7 @@ class HarnessTarget(Target):
             return f"the worker ended with {ended}: {last}"
         if "leak:" in log:
             return next(line for line in log.splitlines() if "leak:" in line)
-        # A user's errors are no news for the console.
+        # Errors caused by a user are not logged.
         spoken = [line for line in log.splitlines() if "xengnt-harness: kernel: " in line]
         return next(iter(excerpt(spoken, case.allow)), None)
 

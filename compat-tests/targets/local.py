@@ -50,7 +50,7 @@ class Here:
     def __exit__(self, *_: object) -> None:
         self.control.close()
 
-    # What the kernel logs comes by way of the agent; Xen's console is not ours to read.
+    # The agent passes on the kernel's log; Xen's console cannot be read here.
 
     def mark(self) -> int:
         return 0

@@ -240,7 +240,7 @@ fact guest_type "$(cat /sys/hypervisor/guest_type 2>/dev/null)"
 fact seconds_to_init "$(cut -d' ' -f1 /proc/uptime)"
 fact end 1
 
-# A busy host may stop us for minutes; that is no fault of a task here.
+# A busy host may stop us for minutes, which is not the fault of a task here.
 echo 0 >/proc/sys/kernel/hung_task_timeout_secs
 # Boot was quiet; from here on every kernel message belongs to a case.
 dmesg -n 8

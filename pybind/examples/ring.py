@@ -6,7 +6,7 @@ In domain 1:  python ring.py send 0 8 17 <file
 
 The page has two counters of bytes, produced and consumed, and room for SIZE bytes.  Each side
 writes one counter, and signals the other side after it has.  The other domain may write anything
-anywhere: its counter is read once and judged before it is used.
+anywhere: its counter is read once and checked before it is used.
 
 The order of loads and stores is that of the processor: right on x86.
 """

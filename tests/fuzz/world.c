@@ -288,7 +288,7 @@ fill(char *addr, const void *bytes, size_t len)
 	from.iov_base = (void *)(uintptr_t)bytes;
 	to.iov_base = addr;
 	from.iov_len = to.iov_len = len;
-	/* As far as there is memory: a bad address is no error here. */
+	/* As far as there is memory: a bad address is not an error here. */
 	if (len > 0 && process_vm_writev(getpid(), &from, 1, &to, 1, 0) < 0)
 		SAY("  (argument at %p not written)\n", (void *)addr);
 	for (i = 0; i < 2; i++)

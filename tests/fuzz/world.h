@@ -35,7 +35,7 @@ extern char *segments;
 
 void	world_begin(void);
 /*
- * Everything is closed and let go: aborts if something is left.  refused:
+ * Closes and releases everything: aborts if something is left.  refused:
  * perhaps hypercalls were made to fail.
  */
 void	world_end(bool refused);

@@ -167,7 +167,7 @@ void	host_port_close(uint32_t port);
 bool	host_event_pending(uint32_t port);
 bool	host_event_take(uint32_t port);	/* clears it */
 
-/* The helper domain (xen/helper_domain.c); -1 if it cannot be had. */
+/* The helper domain (xen/helper_domain.c); -1 if it cannot be made. */
 int	host_peer(const char *request, char *reply, size_t replylen);
 
 /* For tests: the machine, our domain, and what lives. */
@@ -203,7 +203,7 @@ unsigned host_run_tasks(void);
 /* Nothing runs but by that: for tests that count what happens when. */
 void	host_tasks_manual(bool on);
 
-/* Threads that let go of their last lock are sometimes held up right there. */
+/* Threads that release their last lock are sometimes delayed there. */
 void	host_shake(bool on);
 
 /*

@@ -581,7 +581,7 @@ test_copy(void **state)
 		if (i != 20)
 			assert_memory_equal(buf + 3 * i, page + i, 2);
 	}
-	/* A mapped grant is no place to copy to (row C14). */
+	/* A mapped grant cannot be a copy's local side (row C14). */
 	grants = mmap_at(gntdev, map(gntdev, REF, 1), 1, RW);
 	s[0] = from_ref(id, 0, grants, 8);
 	assert_int_equal(copy(s, 1), 0);
@@ -646,7 +646,7 @@ test_shortages(void **state)
 	assert_int_equal(try_map(gntdev, DOMU, REF, 2, &index), EFAULT);
 	host_fail_hook = NULL;
 	assert_int_equal(map(gntdev, REF, 1), 0);
-	/* The object cannot be had: grants were mapped already. */
+	/* The object cannot be made: grants were mapped already. */
 	fail_at(HOST_FAIL_PAGER, 0);
 	assert_int_equal(try_mmap(gntdev, 0, 1, RW, &p), ENOMEM);
 	host_fail_hook = NULL;

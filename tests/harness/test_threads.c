@@ -524,7 +524,7 @@ nothing_left(void)
 	uint64_t leaked;
 	unsigned i;
 
-	/* What waited for pages to be let go. */
+	/* What waited for pages to be released. */
 	for (i = 0; i < 1000 && (sysctl("hw.xen.gntdev.deferred") != 0 ||
 	    sysctl("hw.xen.gntalloc.in_flight") != 0 ||
 	    sysctl("hw.xen.gntalloc.deferred") != 0); i++)

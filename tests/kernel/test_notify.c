@@ -67,7 +67,7 @@ test_never_mapped(void **state)
 	assert_true(host_event_take(far));
 }
 
-/* The channel went first: nothing is sent to whoever has the port now. */
+/* The channel went first: the port's new owner gets nothing. */
 static void
 test_port_gone(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What cases and other tests cannot bring about: other drivers' nodes, 32-bit
- * callers, limits below what is in use, a peer that never lets go.
+ * callers, limits below what is in use, a peer that never unmaps.
  */
 #include <stdlib.h>
 

@@ -76,7 +76,7 @@ share(uint32_t domid, int count)
 	CHECK(munmap(pages, PAGE * (unsigned)count) == 0);
 }
 
-/* From the second page to the first, by way of a local buffer. */
+/* From the second page to the first, through a local buffer. */
 static void
 copy(xengnttab_handle *xgt, uint32_t domid, const uint32_t *refs)
 {

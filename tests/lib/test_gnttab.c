@@ -137,7 +137,7 @@ eagain_for_ever_ends(void **state)
 	assert_int_equal(fake_messages(), 1);
 }
 
-/* RLIMIT_MEMLOCK with mlockall(MCL_FUTURE): no time mends that. */
+/* RLIMIT_MEMLOCK with mlockall(MCL_FUTURE): retrying does not help. */
 static void
 eagain_of_locked_memory_is_not_retried(void **state)
 {
@@ -179,7 +179,7 @@ notify_arms_what_was_asked_for(void **state)
 	map_notify(4095, (evtchn_port_t)-1, "NOTIFY(0x5fff,1,0)");
 	map_notify((uint32_t)-1, 6, "NOTIFY(0x5000,2,6)");
 	map_notify(8, 0, "NOTIFY(0x5008,3,0)");
-	/* neither: no call at all; an offset behind the page is no offset */
+	/* neither: no call at all; an offset beyond the page means none */
 	map_notify((uint32_t)-1, (evtchn_port_t)-1, "");
 	map_notify(4096, (evtchn_port_t)-1, "");
 }

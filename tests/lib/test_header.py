@@ -30,7 +30,7 @@ LANGUAGES = {
 def compile_text(compiler: str, options: list[str], text: str) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
-    # Xen's own headers are not ours to judge: -isystem.
+    # Xen's own headers are not checked: -isystem.
     command = [compiler, *options, f"-I{INCLUDE}", "-isystem", str(XEN_HEADERS)]
     done = subprocess.run(
         [*command, "-fsyntax-only", "-"], input=text, text=True, capture_output=True, check=False

@@ -16,7 +16,7 @@ PROGRAM = """
 #include <xengnttab.h>
 int main(void)
 {
-    /* where there is no device, the library says so and hands on errno */
+    /* without a device the library says so and passes errno on */
     xengnttab_handle *xgt = xengnttab_open(NULL, 0);
     printf("%s\\n", xgt == NULL ? "no device" : "open");
     return (xengnttab_close(xgt));

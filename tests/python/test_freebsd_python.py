@@ -92,5 +92,5 @@ def test_modules_are_compiled_for_an_image_without_times(tmp_path: Path) -> None
     assert "/there/package/module.py" in found
     assert not any("/test/" in name for name in found)
     (compiled,) = [path for name, path in found.items() if name.endswith(".pyc")]
-    # A form that is never judged by its source (PEP 552): bit 0 on, bit 1 off.
+    # A form that is never compared with its source (PEP 552): bit 0 on, bit 1 off.
     assert compiled.read_bytes()[4:8] == b"\x01\0\0\0"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Numbers and lengths: any integer type, judged before memory is asked for, read as documented."""
+"""Numbers and lengths: any integer type, checked before memory is allocated, read as documented."""
 
 from __future__ import annotations
 

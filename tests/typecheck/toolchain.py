@@ -19,7 +19,7 @@ VARIANTS = {"release": [], "debug": ["-DINVARIANTS", "-DINVARIANT_SUPPORT", "-DW
 
 
 def _kmod() -> ModuleType:
-    """The module build's own flags, so that both builds judge alike."""
+    """The module build's own flags, so that both builds check the same."""
     spec = importlib.util.spec_from_file_location("kmod", KERNEL / "tools/kmod.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

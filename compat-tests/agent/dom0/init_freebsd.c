@@ -66,7 +66,7 @@ load_all(void)
 		return;
 	rest = list;
 	while ((name = strsep(&rest, " ")) != NULL) {
-		/* What another one has brought along is no news. */
+		/* Already loaded as a dependency of another. */
 		if (*name != '\0' && kldload(name) < 0 && errno != EEXIST)
 			printf("xengnt-init: cannot load %s: %s\n", name,
 			    strerror(errno));

@@ -150,7 +150,7 @@ node_wait(const char *node)
 		f = fopen(name, "r");
 		if (f != NULL) {
 			if (fscanf(f, "%" SCNu32, &value) != 1)
-				errx(1, "%s is no number", name);
+				errx(1, "%s must be a number", name);
 			fclose(f);
 			return (value);
 		}

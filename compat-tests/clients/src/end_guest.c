@@ -107,7 +107,7 @@ ring_bell(void)
 
 	error = hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_send, &op,
 	    0);
-	/* A port whose other end is closed is no failure of ours. */
+	/* The port's other end may be closed: not a failure here. */
 	if (error != 0 && error != -22)
 		fail(__LINE__, error);
 }

@@ -511,7 +511,7 @@ part_notify_map(void)
 	CHECK(xengnttab_close(xgt) == 0);
 }
 
-/* Who dies, tells. */
+/* A process that dies notifies its peer. */
 static void
 part_notify_death(void)
 {

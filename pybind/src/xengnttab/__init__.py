@@ -17,7 +17,7 @@ with GrantTable() as table, table.map(domid=1, refs=[8]) as mapping:  # in domai
 ```
 
 Devices, mappings and sharings are context managers.  They can be closed early with `close()`; any
-use after that raises ValueError, as of a closed file.  What the kernel refuses is a `GrantError`,
+use after that raises ValueError, as for a closed file.  What the kernel refuses is a `GrantError`,
 an OSError with the errno and with what it means here.
 
 `EventChannel` is the bell that goes with shared memory.

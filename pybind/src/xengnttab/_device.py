@@ -26,7 +26,7 @@ class Device:
     """An open device.
 
     Several threads may use it.  Each call counts as a user of the library's handle, and so does
-    the object itself until `close()`: whoever leaves last closes the handle.  So no call ever meets
+    the object itself until `close()`: the last to finish closes the handle.  So no call ever meets
     a handle that was freed, and nobody waits for anybody.
     """
 
@@ -52,7 +52,7 @@ class Device:
         return os.getpid() != self._process
 
     def _check_open(self) -> None:
-        """ValueError as of a closed file; RuntimeError after a fork."""
+        """ValueError as for a closed file; RuntimeError after a fork."""
         if self._closed:
             raise ValueError(f"{type(self).__name__} is closed")
         if self._inherited():

@@ -60,7 +60,7 @@ def probe() -> dict[str, Answer]:
             found["grant copy"] = Answer(grants.can_copy)
             with grants._held() as handle:
                 number = _calls.dmabuf_errno(handle)
-            # A buffer that does not exist: whoever looks for it knows what buffers are.
+            # A buffer that does not exist: a kernel that looks for it supports buffers.
             known = number == errno.ENOENT
             absent = None if known else errno.errorcode.get(number, str(number))
             found["DMA buffers"] = Answer(known, absent)

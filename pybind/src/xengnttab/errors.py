@@ -12,7 +12,7 @@ from xengnttab.copy import CopyStatus
 class GrantError(OSError):
     """A grant operation that the kernel refused.
 
-    `errno` and `strerror` are as of any OSError, `action` says what was tried, `hint` what the
+    `errno` and `strerror` are those of any OSError, `action` says what was tried, `hint` what the
     errno means here, if more is known than its general text.
     """
 

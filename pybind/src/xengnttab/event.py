@@ -99,7 +99,7 @@ class EventChannel(Device):
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """`wait` for asyncio.  One task at a time may wait for a channel."""
-        import asyncio  # not at the top: it is dear to import, and few need it
+        import asyncio  # not at the top: the import is slow, and few need it
 
         deadline = None if timeout is None else time.monotonic() + timeout
         self._unmask_taken()

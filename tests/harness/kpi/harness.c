@@ -416,7 +416,7 @@ host_unpin(struct host_pin *pin)
 
 	kpi_enter();
 	vm_page_unhold_pages(&pin->page, 1);
-	kpi_leave("a page was let go");
+	kpi_leave("a page was released");
 	os_free(pin);
 }
 
@@ -684,7 +684,7 @@ void
 host_fork_child(void)
 {
 
-	/* The old one has a writer that is no thread of the child. */
+	/* The old one's writer is not a thread of the child. */
 	os_rwlock_abandon(gate.lock);
 	gate_lock_new();
 	os_mutex_unlock(&gate.load);

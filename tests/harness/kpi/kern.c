@@ -351,7 +351,7 @@ sysctl_find(const char *name)
 }
 
 /*
- * As the kernel's handler does: the variable is whoever's, locked by whatever
+ * As the kernel's handler does: any variable, locked by whatever
  * lock, and read without it.
  */
 static u_int __attribute__((__no_sanitize__("thread")))

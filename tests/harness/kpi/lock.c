@@ -333,7 +333,7 @@ kpi_no_map_lock(const char *what)
 	order_take(&kpi_vmspace.vm_map.lock.lock_object);
 }
 
-/* Lets others in where a thread has just let go, now and then. */
+/* Lets other threads run now and then after a lock was released. */
 
 static volatile u_int shaking;
 

@@ -268,7 +268,7 @@ entry_clip(vm_map_entry_t e, vm_offset_t addr)
 }
 
 /*
- * Takes the entries of a range out.  The objects are let go after the map is
+ * Takes the entries of a range out.  The objects are released after the map is
  * unlocked: a destructor may sleep.
  */
 static void

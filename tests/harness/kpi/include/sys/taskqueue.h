@@ -38,7 +38,7 @@ struct timeout_task {
 
 typedef void (*taskqueue_enqueue_fn)(void *context);
 
-/* There is one queue; whoever makes another gets it. */
+/* There is one queue; creating another returns it. */
 extern struct taskqueue *taskqueue_thread;
 struct taskqueue *taskqueue_create(const char *name, int mflags,
 	    taskqueue_enqueue_fn enqueue, void *context);

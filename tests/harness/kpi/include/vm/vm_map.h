@@ -45,7 +45,7 @@ vm_map_entry_t vm_map_entry_succ(vm_map_entry_t);
 
 /*
  * A walk shows what else a process has as two entries in front: one without
- * an object, one that is no object's.
+ * an object, one that belongs to no object.
  */
 vm_map_entry_t vm_map_entry_first(vm_map_t);
 #define	VM_MAP_ENTRY_FOREACH(it, map)					\
