@@ -30,6 +30,8 @@ PROFILE = freebsd_programs.PROFILE
 #: come late under emulation, and what is to be measured is work, not waiting.
 GUEST_OPTIONS = "idle=poll"
 XEN_OPTIONS = "sched_ratelimit_us=0"
+#: How the control channel's program rests: it is not to be measured.
+RELAY = "XENGNT_RELAY_LOOKS=64 XENGNT_RELAY_REST_MS=50"
 #: The guest reads the time-stamp counter itself.
 GUEST_SETTINGS = {"tsc_mode": "native"}
 
@@ -107,7 +109,7 @@ class FreeBSDSystem(System):
         self._programs = freebsd_programs.Programs(release, setting.cache)
         own = images.ours(setting.build)
         files = self._programs.bench_files(selection, own, guest_files(setting.build))
-        start = "/usr/bin/env XENGNT_RELAY_LOOKS=64 /bin/xengnt-relay 0x2f8 /bin/sh"
+        start = f"/usr/bin/env {RELAY} /bin/xengnt-relay 0x2f8 /bin/sh"
         self.machine = FreeBSDDom0(
             "freebsd", release, setting.work / "disks-freebsd", setting.cache, setting.say,
             files=[*files, *_empty_images()],
@@ -138,7 +140,7 @@ class FreeBSDSystem(System):
 
 _MODULES = ("loop", "xen-blkback")
 _START = f"""mkdir -p {IMAGES} && mount -t tmpfs tmpfs {IMAGES} &&
-for module in $(cat /lib/bench/modules); do insmod /lib/bench/$module || exit 1; done"""
+(for module in $(cat /lib/bench/modules); do insmod /lib/bench/$module || exit 1; done)"""
 
 
 class LinuxSystem(System):
@@ -164,7 +166,7 @@ class LinuxSystem(System):
         self.machine = vm.LinuxDom0(
             "pvh", [*files, *_empty_images()], setting.work / "disks-linux", setting.cache,
             setting.say, memory=DOM0_MEMORY, guests=GUEST_MEMORY, xen_options=XEN_OPTIONS,
-            kernel_options="XENGNT_RELAY_LOOKS=64 xen.event_eoi_delay=0"
+            kernel_options=f"{RELAY} xen.event_eoi_delay=0"
             " xen.event_loop_timeout=250",
         )  # fmt: skip
 
@@ -181,7 +183,10 @@ class LinuxSystem(System):
                 yield file
 
     def _modules(self, selection: packages.Selection, setting: Setting) -> list[File]:
-        order = programs.kernel_modules(selection, setting.cache, setting.say, _MODULES)
+        # Dom0's own are loaded already.
+        own = {path.name for path in selection.modules}
+        found = programs.kernel_modules(selection, setting.cache, setting.say, _MODULES)
+        order = [path for path in found if path.name not in own]
         names = "".join(f"{path.name}\n" for path in order)
         return [
             *(File(path, f"/lib/bench/{path.name}", 0o644) for path in order),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,9 +28,11 @@ from .plan import (
     Call,
     Cost,
     Disk,
+    Figure,
     Group,
     Round,
     Work,
+    due,
     figures,
     job_file,
     nodes,
@@ -48,7 +51,6 @@ PROFILE_AMOUNT = 1.0
 PROFILE_WORKS = ("rand1", "seq64k")
 #: Seconds of a look at Dom0 that does nothing.
 _IDLE = 6
-_LONGEST = 120
 
 
 def fio(job: str) -> str:
@@ -156,48 +158,46 @@ class Session:
     # ---- figures
 
     def round(self, number: int) -> Round:
-        """Every group once."""
-        command = "; ".join(f"unit; {fio(job_file(group, number))}" for group in self.groups)
-        said = self.guest.must(f"{command}; unit").splitlines()
-        found = [figure for group in self.groups for figure in figures(group, said)]
-        units = [int(line.split("=")[1]) for line in said if line.startswith("unit: ns=")]
-        if len(units) != len(self.groups) + 1:
-            raise Broken(f"{len(units)} units in a round")
-        return Round(number, sorted(units)[len(units) // 2] / 1000, tuple(found))
+        """Every group that is due, once."""
+        units, found = list[int](), list[Figure]()
+        for group in due(self.groups, number):
+            said = self._window(f"unit; {fio(job_file(group, number))}; unit").answer.splitlines()
+            taken = [int(line.split("=")[1]) for line in said if line.startswith("unit: ns=")]
+            if len(taken) != 2:
+                raise Broken(f"{len(taken)} units beside {group.name}")
+            units += taken
+            found += figures(group, said)
+        return Round(number, statistics.median(units) / 1000, tuple(found))
 
-    def _window(self, command: str, seconds: int, pid: int | None = None) -> Window:
-        """Runs a command of the guest within some seconds of Dom0, in which a process is traced or
-        Dom0's processor time is taken."""
-        dom0, terminal = self.run.dom0, self.guest.terminal
-        while seconds <= _LONGEST:
-            before = dom0.counters()
-            number, text = self.guest.asked(command)
-            look = f"{CPUTIME} {seconds} {terminal} {text}"
-            if pid is not None:
-                look = f"{PROFILE} {pid} {seconds} & {look}; wait"
-            said = dom0.must(
-                f"{look}; echo ended $(grep -c '^@ {number} end' {self.guest.log})",
-                "a look at Dom0",
+    def _window(self, command: str, pid: int | None = None) -> Window:
+        """Runs a command of the guest.  Meanwhile nothing else is done in Dom0 but to look for its
+        end now and then; a process may be traced."""
+        dom0, guest = self.run.dom0, self.guest
+        before = dom0.counters()
+        number, text = guest.asked(command)
+        look = f"{CPUTIME} {guest.terminal} {guest.log} '@ {number} end' {text}"
+        if pid is not None:
+            look = (
+                f"{PROFILE} {pid} >/tmp/profile.out 2>&1 & p=$!; sleep 1; {look}; kill -INT $p;"
+                " wait $p; cat /tmp/profile.out"
             )
-            spent = re.search(r"^cputime: ns=(\d+)", said, re.MULTILINE)
-            if spent is None:
-                raise Failed(f"no processor time in {said!r}")
-            _, answer = self.guest.wait(number, command)
-            if said.split()[-2:] == ["ended", "1"]:
-                counted = {n: v - before.get(n, 0) for n, v in dom0.counters().items()}
-                return Window(seconds, int(spent[1]) / 1e9, said, answer, counted)
-            seconds *= 2
-        raise Failed(f"the guest does not end within {_LONGEST} s: {command[:80]}")
+        said = dom0.must(look, "a look at Dom0")
+        taken = re.search(r"^cputime: ns=(\d+) of=(\d+)", said, re.MULTILINE)
+        if taken is None:
+            raise Failed(f"no processor time in {said!r}")
+        _, answer = guest.wait(number, command)
+        counted = {n: v - before.get(n, 0) for n, v in dom0.counters().items()}
+        return Window(int(taken[2]) / 1e9, int(taken[1]) / 1e9, said, answer, counted)
 
     def idle(self) -> float:
         """The share of a processor that Dom0 takes while nothing is asked of it."""
-        return self._window("true", _IDLE).spent / _IDLE
+        window = self._window(f"sleep {_IDLE}")
+        return window.spent / window.seconds
 
-    def cost(self, disk: Disk, work: Work, idle: float, seconds: int) -> Cost:
+    def cost(self, disk: Disk, work: Work, idle: float) -> Cost:
         """What a work takes of Dom0."""
         one = Group((disk,), (work,))
-        command = asked(one, COST_AMOUNT)
-        window = self._window(command, seconds)
+        window = self._window(asked(one, COST_AMOUNT))
         found = figures(one, window.answer.splitlines())
         copies, calls = (window.counted.get(n) for n in ("gntdev.copy_ops", "gntdev.copy_calls"))
         if copies is not None and (copies > 0) != (disk.backend.name == OURS):
@@ -207,20 +207,19 @@ class Session:
             requests(window.answer), max(window.spent - idle * window.seconds, 0.0), copies, calls,
         )  # fmt: skip
 
-    def profile(self, disk: Disk, work: Work, seconds: int) -> list[Call]:
+    def profile(self, disk: Disk, work: Work) -> list[Call]:
         """Where the QEMU of a disk spends its time, a request."""
         one = Group((disk,), (work,))
-        pid = self.qemus[disk.backend.name]
-        window = self._window(asked(one, PROFILE_AMOUNT), seconds, pid)
+        window = self._window(asked(one, PROFILE_AMOUNT), self.qemus[disk.backend.name])
         figures(one, window.answer.splitlines())
         return profile.calls(window.said, requests(window.answer))
 
 
 @dataclass(frozen=True)
 class Window:
-    """Some seconds of Dom0, in which the guest has done something."""
+    """The time of one command of the guest's."""
 
-    seconds: int
+    seconds: float
     spent: float  # seconds of Dom0's processor
     said: str
     answer: str  # of the guest

@@ -81,8 +81,9 @@ WORKS = {
         Work("fsync", "4 KiB, fsync after each", "write", 4096, 1, 24 * 4096, ("fsync=1",), False),
     )
 }
-#: On the other media and formats.
+#: On the other media and formats, and in every which round.
 SHORT = ("seq64k", "rand16")
+OTHERS = 2
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,17 @@ class Group:
     def name(self) -> str:
         return f"{self.disks[0].format} {self.disks[0].mib} MiB"
 
+    @property
+    def main(self) -> bool:
+        """Measured in each round, with all works."""
+        return (self.disks[0].format, self.disks[0].mib) == ("raw", MAIN_MEDIUM)
+
+
+def due(of: Sequence[Group], round_: int) -> list[Group]:
+    """The groups of a round: the others take part in one of a few only."""
+    found = [group for group in of if group.main or round_ % OTHERS == 0]
+    return found or list(of)
+
 
 def groups(dom0: str, only: Sequence[str] = ()) -> list[Group]:
     """All of a Dom0, or what the words of `only` leave: each word narrows what it belongs to."""
@@ -237,7 +249,7 @@ def job_file(group: Group, round_: int, amount: float = 1.0) -> str:
     text = [_GLOBAL]
     number = 0
     for work in group.works:
-        first = round_ % len(group.disks)
+        first = (round_ if group.main else round_ // OTHERS) % len(group.disks)
         for disk in (*group.disks[first:], *group.disks[:first]):
             blocks = max(round(work.requests * amount), 1)
             text.append("\n".join([

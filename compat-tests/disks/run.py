@@ -23,11 +23,11 @@ from devtools.paths import cache_dir
 
 from . import report
 from .machines import Setting, system
-from .measure import COST_AMOUNT, COST_WORKS, PROFILE_AMOUNT, PROFILE_WORKS, Session, begin
+from .measure import COST_WORKS, PROFILE_WORKS, Session, begin
 from .plan import (
     BACKENDS,
     BLKBACK,
-    MAIN_MEDIUM,
+    OTHERS,
     WORKS,
     Broken,
     Disk,
@@ -44,7 +44,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _WARM = 250
 #: Seconds of a boot to the first round, until one has been seen.
 _BOOT = 240.0
-#: A Dom0's window is this much longer than what fio is expected to take.
+#: Seconds of a look at Dom0 beside fio.
 _START = 3.0
 
 
@@ -92,24 +92,12 @@ def left(rounds: int, each: float, windows: int, later: int) -> str:
     return f"about {minutes:.0f} min left" if minutes >= 1 else "less than a minute left"
 
 
-def window(machine: Machine, disk: Disk, work: Work, amount: float) -> int:
-    """Seconds in which the guest does a work on a disk, by the rounds' figures."""
-    taken = [
-        sum(f.ms for f in r.figures
-            if (f.backend, f.format, f.mib, f.work) == (disk.backend.name, disk.format, disk.mib,
-                                                       work.name))
-        for r in machine.rounds
-    ]  # fmt: skip
-    middle = statistics.median(taken) if taken else 1000.0
-    return round(_START + middle * amount / 1000 * 1.3 + 0.5)
-
-
 def looks(plan: Sequence[Group], works: Sequence[str]) -> list[tuple[Disk, Work]]:
     """The disks of the middle raw medium, each with each of the works that it has."""
     return [
         (disk, work)
         for group in plan
-        if (group.disks[0].format, group.disks[0].mib) == ("raw", MAIN_MEDIUM)
+        if group.main
         for work in group.works
         if work.name in works
         for disk in group.disks
@@ -124,8 +112,10 @@ def rounds(
     begin = time.monotonic()
     session.round(_WARM)
     windows = len(looks(session.groups, COST_WORKS))
+    taken = list[float]()
     for number in range(len(machine.rounds), wanted):
-        each = time.monotonic() - begin
+        taken.append(time.monotonic() - begin)
+        each = statistics.mean(taken[-OTHERS:])
         say(f"round {number + 1} of {wanted}: {left(wanted - number, each, windows, later)}")
         begin = time.monotonic()
         done = session.round(number)
@@ -148,8 +138,7 @@ def costs(session: Session, machine: Machine, store: Store, say: Say) -> None:
     for number, (disk, work) in enumerate(missing, 1):
         title = f"{disk.backend.title}, {work.title}"
         say(f"what it takes of Dom0, {number} of {len(missing)}: {title}")
-        seconds = window(machine, disk, work, COST_AMOUNT)
-        found = session.cost(disk, work, idle, seconds)
+        found = session.cost(disk, work, idle)
         machine.costs.append(found)
         store.add(machine.dom0, "cost", asdict(found))
 
@@ -163,7 +152,7 @@ def profiles(session: Session, machine: Machine, store: Store, say: Say) -> None
         if disk.backend.name == BLKBACK or name in machine.profiles:
             continue
         say(f"profile: {disk.backend.title}, {work.title}")
-        made = session.profile(disk, work, window(machine, disk, work, PROFILE_AMOUNT * 3))
+        made = session.profile(disk, work)
         machine.profiles[name] = made
         store.add(machine.dom0, "profile", {"name": name, "calls": [asdict(c) for c in made]})
 
@@ -246,6 +235,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print("./dev bench: qemu-system-x86_64 is not installed", file=sys.stderr)
                 return 1
             machines = measure(args, plans)
+    except KeyboardInterrupt:
+        print("./dev bench --disks: interrupted; --resume goes on with what has been measured",
+              file=sys.stderr)  # fmt: skip
+        return 130
     except (TestbedError, DevError, Failed, Broken, ValueError, KeyError, OSError) as error:
         print(f"./dev bench --disks: {error}", file=sys.stderr)
         if not args.show:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xengnt-profile PID SECONDS: where a process spends its time, by ktrace(2).
+ * xengnt-profile PID: where a process spends its time, by ktrace(2), until the
+ * profiler is interrupted (SIGINT).
  *
  * A line a kind of system call: its number, for ioctl(2) the command, how
  * many, nanoseconds in them.  "user" is what the process's threads did between
@@ -15,6 +16,7 @@
 
 #include <err.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,19 +141,24 @@ int
 main(int argc, char **argv)
 {
 	int points = KTRFAC_SYSCALL | KTRFAC_SYSRET;
-	int fd, pid;
+	int fd, pid, taken;
+	sigset_t end;
 
-	if (argc != 3 || (pid = atoi(argv[1])) <= 0 || atoi(argv[2]) <= 0) {
-		fprintf(stderr, "usage: xengnt-profile PID SECONDS\n");
+	if (argc != 2 || (pid = atoi(argv[1])) <= 0) {
+		fprintf(stderr, "usage: xengnt-profile PID\n");
 		return (2);
 	}
+	sigemptyset(&end);
+	sigaddset(&end, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &end, NULL) != 0)
+		err(1, "sigprocmask");
 	fd = open(trace, O_CREAT | O_TRUNC | O_WRONLY, 0600);
 	if (fd < 0)
 		err(1, "%s", trace);
 	close(fd);
 	if (ktrace(trace, KTROP_SET, points, pid) != 0)
 		err(1, "ktrace");
-	sleep(atoi(argv[2]));
+	sigwait(&end, &taken);
 	if (ktrace(trace, KTROP_CLEARFILE, points, pid) != 0)
 		err(1, "ktrace");
 	read_trace();
