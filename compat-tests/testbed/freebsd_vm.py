@@ -79,7 +79,10 @@ def backtrace(text: str) -> list[str]:
 
 
 # x86-64-v2 without XSAVE: QEMU's XRSTOR faults when such a Dom0 switches between two users of it.
-CPU = "qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+lahf-lm,+rdrand,+fsgsbase,+smep"
+# invtsc, where QEMU has it: without it Xen emulates the TSC (docs/upstream/qemu.md).
+CPU = (
+    "qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+lahf-lm,+rdrand,+fsgsbase,+smep,+invtsc"
+)
 
 _COMMAND = (
     "qemu-system-x86_64 -nodefaults -no-user-config -accel tcg,thread=multi -machine q35 "

@@ -159,7 +159,7 @@ class _Clock:
 _BASE_COMMAND = (
     "qemu-system-x86_64 -nodefaults -no-user-config -accel tcg,thread=multi -machine pc "
     # rdrand: without a time-stamp counter flag Linux would take its seed from a missing PIT.
-    "-cpu qemu64,+svm,+npt,+rdrand -smp 1 -display none -vga none -no-reboot"
+    "-cpu qemu64,+svm,+npt,+rdrand,+invtsc -smp 1 -display none -vga none -no-reboot"
 ).split()
 
 #: MiB that Dom0 has, and what the machine has beside it for Xen and a helper domain.
@@ -189,6 +189,26 @@ _LINUX_KIND = {"pv": "", "pvh": " clearcpuid=4 lpj=1000000"}
 #: keeps talking.
 _CEILING = 20.0
 _TICK = 0.25
+
+
+def emulator() -> str:
+    """QEMU's version, as "10.0.13", or "" if the program does not say."""
+    with contextlib.suppress(OSError):
+        command = ["qemu-system-x86_64", "--version"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        if found := re.search(r"version (\d+(?:\.\d+)+)", said):
+            return found[1]
+    return ""
+
+
+def remark(version: str) -> str:
+    """For the message about a machine that has died before its agent said a word."""
+    if tuple(int(part) for part in version.split(".") if part) < (10, 0):
+        return ""
+    return (
+        f" (QEMU {version}: 10.0 and 11.1 are known not to boot PVH and HVM domains, "
+        "docs/upstream/qemu.md; 7.2 does)"
+    )
 
 
 def quoted(path: Path | str) -> str:
@@ -236,6 +256,7 @@ class Control:
             if not data:
                 self._machine.lost()
             self._buffer += data
+            self._machine.answered = True
             wait.progress()
         line = self._buffer[:end].decode(errors="replace")
         del self._buffer[: end + 1]
@@ -294,6 +315,9 @@ class Machine:
         self._nudge: Nudge | None = None
         self._control: Control | None = None
         self._known: dict[str, str] = {}
+        self._emulator = emulator()
+        #: Whether anything has come over the control channel.
+        self.answered = False
         self._watched = 0
         self._reason: str | None = None
 
@@ -444,6 +468,7 @@ class Machine:
         if "end" not in self._known:
             found = dict(_FACT.findall(self._text(0)))
             self._known.update({key: value.strip() for key, value in found.items()})
+        self._known["emulator"] = self._emulator
         if self._nudge is not None:
             self._known["nudges"] = str(self._nudge.count)
         return {key: value for key, value in self._known.items() if key != "end"}
@@ -511,6 +536,8 @@ class Machine:
 
     def _bury(self, reason: str) -> None:
         self._reason = f"{self.name}: {reason}"
+        if not self.answered:
+            self._reason += remark(self._emulator)
         raise Died(self._reason)
 
     @property

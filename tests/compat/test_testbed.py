@@ -354,6 +354,36 @@ def test_only_the_main_thread_counts_as_the_main_loop() -> None:
     assert wakes(process.pid) == -1
 
 
+@pytest.mark.parametrize(
+    ("version", "said"), [("", False), ("7.2.22", False), ("10.0.13", True), ("11.1.3", True)]
+)
+def test_an_emulator_that_cannot_boot_pvh_is_named(version: str, said: bool) -> None:
+    text = vm.remark(version)
+    assert (f"QEMU {version}" in text) == said
+    assert bool(text) == said
+
+
+def test_an_early_death_names_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "qemu-system-x86_64"
+    program.write_text("#!/bin/sh\necho 'QEMU emulator version 10.0.13 (Debian)'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    class Short(vm.Machine):
+        def prepare(self) -> Callable[[int], list[str]]:
+            return lambda _: [str(program)]
+
+    with Short("short", tmp_path, None) as machine:
+        assert machine.facts["emulator"] == "10.0.13"
+        with pytest.raises(vm.Died, match="QEMU 10\\.0\\.13"):
+            machine.control.readline(60.0)
+    with Short("short", tmp_path, None) as machine:
+        machine.answered = True
+        with pytest.raises(vm.Died) as caught:
+            machine.control.readline(60.0)
+    assert "10.0.13" not in str(caught.value)
+
+
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TestbedError, match="no such kind of Dom0: hvm"):
         vm.LinuxDom0("hvm", [], tmp_path, tmp_path)  # type: ignore[arg-type]
