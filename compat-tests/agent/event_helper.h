@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Event channels for the Linux agent on FreeBSD, whose Linuxulator gives every
- * ioctl of type 'E' to its evdev code: a native program makes the call for it.
+ * ioctl of type 'E' to its evdev code, and the devices' page limits, which are
+ * sysctls and not files of /sys: a native program makes the call for it.
  *
  * The agent sends a message over the datagram socket that EVENT_HELPER names
  * by its number, with two descriptors: the open /dev/xen/evtchn, so that the
- * port belongs to that file, and a socket for the answer.
+ * port belongs to that file (any file for a limit), and a socket for the
+ * answer.
  */
 #ifndef EVENT_HELPER_H
 #define	EVENT_HELPER_H
@@ -16,15 +18,21 @@
 /* Out of the way of the descriptors that cases look at. */
 #define	EVENT_HELPER_FD	200
 
+/* The numbers of evtchn's commands end below these. */
+#define	HELPER_GNTDEV_LIMIT	0x100
+#define	HELPER_GNTALLOC_LIMIT	0x101
+
 struct event_request {
-	uint32_t	nr;		/* of Linux's command */
-	uint32_t	args[2];	/* of its struct */
+	uint32_t	nr;		/* of Linux's command, or HELPER_... */
+	uint32_t	args[2];	/* of its struct; for a limit whether to
+					   set it, and to what */
 };
 
-/* A Linux errno value, and the port of a command that binds one. */
+/* A Linux errno value, and the port of a command that binds one or a limit
+   as it was. */
 struct event_answer {
 	uint32_t	error;
-	uint32_t	port;
+	uint32_t	value;
 };
 
 #endif /* !EVENT_HELPER_H */

@@ -170,6 +170,47 @@ os_poweroff(void)
 	return (reboot(RB_POWER_OFF) == 0 ? 0 : errno);
 }
 
+/*
+ * The answer's value from the program of event_helper.h; -1 with ENOTTY where
+ * there is none, or with the call's error.
+ */
+static int
+ask_helper(int fd, uint32_t nr, const uint32_t *args)
+{
+	struct event_request request = { nr, { args[0], args[1] } };
+	struct event_answer reply;
+	union {
+		struct cmsghdr	head;
+		char		room[CMSG_SPACE(2 * sizeof(int))];
+	} control;
+	struct iovec iov = { &request, sizeof(request) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = &control, .msg_controllen = sizeof(control) };
+	const char *helper;
+	int ends[2], ret;
+
+	errno = ENOTTY;
+	helper = getenv(EVENT_HELPER);
+	if (helper == NULL || socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) != 0)
+		return (-1);
+	memset(&control, 0, sizeof(control));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(2 * sizeof(int));
+	memcpy(CMSG_DATA(&control.head),
+	    (int [2]){ fd < 0 ? ends[1] : fd, ends[1] }, 2 * sizeof(int));
+	ret = -1;
+	if (sendmsg(atoi(helper), &m, 0) == (ssize_t)sizeof(request) &&
+	    recv(ends[0], &reply, sizeof(reply), 0) ==
+	    (ssize_t)sizeof(reply)) {
+		errno = (int)reply.error;
+		ret = reply.error != 0 ? -1 : (int)reply.value;
+	}
+	close(ends[0]);
+	close(ends[1]);
+	return (ret);
+}
+
 int
 os_limit(const char *dev, bool set, unsigned value, unsigned *old)
 {
@@ -178,8 +219,15 @@ os_limit(const char *dev, bool set, unsigned value, unsigned *old)
 
 	snprintf(path, sizeof(path), "/sys/module/xen_%.32s/parameters/limit",
 	    dev);
-	if (!slurp(path, text, sizeof(text)))
-		return (ENOENT);
+	if (!slurp(path, text, sizeof(text))) {
+		n = ask_helper(-1, strcmp(dev, "gntdev") == 0 ?
+		    HELPER_GNTDEV_LIMIT : HELPER_GNTALLOC_LIMIT,
+		    (uint32_t [2]){ set, value });
+		if (n < 0)
+			return (errno == ENOTTY ? ENOENT : errno);
+		*old = (unsigned)n;
+		return (0);
+	}
 	if (sscanf(text, "%u", old) != 1)
 		return (EIO);
 	if (!set)
@@ -324,47 +372,17 @@ os_reap_orphans(void)
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-/*
- * What ioctl(2) would return, from the helper of event_helper.h; -1 with
- * ENOTTY where there is none.
- */
+/* What ioctl(2) would return, from the helper. */
 static int
 evtchn_by_helper(int fd, unsigned long word, const void *arg)
 {
-	struct event_request request = { .nr = _IOC_NR(word) };
-	struct event_answer reply;
-	union {
-		struct cmsghdr	head;
-		char		room[CMSG_SPACE(2 * sizeof(int))];
-	} control;
-	struct iovec iov = { &request, sizeof(request) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
-	    .msg_control = &control, .msg_controllen = sizeof(control) };
-	const char *helper;
-	int ends[2], ret;
+	uint32_t args[2] = { 0 };
 
 	errno = ENOTTY;
-	helper = getenv(EVENT_HELPER);
-	if (helper == NULL || _IOC_SIZE(word) > sizeof(request.args) ||
-	    socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) != 0)
+	if (_IOC_SIZE(word) > sizeof(args))
 		return (-1);
-	memcpy(request.args, arg, _IOC_SIZE(word));
-	memset(&control, 0, sizeof(control));
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = CMSG_LEN(2 * sizeof(int));
-	memcpy(CMSG_DATA(&control.head), (int [2]){ fd, ends[1] },
-	    2 * sizeof(int));
-	ret = -1;
-	if (sendmsg(atoi(helper), &m, 0) == (ssize_t)sizeof(request) &&
-	    recv(ends[0], &reply, sizeof(reply), 0) ==
-	    (ssize_t)sizeof(reply)) {
-		errno = (int)reply.error;
-		ret = reply.error != 0 ? -1 : (int)reply.port;
-	}
-	close(ends[0]);
-	close(ends[1]);
-	return (ret);
+	memcpy(args, arg, _IOC_SIZE(word));
+	return (ask_helper(fd, _IOC_NR(word), args));
 }
 
 static int

@@ -154,6 +154,12 @@ def _create(run: Run, name: str, settings: Mapping[str, object], disks: Sequence
         config["device_model_override"] = run.device_model
     dom0.must(f"cat >/tmp/{name}.cfg <<'END'\n{_config(config)}\nEND")
     before = _boots(run, name)
+    _xl_create(run, name)
+    return _booted(run, name, before)
+
+
+def _xl_create(run: Run, name: str) -> None:
+    dom0 = run.dom0
     for _ in range(_TRIES):
         # Not to the control channel: a daemon of xl's would keep it open.
         status, _ = dom0.run(f"{run.tool('xl')} create /tmp/{name}.cfg >/tmp/{name}.create 2>&1")
@@ -168,7 +174,6 @@ def _create(run: Run, name: str, settings: Mapping[str, object], disks: Sequence
             dom0.progress(f"  {line}")
         errors = [line for line in said.splitlines() if "rror" in line or "ail" in line]
         raise Failed(f"xl create: status {status}: {'; '.join(errors[:2])}")
-    return _booted(run, name, before)
 
 
 def create_guest(run: Run) -> Guest:
@@ -197,13 +202,25 @@ def ensure_guest(run: Run) -> Guest:
 
 
 def reboot_guest(run: Run) -> Guest:
-    """The guest reboots itself; xl's daemon makes it anew, under another number."""
+    """The guest reboots itself; xl's daemon makes it anew, under another number.
+
+    The daemon does not try again when QEMU is too slow: the guest is then created as by a user.
+    """
     old = run.running_guest()
     before = _boots(run, old.name)
+    gave_up = f"grep -q '{_TOO_SLOW}' /var/log/xen/xl-{old.name}.log"
     old.send("sync; reboot -f")
     old.until(
         f'[ "$({run.tool("xl")} domid {old.name} 2>/dev/null)" != {old.domid} ]', "going down"
     )
+    run.dom0.until(
+        f"[ $(grep -c '^guest: up' {_log(old.name)}) -gt {before} ] || {gave_up}",
+        f"{old.name} booting",
+        show=f"wc -c <{_log(old.name)}",
+    )
+    if run.dom0.run(gave_up)[0] == 0:
+        run.dom0.progress("xl's daemon gave up on QEMU after its ten seconds; xl create")
+        _xl_create(run, old.name)
     run.guest = _booted(run, old.name, before)
     if run.guest.domid == old.domid:
         raise Failed("the guest has the same number after its reboot")

@@ -3,6 +3,7 @@
 #include <sys/param.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/sysctl.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,18 +37,37 @@ linux_errno(int error)
 	    EINVAL);
 }
 
+static int
+limit(const char *name, const uint32_t *args, uint32_t *old)
+{
+	u_int new = args[1], was;
+	size_t len = sizeof(was);
+
+	if (sysctlbyname(name, &was, &len, args[0] != 0 ? &new : NULL,
+	    args[0] != 0 ? sizeof(new) : 0) != 0)
+		return (-1);
+	*old = was;
+	return (0);
+}
+
 static void
 answer(const struct event_request *request, const int *fds)
 {
 	struct event_answer reply = { 0 };
 	uint32_t args[3] = { request->args[0], request->args[1], 0 };
 
-	if (request->nr >= nitems(commands))
+	if (request->nr == HELPER_GNTDEV_LIMIT ||
+	    request->nr == HELPER_GNTALLOC_LIMIT) {
+		if (limit(request->nr == HELPER_GNTDEV_LIMIT ?
+		    "hw.xen.gntdev.limit" : "hw.xen.gntalloc.limit",
+		    request->args, &reply.value) != 0)
+			reply.error = linux_errno(errno);
+	} else if (request->nr >= nitems(commands))
 		reply.error = EINVAL;
 	else if (ioctl(fds[0], commands[request->nr].word, args) != 0)
 		reply.error = linux_errno(errno);
 	else
-		reply.port = args[commands[request->nr].port];
+		reply.value = args[commands[request->nr].port];
 	/* The answer must find the file held by the agent alone. */
 	close(fds[0]);
 	(void)send(fds[1], &reply, sizeof(reply), 0);
