@@ -31,7 +31,7 @@ PROFILE = freebsd_programs.PROFILE
 GUEST_OPTIONS = "idle=poll"
 XEN_OPTIONS = "sched_ratelimit_us=0"
 #: How the control channel's program rests: it is not to be measured.
-RELAY = "XENGNT_RELAY_LOOKS=64 XENGNT_RELAY_REST_MS=50"
+RELAY = "XENGNT_RELAY_LOOKS=8 XENGNT_RELAY_REST_MS=50"
 #: The guest reads the time-stamp counter itself.
 GUEST_SETTINGS = {"tsc_mode": "native"}
 

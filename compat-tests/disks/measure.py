@@ -85,12 +85,18 @@ class Session:
         if disk.backend.kind != "qdisk":
             command, physical = self.system.physical(disk)
         made = nodes(self.guest.domid, disk, physical)
+        last = f"{made.back}/state 1 {made.front}/state 1"
+        if disk.backend.kind != "qdisk":
+            # FreeBSD's kernel never looks again at a device that it has seen without a state
+            # (xenbusb_add_device()).
+            made.values[f"{made.back}/state"] = "1"
+            last = f"{made.front}/state 1"
         values = " ".join(f"{path} {shlex.quote(value)}" for path, value in made.values.items())
         return " && ".join([
             disk.make, command, f"{store} write {values}",
             f"{store} chmod -r {made.front} n{self.guest.domid} r0",
             f"{store} chmod -r {made.back} n0 r{self.guest.domid}",
-            f"{store} write {made.back}/state 1 {made.front}/state 1",
+            f"{store} write {last}",
         ])  # fmt: skip
 
     def _state(self, disk: Disk) -> str:
@@ -178,7 +184,7 @@ class Session:
         look = f"{CPUTIME} {guest.terminal} {guest.log} '@ {number} end' {text}"
         if pid is not None:
             look = (
-                f"{PROFILE} {pid} >/tmp/profile.out 2>&1 & p=$!; sleep 1; {look}; kill -INT $p;"
+                f"{PROFILE} {pid} >/tmp/profile.out 2>&1 & p=$!; sleep 1; {look}; kill $p;"
                 " wait $p; cat /tmp/profile.out"
             )
         said = dom0.must(look, "a look at Dom0")

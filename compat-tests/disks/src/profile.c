@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * xengnt-profile PID: where a process spends its time, by ktrace(2), until the
- * profiler is interrupted (SIGINT).
+ * profiler is ended (SIGTERM).
  *
  * A line a kind of system call: its number, for ioctl(2) the command, how
  * many, nanoseconds in them.  "user" is what the process's threads did between
@@ -149,7 +149,7 @@ main(int argc, char **argv)
 		return (2);
 	}
 	sigemptyset(&end);
-	sigaddset(&end, SIGINT);
+	sigaddset(&end, SIGTERM);
 	if (sigprocmask(SIG_BLOCK, &end, NULL) != 0)
 		err(1, "sigprocmask");
 	fd = open(trace, O_CREAT | O_TRUNC | O_WRONLY, 0600);
