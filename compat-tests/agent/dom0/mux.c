@@ -18,6 +18,7 @@
 
 #include <xen/gntdev.h>
 
+#include "start.h"
 #include "wire.h"
 
 #define	LINE	(128 * 1024)
@@ -125,27 +126,6 @@ wire_accept(unsigned domid, unsigned ref)
 		err(1, "mapping ref %u of domain %u", ref, domid);
 }
 
-static int
-start(char **argv)
-{
-	int pair[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		err(1, "socketpair");
-	pid = fork();
-	if (pid == -1)
-		err(1, "fork");
-	if (pid == 0) {
-		dup2(pair[1], 0);
-		dup2(pair[1], 1);
-		execv(argv[0], argv);
-		err(127, "%s", argv[0]);
-	}
-	close(pair[1]);
-	return (pair[0]);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -161,8 +141,8 @@ main(int argc, char **argv)
 	wire_accept((unsigned)strtoul(argv[1], NULL, 0),
 	    (unsigned)strtoul(argv[2], NULL, 0));
 	warnx("has the wire");
-	ends[0].fd = start(sh);
-	ends[1].fd = start(argv + 3);
+	ends[0].fd = start_program(sh, NULL);
+	ends[1].fd = start_program(argv + 3, NULL);
 	put_all(1, "! mux\n", 6);
 	for (have = 0, idle = 0;;) {
 		idle = listen_wire(&ends[2]) ? 0 : idle + 1;

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "ports.h"
+#include "start.h"
 #include "wire.h"
 
 #define	UART_DATA	0		/* the divisor latch is not shown */
@@ -146,28 +147,6 @@ is_pv(void)
 	return (strcmp(type, "PV\n") == 0);
 }
 
-static int
-start(char **argv)
-{
-	int pair[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		err(1, "socketpair");
-	pid = fork();
-	if (pid == -1)
-		err(1, "fork");
-	if (pid == 0) {
-		priority_normal();
-		if (dup2(pair[1], 0) == -1 || dup2(pair[1], 1) == -1)
-			err(127, "dup2");
-		execv(argv[0], argv);
-		err(127, "%s", argv[0]);
-	}
-	close(pair[1]);
-	return (pair[0]);
-}
-
 /* Passes bytes on until the program has closed its end. */
 static void
 relay(int fd)
@@ -254,7 +233,7 @@ main(int argc, char **argv)
 		warn("idle priority");
 
 	for (;;) {
-		fd = start(argv + 2);
+		fd = start_program(argv + 2, priority_normal);
 		relay(fd);
 		close(fd);
 		status = 0;

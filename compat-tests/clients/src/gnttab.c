@@ -35,6 +35,8 @@
 #include <xentoolcore.h>
 #include <xentoollog.h>
 
+#include "../../agent/peer/ask.h"
+
 #define	PAGE		4096u
 #define	PAGES		8u	/* granted to us by each helper domain */
 #define	FIRST		16u	/* their first reference */
@@ -62,10 +64,9 @@
 } while (0)
 
 struct peer {
-	FILE		*to, *from;
+	struct helper	h;
 	uint32_t	domid;
 	uint32_t	refs[PAGES];
-	char		reply[8192];
 };
 
 static struct peer peers[2];
@@ -74,52 +75,17 @@ static bool base;
 
 /* ---- the helper domains ------------------------------------------------- */
 
-static const char * __attribute__((format(printf, 2, 3)))
-ask(struct peer *p, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vfprintf(p->to, fmt, ap);
-	va_end(ap);
-	fputc('\n', p->to);
-	if (fflush(p->to) != 0 ||
-	    fgets(p->reply, sizeof(p->reply), p->from) == NULL)
-		err(1, "the helper domain's program is gone");
-	p->reply[strcspn(p->reply, "\n")] = '\0';
-	return (p->reply);
-}
-
-/* The value of "key=" in the last reply. */
-static unsigned
-value(struct peer *p, const char *key)
-{
-	const char *at;
-
-	at = strstr(p->reply, key);
-	if (strncmp(p->reply, "ok", 2) != 0 || at == NULL) {
-		printf("helper domain: %s\n", p->reply);
-		exit(1);
-	}
-	return ((unsigned)strtol(at + strlen(key), NULL, 0));
-}
-
-static bool
-says_ok(const char *reply)
-{
-
-	if (strncmp(reply, "ok", 2) == 0)
-		return (true);
-	printf("helper domain: %s\n", reply);
-	return (false);
-}
+/* True, or prints what the helper domain answered. */
+#define	OK(p, ...)							\
+	(ask(&(p)->h, __VA_ARGS__) ||					\
+	    (printf("helper domain: %s\n", (p)->h.reply), false))
 
 static unsigned
 flags(struct peer *p, uint32_t ref)
 {
 
-	ask(p, "entry %u", ref);
-	return (value(p, "flags="));
+	ask(&p->h, "entry %u", ref);
+	return (value(&p->h, "flags="));
 }
 
 /* Unmapping may end a moment after the call (row Z4). */
@@ -132,7 +98,7 @@ becomes(struct peer *p, uint32_t ref, unsigned wanted)
 			return (true);
 		usleep(10000);
 	}
-	printf("entry %u: %s\n", ref, p->reply);
+	printf("entry %u: %s\n", ref, p->h.reply);
 	return (false);
 }
 
@@ -142,8 +108,8 @@ byte(struct peer *p, unsigned page, unsigned off)
 {
 	char *at;
 
-	ask(p, "read %u %u 1", page, off);
-	at = strstr(p->reply, "data=");
+	ask(&p->h, "read %u %u 1", page, off);
+	at = strstr(p->h.reply, "data=");
 	CHECK(at != NULL);
 	return ((unsigned)strtoul(at + 5, NULL, 16));
 }
@@ -154,36 +120,10 @@ seen(struct peer *p, unsigned slot, unsigned off)
 {
 	char *at;
 
-	ask(p, "look %u %u 1", slot, off);
-	at = strstr(p->reply, "data=");
+	ask(&p->h, "look %u %u 1", slot, off);
+	at = strstr(p->h.reply, "data=");
 	CHECK(at != NULL);
 	return ((unsigned)strtoul(at + 5, NULL, 16));
-}
-
-static void
-peer_start(struct peer *p, const char *program)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		err(1, "socketpair");
-	switch (fork()) {
-	case -1:
-		err(1, "fork");
-	case 0:
-		dup2(pair[1], 0);
-		dup2(pair[1], 1);
-		execl(program, program, (char *)NULL);
-		err(127, "%s", program);
-	}
-	close(pair[1]);
-	p->to = fdopen(pair[0], "w");
-	p->from = fdopen(dup(pair[0]), "r");
-	if (p->to == NULL || p->from == NULL)
-		err(1, "fdopen");
-	setvbuf(p->from, NULL, _IOLBF, 0);
-	ask(p, "new pages=%u", PAGES);
-	p->domid = value(p, "domid=");
 }
 
 /* Every part begins with the same grants and bytes. */
@@ -194,10 +134,10 @@ peer_reset(struct peer *p, char letter)
 	bool ok;
 
 	for (int ms = 0;; ms += 100) {
-		if (strncmp(ask(p, "clear"), "ok", 2) == 0)
+		if (ask(&p->h, "clear"))
 			break;
 		if (ms >= SETTLE_MS)
-			return (says_ok(p->reply));
+			return (OK(p, "clear"));
 		usleep(100000);
 	}
 	ok = true;
@@ -205,11 +145,11 @@ peer_reset(struct peer *p, char letter)
 		p->refs[i] = FIRST + i;
 		for (unsigned k = 0; k < sizeof(text) - 1; k += 2)
 			snprintf(text + k, 3, "%02x", letter + i);
-		ok = says_ok(ask(p, "write %u 0 %s", i, text)) &&
-		    says_ok(ask(p, "write %u %u %s", i, PAGE - 32, text)) &&
-		    says_ok(ask(p, "grant %u %u 1", FIRST + i, i));
+		ok = OK(p, "write %u 0 %s", i, text) &&
+		    OK(p, "write %u %u %s", i, PAGE - 32, text) &&
+		    OK(p, "grant %u %u 1", FIRST + i, i);
 	}
-	return (ok && says_ok(ask(p, "grant %u 0 5", READ_ONLY)));
+	return (ok && OK(p, "grant %u 0 5", READ_ONLY));
 }
 
 /* ---- helpers ------------------------------------------------------------ */
@@ -316,7 +256,7 @@ part_map_one(void)
 	CHECK(page[0] == 'b' && page[PAGE - 1] == 'b' && page[100] == 0);
 	page[100] = 'x';
 	CHECK(byte(p, 1, 100) == 'x');
-	CHECK(says_ok(ask(p, "write 1 200 79")));
+	CHECK(OK(p, "write 1 200 79"));
 	CHECK(page[200] == 'y');
 	CHECK(flags(p, p->refs[1]) == WRITTEN);
 	CHECK(flags(p, p->refs[0]) == IDLE);
@@ -745,28 +685,28 @@ part_share(void)
 		for (unsigned k = 0; k < i; k++)
 			CHECK(refs[k] != refs[i]);
 		pages[PAGE * i] = (char)('s' + i);
-		ask(p, "map %u", refs[i]);
-		CHECK(value(p, "status=") == 0);
-		slot[i] = value(p, "slot=");
+		ask(&p->h, "map %u", refs[i]);
+		CHECK(value(&p->h, "status=") == 0);
+		slot[i] = value(&p->h, "slot=");
 		CHECK(seen(p, slot[i], 0) == 's' + i);
 	}
 	pages[PAGE * last + 50] = 'n';
 	CHECK(seen(p, slot[last], 50) == 'n');
-	CHECK(says_ok(ask(p, "store %u 60 6d", slot[last])));
+	CHECK(OK(p, "store %u 60 6d", slot[last]));
 	CHECK(pages[PAGE * last + 60] == 'm');
 
 	/* For reading only: about them, not about us. */
 	page = xengntshr_share_pages(xgs, p->domid, 1, &one, 0);
 	CHECK(page != NULL);
 	page[0] = 'o';
-	ask(p, "map %u", one);
-	CHECK(value(p, "status=") != 0);
-	ask(p, "map %u ro", one);
-	CHECK(value(p, "status=") == 0);
-	CHECK(seen(p, value(p, "slot="), 0) == 'o');
+	ask(&p->h, "map %u", one);
+	CHECK(value(&p->h, "status=") != 0);
+	ask(&p->h, "map %u ro", one);
+	CHECK(value(&p->h, "status=") == 0);
+	CHECK(seen(p, value(&p->h, "slot="), 0) == 'o');
 	/* Nor is it for everybody. */
-	ask(&peers[1], "map %u", refs[0]);
-	CHECK(value(&peers[1], "status=") != 0);
+	ask(&peers[1].h, "map %u", refs[0]);
+	CHECK(value(&peers[1].h, "status=") != 0);
 
 	FAILS(xengntshr_share_pages(xgs, p->domid, 0, refs, 1), NULL, EINVAL);
 	FAILS(xengntshr_share_pages(xgs, p->domid, -1, refs, 1), NULL, EINVAL);
@@ -796,9 +736,9 @@ part_share_notify(void)
 	page = xengntshr_share_page_notify(xgs, p->domid, &ref, 1, 33, c.port);
 	CHECK(page != NULL);
 	memset(page, 'q', PAGE);
-	ask(p, "map %u", ref);
-	CHECK(value(p, "status=") == 0);
-	slot = value(p, "slot=");
+	ask(&p->h, "map %u", ref);
+	CHECK(value(&p->h, "status=") == 0);
+	slot = value(&p->h, "slot=");
 	CHECK(seen(p, slot, 33) == 'q' && !channel_rings(&c, 0));
 	CHECK(xengntshr_unshare(xgs, page, 1) == 0);
 	/* The base driver cleans up at its next operation only. */
@@ -931,8 +871,8 @@ main(int argc, char **argv)
 	base = argc > 4;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN);
-	peer_start(&peers[0], argv[1]);
-	peer_start(&peers[1], argv[1]);
+	for (size_t i = 0; i < nitems(peers); i++)
+		peers[i].domid = helper_start(&peers[i].h, argv[1], PAGES);
 	failed = 0;
 	for (size_t i = 0; i < nitems(parts); i++) {
 		ok = run(parts[i].name, parts[i].fn);
@@ -944,8 +884,8 @@ main(int argc, char **argv)
 		printf("failed end\n");
 		failed++;
 	}
-	ask(&peers[0], "destroy");
-	ask(&peers[1], "destroy");
+	ask(&peers[0].h, "destroy");
+	ask(&peers[1].h, "destroy");
 	printf("%zu parts, %d failed\n", nitems(parts), failed);
 	return (failed == 0 ? 0 : 1);
 }

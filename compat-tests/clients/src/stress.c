@@ -36,6 +36,8 @@
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
 
+#include "../../agent/peer/ask.h"
+
 #define	PAGE		4096u
 #define	PAGES		32u	/* of the helper domain */
 #define	FIRST		16u	/* reference of its first page */
@@ -117,7 +119,7 @@ pick(struct thread *t, unsigned n)
 	return ((unsigned)(mix(&t->random) % n));
 }
 
-/* The first one tells; a process that lacks its reason for being ends. */
+/* Records the first failure; the process ends. */
 static void __attribute__((format(printf, 1, 2), noreturn))
 fail(const char *fmt, ...)
 {
@@ -255,6 +257,19 @@ empty(struct thread *t, struct slot *s)
 		(void)do_unmap(t, s);
 }
 
+static void
+hold(struct slot *s, int fd, bool own, bool writable, uint64_t index,
+    unsigned pages)
+{
+
+	s->fd = fd;
+	s->own = own;
+	s->whole = true;
+	s->writable = writable;
+	s->index = index;
+	s->pages = pages;
+}
+
 static bool
 do_map(struct thread *t, struct slot *s)
 {
@@ -285,13 +300,8 @@ do_map(struct thread *t, struct slot *s)
 			fail("MAP_GRANT_REF: %s", strerror(errno));
 		return (false);
 	}
-	s->index = arg.op.index;
-	s->pages = n;
-	s->fd = fd;
-	s->own = own;
-	s->whole = true;
-	s->writable = writable;
 	s->kind = MAP;
+	hold(s, fd, own, writable, arg.op.index, n);
 	if (mmap(s->p, n * PAGE, writable ? PROT_READ | PROT_WRITE : PROT_READ,
 	    MAP_SHARED | MAP_FIXED, fd, (off_t)s->index) != MAP_FAILED)
 		return (true);
@@ -327,13 +337,8 @@ do_share(struct thread *t, struct slot *s)
 			fail("ALLOC_GREF: %s", strerror(errno));
 		return (false);
 	}
-	s->index = arg.op.index;
-	s->pages = n;
-	s->fd = fd;
-	s->own = own;
-	s->whole = true;
-	s->writable = true;
 	s->kind = SHARE;
+	hold(s, fd, own, true, arg.op.index, n);
 	for (i = 0; i < n; i++)
 		s->refs[i] = arg.op.gref_ids[i];
 	all->offers[pick(t, OFFERS)] = s->refs[0];
@@ -770,74 +775,27 @@ process(uint64_t seed)
 
 /* ---- the helper domain -------------------------------------------------- */
 
-static FILE *to, *from;
-static char reply[8192];
-
-static bool __attribute__((format(printf, 1, 2)))
-ask(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vfprintf(to, fmt, ap);
-	va_end(ap);
-	fputc('\n', to);
-	if (fflush(to) != 0 || fgets(reply, sizeof(reply), from) == NULL)
-		errx(1, "the helper domain's program is gone");
-	reply[strcspn(reply, "\n")] = '\0';
-	return (strncmp(reply, "ok", 2) == 0);
-}
-
-static unsigned
-value(const char *key)
-{
-	const char *at;
-
-	at = strstr(reply, key);
-	if (at == NULL)
-		errx(1, "helper domain: %s", reply);
-	return ((unsigned)strtol(at + strlen(key), NULL, 0));
-}
+static struct helper helper;
 
 static void
-peer_start(const char *program)
+peer_start(char *program)
 {
 	char hex[17];
 	uint64_t word;
 	unsigned i, k;
-	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		err(1, "socketpair");
-	switch (fork()) {
-	case -1:
-		err(1, "fork");
-	case 0:
-		dup2(pair[1], 0);
-		dup2(pair[1], 1);
-		execl(program, program, (char *)NULL);
-		err(127, "%s", program);
-	}
-	close(pair[1]);
-	to = fdopen(pair[0], "w");
-	from = fdopen(dup(pair[0]), "r");
-	if (to == NULL || from == NULL)
-		err(1, "fdopen");
-	fcntl(fileno(from), F_SETFD, FD_CLOEXEC);
-	if (!ask("new pages=%u", PAGES))
-		errx(1, "helper domain: %s", reply);
-	domid = value("domid=");
+	domid = helper_start(&helper, program, PAGES);
 	for (i = 0; i < PAGES; i++) {
 		word = mark(i);
 		for (k = 0; k < 8; k++)
 			snprintf(hex + 2 * k, 3, "%02x",
 			    (unsigned)(word >> 8 * k) & 0xff);
-		if (!ask("write %u %u %s", i, MARK_AT, hex) ||
-		    !ask("grant %u %u 1", FIRST + i, i))
-			errx(1, "helper domain: %s", reply);
+		if (!ask(&helper, "write %u %u %s", i, MARK_AT, hex) ||
+		    !ask(&helper, "grant %u %u 1", FIRST + i, i))
+			errx(1, "helper domain: %s", helper.reply);
 	}
-	if (!ask("grant %u 0 5", READ_ONLY))
-		errx(1, "helper domain: %s", reply);
+	if (!ask(&helper, "grant %u 0 5", READ_ONLY))
+		errx(1, "helper domain: %s", helper.reply);
 }
 
 /*
@@ -853,17 +811,18 @@ peer_maps(struct thread *t, bool *mapped, unsigned slots)
 	slot = pick(t, slots);
 	if (mapped[slot]) {
 		mapped[slot] = false;
-		(void)ask("unmap %u", slot);
+		(void)ask(&helper, "unmap %u", slot);
 		return (0);
 	}
 	ref = all->offers[pick(t, OFFERS)];
-	if (ref == 0 || !ask("map %u", ref) || value("status=") != 0)
+	if (ref == 0 || !ask(&helper, "map %u", ref) ||
+	    value(&helper, "status=") != 0)
 		return (0);
-	slot = value("slot=");
+	slot = value(&helper, "slot=");
 	if (slot < slots)
 		mapped[slot] = true;
 	else
-		(void)ask("unmap %u", slot);
+		(void)ask(&helper, "unmap %u", slot);
 	return (1);
 }
 
@@ -979,11 +938,11 @@ main(int argc, char **argv)
 		close(common[i]);
 	for (i = 0; i < sizeof(mapped) / sizeof(mapped[0]); i++)
 		if (mapped[i])
-			(void)ask("unmap %lu", i);
+			(void)ask(&helper, "unmap %lu", i);
 	/* Children of the killed ones have a while; then all must be free. */
-	for (ms = 0; !all->failed && !ask("clear"); ms += 100) {
+	for (ms = 0; !all->failed && !ask(&helper, "clear"); ms += 100) {
 		if (ms >= SETTLE_MS) {
-			printf("failed: %s\n", reply);
+			printf("failed: %s\n", helper.reply);
 			return (1);
 		}
 		usleep(100000);
