@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         "parity", add_help=False, help="run the parity suite and print its table",
         description="Runs the parity suite.", epilog=PARITY_EPILOG, formatter_class=raw,
     )  # fmt: skip
+    commands.add_parser("boot", add_help=False, help="boot a Dom0 and get a shell on it")
     test = commands.add_parser(
         "test", help="run every test that needs no FreeBSD release",
         description="Runs every test that needs no FreeBSD release, then prints a table of"
@@ -149,7 +150,7 @@ def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def main(argv: Sequence[str] | None = None) -> int:
     args, rest = parser().parse_known_args(argv)
     real = args.command == "bench" and (args.freebsd is not None or args.disks)
-    if rest and args.command != "parity" and not real:
+    if rest and args.command not in ("parity", "boot") and not real:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if args.command == "clean":
@@ -188,6 +189,10 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
             environment.compile_(console, NATIVE)
             environment.install_package(console)
             return suite.run(rest)
+        case "boot":
+            _freebsd_packages(console, rest)
+            environment.compile_(console, NATIVE)
+            return suite.boot(rest)
         case "test":
             wanted = args.step or (["unit"] if args.pytest else [])
             options = steps.Options(quick=args.quick, pytest=args.pytest)

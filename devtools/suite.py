@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The parity suite and the benchmark, programs of their own.  Imported before any package is."""
+"""The programs of compat-tests/.  Imported before any package is."""
 
 from __future__ import annotations
 
@@ -26,13 +26,19 @@ def bench(args: Sequence[str]) -> int:
     return _call(_command(BENCH, args))
 
 
+def boot(args: Sequence[str]) -> int:
+    """A machine booted by hand."""
+    python = str(environment.tool("python3"))
+    return _call([python, "-m", "testbed", "boot", *args], PYTHONPATH=str(ROOT / "compat-tests"))
+
+
 def command(args: Sequence[str]) -> list[str]:
     return _command(PARITY, args)
 
 
-def _call(argv: Sequence[str]) -> int:
+def _call(argv: Sequence[str], **more: str) -> int:
     sys.stdout.flush()
-    env = {**os.environ, **environment.environment()}
+    env = {**os.environ, **environment.environment(), **more}
     return subprocess.call(argv, cwd=ROOT, env=env)
 
 

@@ -186,6 +186,21 @@ def test_help(command: str) -> None:
     assert done.stdout.startswith("usage: ./dev")
 
 
+def test_boot_is_the_test_bed_with_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[object] = []
+
+    def call(argv: Sequence[str], *, env: dict[str, str], **_: object) -> int:
+        called.extend([argv, env])
+        return 3
+
+    monkeypatch.setattr("subprocess.call", call)
+    assert suite.boot(["--shell", "--xen", "x=1"]) == 3
+    argv, env = called
+    assert isinstance(argv, list) and isinstance(env, dict)
+    assert argv[1:] == ["-m", "testbed", "boot", "--shell", "--xen", "x=1"]
+    assert (Path(env["PYTHONPATH"]) / "testbed/__main__.py").is_file()
+
+
 def test_parity_help_without_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Boot a machine by hand: ``python -m testbed boot [--freebsd DIR] --shell``."""
+"""Boots a Dom0 by hand: ``./dev boot [--freebsd DIR] --shell``, or ``python3 -m testbed boot``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 from devtools.paths import NATIVE, cache_dir
 
-from . import freebsd_vm, image, packages, vm
+from . import freebsd_vm, image, vm
 from .errors import TestbedError
 from .freebsd_sets import BASE_PROGRAMS, FreeBSD
 
@@ -121,38 +121,52 @@ def _boot(args: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="testbed", description=__doc__)
+    parser = argparse.ArgumentParser(prog="./dev")
     commands = parser.add_subparsers(dest="command", required=True)
-    boot = commands.add_parser("boot", help="boot a Dom0 and talk to it on standard input")
+    boot = commands.add_parser(
+        "boot",
+        description="Boots a Dom0 in QEMU.  Standard input and output are then the agent's, or"
+        " with --shell a shell's, until the end of the input.",
+    )
     boot.add_argument("--target", choices=("linux-pvh", "linux-pv", *FREEBSD),
                       help="default: linux-pvh, or freebsd with --freebsd")  # fmt: skip
     boot.add_argument("--freebsd", type=Path, metavar="DIR",
                       help="FreeBSD's release sets, for the FreeBSD targets")  # fmt: skip
     boot.add_argument("--shell", action="store_true", help="a shell instead of the agent")
-    boot.add_argument("--once", action="store_true", help="end as soon as it is ready")
-    boot.add_argument("--log", action="store_true", help="show the console's log at the end")
-    boot.add_argument("--build", type=Path, default=_BUILD, help="where the programs are built")
-    boot.add_argument("--workdir", type=Path, help="keep the logs there")
+    boot.add_argument("--once", action="store_true", help="end when it is ready")
+    boot.add_argument("--log", action="store_true", help="print the console's log at the end")
+    boot.add_argument(
+        "--build",
+        type=Path,
+        default=_BUILD,
+        help="directory with the built agent (default: %(default)s)",
+    )
+    boot.add_argument(
+        "--workdir",
+        type=Path,
+        help="directory for console.log and qemu.log (default: a temporary one)",
+    )
     boot.add_argument("--add", action="append", default=[], metavar="PROGRAM[:PLACE]",
-                      help="a program with its libraries (Linux only)")  # fmt: skip
+                      help="add a program with its libraries (Linux only)")  # fmt: skip
     boot.add_argument("--linux", action="append", default=[], metavar="OPTION",
-                      help="of Linux's command line")  # fmt: skip
+                      help="add to Linux's command line")  # fmt: skip
     boot.add_argument("--env", action="append", default=[], metavar="NAME=VALUE",
-                      help="of FreeBSD's kernel environment, as loader.conf has it")  # fmt: skip
+                      help="set in FreeBSD's kernel environment, as in loader.conf")  # fmt: skip
     boot.add_argument("--xen", action="append", default=[], metavar="OPTION",
-                      help="of Xen's command line (Linux only)")  # fmt: skip
-    boot.add_argument("--timeout", type=float, default=300.0, help="seconds (default: %(default)s)")
-    commands.add_parser("fetch", help="download and unpack the packages")
+                      help="add to Xen's command line (Linux only)")  # fmt: skip
+    boot.add_argument(
+        "--timeout",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="give up when nothing has happened for so long (default: %(default)s)",
+    )
     args = parser.parse_args()
-    if args.command == "boot":
-        args.target = args.target or ("freebsd" if args.freebsd else "linux-pvh")
-        if args.target in FREEBSD and args.freebsd is None:
-            boot.error(f"{args.target} needs FreeBSD's release sets: --freebsd DIR")
+    args.target = args.target or ("freebsd" if args.freebsd else "linux-pvh")
+    if args.target in FREEBSD and args.freebsd is None:
+        boot.error(f"{args.target} needs FreeBSD's release sets: --freebsd DIR")
     try:
-        if args.command == "boot":
-            _boot(args)
-        else:
-            print(packages.select(cache_dir(), _say))
+        _boot(args)
     except TestbedError as exc:
         _say(str(exc))
         return 1

@@ -389,6 +389,16 @@ def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
         vm.LinuxDom0("hvm", [], tmp_path, tmp_path)  # type: ignore[arg-type]
 
 
+def test_a_freebsd_target_needs_release_sets() -> None:
+    """./dev boot passes its options on, and they are checked before anything is booted."""
+    done = subprocess.run(
+        [sys.executable, "-m", "testbed", "boot", "--target", "freebsd-base", "--shell"],
+        cwd=Path(by_hand.__file__).parents[1], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "./dev boot: error: freebsd-base needs FreeBSD's release sets" in done.stderr
+
+
 def test_a_freebsd_is_booted_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
