@@ -60,7 +60,19 @@ struct agent {
 	uint8_t		*scratch; /* LINE_BYTES for arguments, page-aligned */
 };
 
-typedef int op_fn(struct agent *, int, char **, struct reply *);
+/*
+ * A request under way: its words, and what those are that the operation's
+ * usage line calls descriptors or numbers.
+ */
+struct call {
+	struct agent	*a;
+	int		 argc;
+	char		**argv;
+	int		 fd;		/* of FD */
+	uint64_t	 n[MAX_ARGS];	/* of argv[] with the same index */
+};
+
+typedef int op_fn(struct call *, struct reply *);
 
 struct op {
 	const char	*name;
@@ -81,8 +93,8 @@ void	put(struct reply *, const char *, ...)
 void	put_hex(struct reply *, const char *, const uint8_t *, size_t);
 int	bad(struct reply *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
-int	get_fd(const char *, int *, struct reply *);
 int	get_u64s(char **, int, uint64_t *, struct reply *);
+int	get_words(struct call *, const char *, struct reply *);
 void	answer(int, const char *, int, const struct reply *);
 int	send_line(int, const char *, size_t, int);
 ssize_t	recv_line(int, char *, size_t, int *);
@@ -108,6 +120,14 @@ void	guard_init(void);
  */
 #define	guard()		(guard_on = 1, sigsetjmp(guard_jmp, 1))
 #define	guard_off()	((void)(guard_on = 0))
+
+/* An address among the numbers. */
+static inline void *
+at(const struct call *c, int i)
+{
+
+	return ((void *)(uintptr_t)c->n[i]);
+}
 
 /* ops_mem.c */
 int	mem_read(uintptr_t, size_t, struct reply *);

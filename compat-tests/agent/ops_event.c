@@ -15,92 +15,60 @@
 
 #define	MAX_PORTS	64	/* that one request reads */
 
-/* The descriptor and the numbers of 32 bits behind it. */
 static int
-get_args(char **argv, int n, int *fd, uint32_t *out, struct reply *r)
+put_port(int error, uint32_t port, struct reply *r)
 {
-	uint64_t v;
-	int i, rc;
 
-	if ((rc = get_fd(argv[1], fd, r)) != 0)
-		return (rc);
-	for (i = 0; i < n; i++) {
-		if (parse_u64(argv[2 + i], &v) != 0 || v > UINT32_MAX)
-			return (bad(r, "number: %.40s", argv[2 + i]));
-		out[i] = (uint32_t)v;
-	}
-	return (0);
+	if (error == 0)
+		put(r, " port=%u", port);
+	return (error);
 }
 
 static int
-op_bind_unbound(struct agent *a, int argc, char **argv, struct reply *r)
-{
-	uint32_t domid, port;
-	int fd, rc;
-
-	(void)a;
-	(void)argc;
-	if ((rc = get_args(argv, 1, &fd, &domid, r)) != 0 ||
-	    (rc = os_evtchn_unbound(fd, domid, &port)) != 0)
-		return (rc);
-	put(r, " port=%u", port);
-	return (0);
-}
-
-static int
-op_bind_interdomain(struct agent *a, int argc, char **argv, struct reply *r)
-{
-	uint32_t port, remote[2];
-	int fd, rc;
-
-	(void)a;
-	(void)argc;
-	if ((rc = get_args(argv, 2, &fd, remote, r)) != 0 ||
-	    (rc = os_evtchn_interdomain(fd, remote[0], remote[1], &port)) != 0)
-		return (rc);
-	put(r, " port=%u", port);
-	return (0);
-}
-
-static int
-op_bind_virq(struct agent *a, int argc, char **argv, struct reply *r)
-{
-	uint32_t port, virq;
-	int fd, rc;
-
-	(void)a;
-	(void)argc;
-	if ((rc = get_args(argv, 1, &fd, &virq, r)) != 0 ||
-	    (rc = os_evtchn_virq(fd, virq, &port)) != 0)
-		return (rc);
-	put(r, " port=%u", port);
-	return (0);
-}
-
-static int
-op_unbind(struct agent *a, int argc, char **argv, struct reply *r)
+op_bind_unbound(struct call *c, struct reply *r)
 {
 	uint32_t port;
-	int fd, rc;
+	int error;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_args(argv, 1, &fd, &port, r)) != 0)
-		return (rc);
-	return (os_evtchn_unbind(fd, port));
+	error = os_evtchn_unbound(c->fd, (uint32_t)c->n[2], &port);
+	return (put_port(error, port, r));
 }
 
 static int
-op_notify(struct agent *a, int argc, char **argv, struct reply *r)
+op_bind_interdomain(struct call *c, struct reply *r)
 {
 	uint32_t port;
-	int fd, rc;
+	int error;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_args(argv, 1, &fd, &port, r)) != 0)
-		return (rc);
-	return (os_evtchn_notify(fd, port));
+	error = os_evtchn_interdomain(c->fd, (uint32_t)c->n[2],
+	    (uint32_t)c->n[3], &port);
+	return (put_port(error, port, r));
+}
+
+static int
+op_bind_virq(struct call *c, struct reply *r)
+{
+	uint32_t port;
+	int error;
+
+	error = os_evtchn_virq(c->fd, (uint32_t)c->n[2], &port);
+	return (put_port(error, port, r));
+}
+
+static int
+op_unbind(struct call *c, struct reply *r)
+{
+
+	(void)r;
+	return (os_evtchn_unbind(c->fd, (uint32_t)c->n[2]));
+}
+
+static int
+op_notify(struct call *c, struct reply *r)
+{
+
+	(void)r;
+	return (os_evtchn_notify(c->fd, (uint32_t)c->n[2]));
 }
 
 /*
@@ -109,24 +77,17 @@ op_notify(struct agent *a, int argc, char **argv, struct reply *r)
  * request, for a case asks for them twice or more.
  */
 static int
-op_events(struct agent *a, int argc, char **argv, struct reply *r)
+op_events(struct call *c, struct reply *r)
 {
 	uint32_t ports[MAX_PORTS];
 	struct pollfd p;
 	ssize_t n;
 	size_t i;
-	int rc, timeout;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &p.fd, r)) != 0)
-		return (rc);
-	if (parse_int(argv[2], &timeout) != 0 || timeout < 0 ||
-	    timeout > 60000)
-		return (bad(r, "timeout: %.40s", argv[2]));
+	p.fd = c->fd;
 	p.events = POLLIN;
 	p.revents = 0;
-	if (poll(&p, 1, timeout) < 0)
+	if (poll(&p, 1, (int)c->n[2]) < 0)
 		return (errno);
 	if ((p.revents & POLLNVAL) != 0)
 		return (EBADF);

@@ -15,29 +15,28 @@
 #include "os.h"
 
 static int
-op_open(struct agent *a, int argc, char **argv, struct reply *r)
+op_open(struct call *c, struct reply *r)
 {
 	int fd, flag, flags, i;
 
-	(void)a;
 	flags = O_RDWR;
-	for (i = 2; i < argc; i++) {
-		if (strcmp(argv[i], "rdwr") == 0)
+	for (i = 2; i < c->argc; i++) {
+		if (strcmp(c->argv[i], "rdwr") == 0)
 			flags = (flags & ~O_ACCMODE) | O_RDWR;
-		else if (strcmp(argv[i], "rdonly") == 0)
+		else if (strcmp(c->argv[i], "rdonly") == 0)
 			flags = (flags & ~O_ACCMODE) | O_RDONLY;
-		else if (strcmp(argv[i], "wronly") == 0)
+		else if (strcmp(c->argv[i], "wronly") == 0)
 			flags = (flags & ~O_ACCMODE) | O_WRONLY;
-		else if (strcmp(argv[i], "cloexec") == 0)
+		else if (strcmp(c->argv[i], "cloexec") == 0)
 			flags |= O_CLOEXEC;
-		else if (strcmp(argv[i], "nonblock") == 0)
+		else if (strcmp(c->argv[i], "nonblock") == 0)
 			flags |= O_NONBLOCK;
-		else if ((flag = os_open_flag(argv[i])) != 0)
+		else if ((flag = os_open_flag(c->argv[i])) != 0)
 			flags |= flag;
 		else
-			return (bad(r, "open flag: %.40s", argv[i]));
+			return (bad(r, "open flag: %.40s", c->argv[i]));
 	}
-	fd = open(device_of(argv[1]), flags);
+	fd = open(device_of(c->argv[1]), flags);
 	if (fd < 0)
 		return (errno);
 	put(r, " fd=%d", fd);
@@ -45,28 +44,20 @@ op_open(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_close(struct agent *a, int argc, char **argv, struct reply *r)
+op_close(struct call *c, struct reply *r)
 {
-	int fd, rc;
 
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
-	if (fd == a->in || fd == a->out)
-		return (bad(r, "descriptor %d is the agent's own", fd));
-	return (close(fd) == 0 ? 0 : errno);
+	if (c->fd == c->a->in || c->fd == c->a->out)
+		return (bad(r, "descriptor %d is the agent's own", c->fd));
+	return (close(c->fd) == 0 ? 0 : errno);
 }
 
 static int
-op_dup(struct agent *a, int argc, char **argv, struct reply *r)
+op_dup(struct call *c, struct reply *r)
 {
-	int fd, new, rc;
+	int new;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
-	new = dup(fd);
+	new = dup(c->fd);
 	if (new < 0)
 		return (errno);
 	put(r, " fd=%d", new);
@@ -79,78 +70,57 @@ op_dup(struct agent *a, int argc, char **argv, struct reply *r)
  * one: under emulation a round trip costs more than the call.
  */
 static int
-op_ioctl(struct agent *a, int argc, char **argv, struct reply *r)
+op_ioctl(struct call *c, struct reply *r)
 {
 	unsigned long word;
-	uint64_t arg, out;
 	uint8_t *buf;
 	size_t len;
-	int fd, rc, ret;
+	int rc, ret;
 
-	(void)a;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
-	if (ioctl_word(argv[2], &word) != 0)
-		return (bad(r, "command: %.60s", argv[2]));
-	if (parse_u64(argv[3], &arg) != 0)
-		return (bad(r, "argument: %.40s", argv[3]));
-	out = 0;
-	if (argc > 5 && (parse_u64(argv[5], &out) != 0 || out > DATA_BYTES))
-		return (bad(r, "length: %.40s", argv[5]));
-	if (argc > 4) {
+	if (ioctl_word(c->argv[2], &word) != 0)
+		return (bad(r, "command: %.60s", c->argv[2]));
+	if (c->argc > 4) {
 		buf = malloc(DATA_BYTES);
 		if (buf == NULL)
 			return (ENOMEM);
-		if (unhex(argv[4], buf, DATA_BYTES, &len) != 0)
+		if (unhex(c->argv[4], buf, DATA_BYTES, &len) != 0)
 			rc = bad(r, "data is not hex or too long");
 		else
-			rc = mem_write((uintptr_t)arg, buf, len, r);
+			rc = mem_write(c->n[3], buf, len, r);
 		free(buf);
 		if (rc != 0)
 			return (rc);
 	}
-	ret = os_ioctl(fd, word, (uintptr_t)arg);
+	ret = os_ioctl(c->fd, word, c->n[3]);
 	if (ret < 0)
 		return (errno);
 	put(r, " ret=%d", ret);
-	return (out == 0 ? 0 : mem_read((uintptr_t)arg, out, r));
+	return (c->n[5] == 0 ? 0 : mem_read(c->n[3], c->n[5], r));
 }
 
 static int
-op_ioctl32(struct agent *a, int argc, char **argv, struct reply *r)
+op_ioctl32(struct call *c, struct reply *r)
 {
-	uint64_t word, arg;
-	int fd, rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
-	if (parse_u64(argv[2], &word) != 0 || word > UINT32_MAX)
-		return (bad(r, "command: %.60s", argv[2]));
-	if (parse_u64(argv[3], &arg) != 0 || arg > UINT32_MAX)
-		return (bad(r, "argument: %.40s", argv[3]));
-	return (os_ioctl32(fd, (uint32_t)word, (uint32_t)arg));
+	if (c->n[3] > UINT32_MAX)
+		return (bad(r, "ADDRESS: %.40s", c->argv[3]));
+	return (os_ioctl32(c->fd, (uint32_t)c->n[2],
+	    (uint32_t)c->n[3]));
 }
 
 static int
-op_read(struct agent *a, int argc, char **argv, struct reply *r)
+op_read(struct call *c, struct reply *r)
 {
 	uint8_t *buf;
-	uint64_t len;
 	ssize_t n;
-	int fd, rc;
+	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
-	if (parse_u64(argv[2], &len) != 0 || len > DATA_BYTES)
-		return (bad(r, "length: %.40s", argv[2]));
+	if (c->n[2] > DATA_BYTES)
+		return (bad(r, "LENGTH: %.40s", c->argv[2]));
 	buf = malloc(DATA_BYTES);
 	if (buf == NULL)
 		return (ENOMEM);
-	n = read(fd, buf, len);
+	n = read(c->fd, buf, c->n[2]);
 	rc = n < 0 ? errno : 0;
 	if (rc == 0) {
 		put(r, " n=%zd", n);
@@ -161,24 +131,20 @@ op_read(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_write(struct agent *a, int argc, char **argv, struct reply *r)
+op_write(struct call *c, struct reply *r)
 {
 	uint8_t *buf;
 	size_t len;
 	ssize_t n;
-	int fd, rc;
+	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
 	buf = malloc(DATA_BYTES);
 	if (buf == NULL)
 		return (ENOMEM);
-	if (unhex(argv[2], buf, DATA_BYTES, &len) != 0)
+	if (unhex(c->argv[2], buf, DATA_BYTES, &len) != 0)
 		rc = bad(r, "data is not hex or too long");
 	else {
-		n = write(fd, buf, len);
+		n = write(c->fd, buf, len);
 		rc = n < 0 ? errno : 0;
 		if (rc == 0)
 			put(r, " n=%zd", n);
@@ -192,24 +158,16 @@ op_write(struct agent *a, int argc, char **argv, struct reply *r)
  * the system call's buffer (row V11).
  */
 static int
-op_direct(struct agent *a, int argc, char **argv, struct reply *r)
+op_direct(struct call *c, struct reply *r)
 {
-	uint64_t addr, len;
 	ssize_t n;
-	int fd, rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
-	if (parse_u64(argv[2], &addr) != 0)
-		return (bad(r, "address: %.40s", argv[2]));
-	if (parse_u64(argv[3], &len) != 0 || len > DATA_BYTES)
-		return (bad(r, "length: %.40s", argv[3]));
-	if (argv[0][0] == 'r')
-		n = read(fd, (void *)(uintptr_t)addr, len);
+	if (c->n[3] > DATA_BYTES)
+		return (bad(r, "LENGTH: %.40s", c->argv[3]));
+	if (c->argv[0][0] == 'r')
+		n = read(c->fd, at(c, 2), c->n[3]);
 	else
-		n = write(fd, (void *)(uintptr_t)addr, len);
+		n = write(c->fd, at(c, 2), c->n[3]);
 	if (n < 0)
 		return (errno);
 	put(r, " n=%zd", n);
@@ -217,35 +175,28 @@ op_direct(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_lseek(struct agent *a, int argc, char **argv, struct reply *r)
+op_lseek(struct call *c, struct reply *r)
 {
-	off_t at;
-	uint64_t off;
-	int fd, rc, whence;
+	off_t where;
+	int whence;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
-	if (parse_u64(argv[2], &off) != 0)
-		return (bad(r, "offset: %.40s", argv[2]));
-	if (strcmp(argv[3], "set") == 0)
+	if (strcmp(c->argv[3], "set") == 0)
 		whence = SEEK_SET;
-	else if (strcmp(argv[3], "cur") == 0)
+	else if (strcmp(c->argv[3], "cur") == 0)
 		whence = SEEK_CUR;
-	else if (strcmp(argv[3], "end") == 0)
+	else if (strcmp(c->argv[3], "end") == 0)
 		whence = SEEK_END;
 	else
-		return (bad(r, "whence: %.40s", argv[3]));
-	at = lseek(fd, (off_t)off, whence);
-	if (at < 0)
+		return (bad(r, "whence: %.40s", c->argv[3]));
+	where = lseek(c->fd, (off_t)c->n[2], whence);
+	if (where < 0)
 		return (errno);
-	put(r, " at=%lld", (long long)at);
+	put(r, " at=%lld", (long long)where);
 	return (0);
 }
 
 static int
-op_poll(struct agent *a, int argc, char **argv, struct reply *r)
+op_poll(struct call *c, struct reply *r)
 {
 	static const struct {
 		short		 bit;
@@ -258,18 +209,11 @@ op_poll(struct agent *a, int argc, char **argv, struct reply *r)
 	struct pollfd p;
 	const char *sep;
 	size_t i;
-	int rc, timeout;
 
-	(void)a;
-	timeout = 0;
-	if ((rc = get_fd(argv[1], &p.fd, r)) != 0)
-		return (rc);
-	if (argc > 2 && (parse_int(argv[2], &timeout) != 0 || timeout < 0 ||
-	    timeout > 60000))
-		return (bad(r, "timeout: %.40s", argv[2]));
+	p.fd = c->fd;
 	p.events = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 	p.revents = 0;
-	if (poll(&p, 1, timeout) < 0)
+	if (poll(&p, 1, (int)c->n[2]) < 0)
 		return (errno);
 	put(r, " events=");
 	sep = "";
@@ -284,13 +228,11 @@ op_poll(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_pipe(struct agent *a, int argc, char **argv, struct reply *r)
+op_pipe(struct call *c, struct reply *r)
 {
 	int fd[2];
 
-	(void)a;
-	(void)argc;
-	(void)argv;
+	(void)c;
 	if (pipe(fd) != 0)
 		return (errno);
 	put(r, " in=%d out=%d", fd[0], fd[1]);
@@ -298,13 +240,11 @@ op_pipe(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_socketpair(struct agent *a, int argc, char **argv, struct reply *r)
+op_socketpair(struct call *c, struct reply *r)
 {
 	int fd[2];
 
-	(void)a;
-	(void)argc;
-	(void)argv;
+	(void)c;
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) != 0)
 		return (errno);
 	put(r, " in=%d out=%d", fd[0], fd[1]);
@@ -322,45 +262,36 @@ put_stat(const struct stat *st, struct reply *r)
 }
 
 static int
-op_stat(struct agent *a, int argc, char **argv, struct reply *r)
+op_stat(struct call *c, struct reply *r)
 {
 	struct stat st;
 
-	(void)a;
-	(void)argc;
-	if (stat(device_of(argv[1]), &st) != 0)
+	if (stat(device_of(c->argv[1]), &st) != 0)
 		return (errno);
 	put_stat(&st, r);
 	return (0);
 }
 
 static int
-op_fstat(struct agent *a, int argc, char **argv, struct reply *r)
+op_fstat(struct call *c, struct reply *r)
 {
 	struct stat st;
-	int fd, rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
-	if (fstat(fd, &st) != 0)
+	if (fstat(c->fd, &st) != 0)
 		return (errno);
 	put_stat(&st, r);
 	return (0);
 }
 
 static int
-op_readfile(struct agent *a, int argc, char **argv, struct reply *r)
+op_readfile(struct call *c, struct reply *r)
 {
 	uint8_t *buf;
 	ssize_t n;
 	size_t len;
 	int fd, rc;
 
-	(void)a;
-	(void)argc;
-	fd = open(argv[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = open(c->argv[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return (errno);
 	buf = malloc(DATA_BYTES);
@@ -384,14 +315,12 @@ op_readfile(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_disk(struct agent *a, int argc, char **argv, struct reply *r)
+op_disk(struct call *c, struct reply *r)
 {
 	char path[64];
 	int error;
 
-	(void)a;
-	(void)argc;
-	(void)argv;
+	(void)c;
 	error = os_disk(path, sizeof(path));
 	if (error == 0)
 		put(r, " path=%s", path);
@@ -400,30 +329,22 @@ op_disk(struct agent *a, int argc, char **argv, struct reply *r)
 
 /* From the file's beginning, and waits for it. */
 static int
-op_aio(struct agent *a, int argc, char **argv, struct reply *r)
+op_aio(struct call *c, struct reply *r)
 {
 	struct aiocb cb;
 	const struct aiocb *list[1] = { &cb };
-	uint64_t address, length;
-	int error, fd, rc;
+	int error, rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0)
-		return (rc);
-	if (parse_u64(argv[3], &address) != 0 ||
-	    parse_u64(argv[4], &length) != 0)
-		return (bad(r, "address or length: %.40s", argv[3]));
 	memset(&cb, 0, sizeof(cb));
-	cb.aio_fildes = fd;
-	cb.aio_buf = (void *)(uintptr_t)address;
-	cb.aio_nbytes = length;
-	if (strcmp(argv[2], "read") == 0)
+	cb.aio_fildes = c->fd;
+	cb.aio_buf = at(c, 3);
+	cb.aio_nbytes = c->n[4];
+	if (strcmp(c->argv[2], "read") == 0)
 		rc = aio_read(&cb);
-	else if (strcmp(argv[2], "write") == 0)
+	else if (strcmp(c->argv[2], "write") == 0)
 		rc = aio_write(&cb);
 	else
-		return (bad(r, "read or write: %.40s", argv[2]));
+		return (bad(r, "read or write: %.40s", c->argv[2]));
 	if (rc != 0)
 		return (errno);
 	while ((error = aio_error(&cb)) == EINPROGRESS)
@@ -438,25 +359,20 @@ op_aio(struct agent *a, int argc, char **argv, struct reply *r)
 
 /* The longest row of one byte in a file. */
 static int
-op_longest(struct agent *a, int argc, char **argv, struct reply *r)
+op_longest(struct call *c, struct reply *r)
 {
 	static uint8_t buf[65536];
 	size_t longest, now;
-	uint64_t byte;
 	ssize_t i, n;
 	int fd;
 
-	(void)a;
-	(void)argc;
-	if (parse_u64(argv[2], &byte) != 0 || byte > 255)
-		return (bad(r, "byte: %.40s", argv[2]));
-	fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+	fd = open(c->argv[1], O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return (errno);
 	longest = now = 0;
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		for (i = 0; i < n; i++) {
-			now = buf[i] == byte ? now + 1 : 0;
+			now = buf[i] == c->n[2] ? now + 1 : 0;
 			if (now > longest)
 				longest = now;
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Operations by way of libxengnttab.so.1, for the agent that is linked with
- * it.  library_worker.py has the same ones by way of the Python package.
+ * Operations through libxengnttab.so.1, for the agent that is linked with
+ * it.  library_worker.py has the same ones through the Python package.
  */
 #include <sys/mman.h>
 #include <errno.h>
@@ -26,13 +26,13 @@ static struct handle {
 } handles[MAX_HANDLES];
 
 static struct handle *
-handle_of(const char *text, struct reply *r)
+handle_of(const struct call *c, struct reply *r)
 {
 	uint64_t n;
 
-	if (parse_u64(text, &n) != 0 || n >= MAX_HANDLES ||
+	if (parse_u64(c->argv[1], &n) != 0 || n >= MAX_HANDLES ||
 	    (handles[n].table == NULL && handles[n].share == NULL)) {
-		(void)bad(r, "no handle %.20s", text);
+		(void)bad(r, "no handle %.20s", c->argv[1]);
 		return (NULL);
 	}
 	return (&handles[n]);
@@ -62,13 +62,11 @@ address(const void *area, struct reply *r)
 }
 
 static int
-op_open(struct agent *a, int argc, char **argv, struct reply *r)
+op_open(struct call *c, struct reply *r)
 {
 	struct handle *h;
 	int fd, i;
 
-	(void)a;
-	(void)argc;
 	for (i = 0; i < MAX_HANDLES; i++)
 		if (handles[i].table == NULL && handles[i].share == NULL)
 			break;
@@ -76,7 +74,7 @@ op_open(struct agent *a, int argc, char **argv, struct reply *r)
 		return (bad(r, "too many handles"));
 	h = &handles[i];
 	errno = 0;
-	if (strcmp(argv[1], "gntshr") == 0)
+	if (strcmp(c->argv[1], "gntshr") == 0)
 		h->share = xengntshr_open(NULL, 0);
 	else
 		h->table = xengnttab_open(NULL, 0);
@@ -88,14 +86,12 @@ op_open(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_close(struct agent *a, int argc, char **argv, struct reply *r)
+op_close(struct call *c, struct reply *r)
 {
 	struct handle *h;
 	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((h = handle_of(argv[1], r)) == NULL)
+	if ((h = handle_of(c, r)) == NULL)
 		return (R_PROTO);
 	errno = 0;
 	rc = h->share != NULL ? xengntshr_close(h->share) :
@@ -106,7 +102,7 @@ op_close(struct agent *a, int argc, char **argv, struct reply *r)
 
 /* lib_map H PROT DOMID REF ...: by the function for that many grants. */
 static int
-op_map(struct agent *a, int argc, char **argv, struct reply *r)
+op_map(struct call *c, struct reply *r)
 {
 	uint32_t domids[MAX_ARGS], refs[MAX_ARGS];
 	uint64_t value[MAX_ARGS];
@@ -114,13 +110,12 @@ op_map(struct agent *a, int argc, char **argv, struct reply *r)
 	bool several;
 	int count, i, prot, rc;
 
-	(void)a;
-	if ((h = handle_of(argv[1], r)) == NULL)
+	if ((h = handle_of(c, r)) == NULL)
 		return (R_PROTO);
-	prot = prot_of(argv[2]);
-	several = strcmp(argv[0], "lib_map_several") == 0;
-	count = several ? (argc - 3) / 2 : argc - 4;
-	if ((rc = get_u64s(argv + 3, argc - 3, value, r)) != 0)
+	prot = prot_of(c->argv[2]);
+	several = strcmp(c->argv[0], "lib_map_several") == 0;
+	count = several ? (c->argc - 3) / 2 : c->argc - 4;
+	if ((rc = get_u64s(c->argv + 3, c->argc - 3, value, r)) != 0)
 		return (rc);
 	for (i = 0; i < count; i++) {
 		domids[i] = (uint32_t)value[several ? 2 * i : 0];
@@ -147,77 +142,60 @@ or_none(const char *text)
 
 /* lib_map_notify H PROT DOMID REF BYTE|- PORT|- */
 static int
-op_map_notify(struct agent *a, int argc, char **argv, struct reply *r)
+op_map_notify(struct call *c, struct reply *r)
 {
-	uint64_t value[2];
 	struct handle *h;
-	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((h = handle_of(argv[1], r)) == NULL)
+	if ((h = handle_of(c, r)) == NULL)
 		return (R_PROTO);
-	if ((rc = get_u64s(argv + 3, 2, value, r)) != 0)
-		return (rc);
 	errno = 0;
 	return (address(xengnttab_map_grant_ref_notify(h->table,
-	    (uint32_t)value[0], (uint32_t)value[1], prot_of(argv[2]),
-	    or_none(argv[5]), or_none(argv[6])), r));
+	    (uint32_t)c->n[3], (uint32_t)c->n[4], prot_of(c->argv[2]),
+	    or_none(c->argv[5]), or_none(c->argv[6])), r));
 }
 
 /* lib_unmap H ADDR COUNT; lib_unshare likewise */
 static int
-op_unmap(struct agent *a, int argc, char **argv, struct reply *r)
+op_unmap(struct call *c, struct reply *r)
 {
-	uint64_t value[2];
 	struct handle *h;
-	void *start;
 	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((h = handle_of(argv[1], r)) == NULL)
+	if ((h = handle_of(c, r)) == NULL)
 		return (R_PROTO);
-	if ((rc = get_u64s(argv + 2, 2, value, r)) != 0)
-		return (rc);
-	start = (void *)(uintptr_t)value[0];
 	errno = 0;
 	rc = h->share != NULL ?
-	    xengntshr_unshare(h->share, start, (uint32_t)value[1]) :
-	    xengnttab_unmap(h->table, start, (uint32_t)value[1]);
+	    xengntshr_unshare(h->share, at(c, 2), (uint32_t)c->n[3]) :
+	    xengnttab_unmap(h->table, at(c, 2), (uint32_t)c->n[3]);
 	return (rc == 0 ? 0 : failed());
 }
 
 /* lib_share H DOMID COUNT WRITABLE [BYTE|- PORT|-] */
 static int
-op_share(struct agent *a, int argc, char **argv, struct reply *r)
+op_share(struct call *c, struct reply *r)
 {
 	uint32_t refs[MAX_ARGS * 4] = { 0 };
-	uint64_t value[3];
 	struct handle *h;
 	int i, rc;
 
-	(void)a;
-	if ((h = handle_of(argv[1], r)) == NULL)
+	if ((h = handle_of(c, r)) == NULL)
 		return (R_PROTO);
-	if ((rc = get_u64s(argv + 2, 3, value, r)) != 0)
-		return (rc);
 	errno = 0;
-	if (argc > 5)
+	if (c->argc > 5)
 		rc = address(xengntshr_share_page_notify(h->share,
-		    (uint32_t)value[0], refs, (int)value[2], or_none(argv[5]),
-		    argc > 6 ? or_none(argv[6]) : NONE), r);
-	else if (value[1] <= sizeof(refs) / sizeof(refs[0]) ||
-	    value[1] > 100000)
+		    (uint32_t)c->n[2], refs, (int)c->n[4], or_none(c->argv[5]),
+		    c->argc > 6 ? or_none(c->argv[6]) : NONE), r);
+	else if (c->n[3] <= sizeof(refs) / sizeof(refs[0]) ||
+	    c->n[3] > 100000)
 		/* The largest of all never gets as far as to write them. */
-		rc = address(xengntshr_share_pages(h->share, (uint32_t)value[0],
-		    (int)value[1], refs, (int)value[2]), r);
+		rc = address(xengntshr_share_pages(h->share, (uint32_t)c->n[2],
+		    (int)c->n[3], refs, (int)c->n[4]), r);
 	else
 		return (bad(r, "too many pages for one reply"));
 	if (rc != 0)
 		return (rc);
 	put(r, " refs=");
-	for (i = 0; i < (int)value[1]; i++)
+	for (i = 0; i < (int)c->n[3]; i++)
 		put(r, "%s%u", i > 0 ? "," : "", refs[i]);
 	return (0);
 }
@@ -245,26 +223,25 @@ place_of(const char *text, union xengnttab_copy_ptr *ptr, struct reply *r,
 
 /* lib_copy H [SOURCE DEST LENGTH] ... */
 static int
-op_copy(struct agent *a, int argc, char **argv, struct reply *r)
+op_copy(struct call *c, struct reply *r)
 {
 	xengnttab_grant_copy_segment_t segs[MAX_SEGMENTS];
 	struct handle *h;
 	uint64_t len;
 	int count, i, rc;
 
-	(void)a;
-	if ((h = handle_of(argv[1], r)) == NULL)
+	if ((h = handle_of(c, r)) == NULL)
 		return (R_PROTO);
-	count = (argc - 2) / 3;
+	count = (c->argc - 2) / 3;
 	memset(segs, 0, sizeof(segs));
 	for (i = 0; i < count; i++) {
-		argv += i == 0 ? 2 : 3;
-		if (place_of(argv[0], &segs[i].source, r, &rc))
+		c->argv += i == 0 ? 2 : 3;
+		if (place_of(c->argv[0], &segs[i].source, r, &rc))
 			segs[i].flags |= GNTCOPY_source_gref;
-		if (rc == 0 && place_of(argv[1], &segs[i].dest, r, &rc))
+		if (rc == 0 && place_of(c->argv[1], &segs[i].dest, r, &rc))
 			segs[i].flags |= GNTCOPY_dest_gref;
 		if (rc == 0)
-			rc = get_u64s(argv + 2, 1, &len, r);
+			rc = get_u64s(c->argv + 2, 1, &len, r);
 		if (rc != 0)
 			return (rc);
 		segs[i].len = (uint16_t)len;
@@ -279,43 +256,38 @@ op_copy(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_max(struct agent *a, int argc, char **argv, struct reply *r)
+op_max(struct call *c, struct reply *r)
 {
 	struct handle *h;
 
-	(void)a;
-	(void)argc;
-	if ((h = handle_of(argv[1], r)) == NULL)
+	if ((h = handle_of(c, r)) == NULL)
 		return (R_PROTO);
 	errno = 0;
-	return (xengnttab_set_max_grants(h->table, or_none(argv[2])) == 0 ? 0 :
-	    failed());
+	return (xengnttab_set_max_grants(h->table, or_none(c->argv[2])) == 0 ?
+		0 :
+		failed());
 }
 
 /* lib_dmabuf H COUNT: export of none is an error of the library's own */
 static int
-op_dmabuf(struct agent *a, int argc, char **argv, struct reply *r)
+op_dmabuf(struct call *c, struct reply *r)
 {
 	uint32_t fd, ref = 0;
 	struct handle *h;
 
-	(void)a;
-	(void)argc;
-	if ((h = handle_of(argv[1], r)) == NULL)
+	if ((h = handle_of(c, r)) == NULL)
 		return (R_PROTO);
 	errno = 0;
 	return (xengnttab_dmabuf_imp_to_refs(h->table, 0, NONE,
-	    or_none(argv[2]), &ref) == 0 &&
+	    or_none(c->argv[2]), &ref) == 0 &&
 		xengnttab_dmabuf_exp_from_refs(h->table, 0, 0,
-		    or_none(argv[2]), &ref, &fd) == 0 ? 0 : failed());
+		    or_none(c->argv[2]), &ref, &fd) == 0 ? 0 : failed());
 }
 
 static int
-op_restrict(struct agent *a, int argc, char **argv, struct reply *r)
+op_restrict(struct call *c, struct reply *r)
 {
-	(void)a;
-	(void)argc;
-	(void)argv;
+	(void)c;
 	(void)r;
 	if (xentoolcore_restrict_all == NULL)
 		return (ENOSYS);
@@ -325,43 +297,29 @@ op_restrict(struct agent *a, int argc, char **argv, struct reply *r)
 
 /* lib_buffer LENGTH: zeroed memory, not granted */
 static int
-op_buffer(struct agent *a, int argc, char **argv, struct reply *r)
+op_buffer(struct call *c, struct reply *r)
 {
-	(void)a;
-	(void)argc;
-	return (address(calloc(1, or_none(argv[1]) & 0xffff), r));
+	return (address(calloc(1, c->n[1] & 0xffff), r));
 }
 
 static int
-op_read(struct agent *a, int argc, char **argv, struct reply *r)
+op_read(struct call *c, struct reply *r)
 {
-	uint64_t value[2];
-	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, value, r)) != 0)
-		return (rc);
-	if (value[1] > 4096)
+	if (c->n[2] > 4096)
 		return (bad(r, "too long"));
-	return (mem_read((uintptr_t)value[0], value[1], r));
+	return (mem_read(c->n[1], c->n[2], r));
 }
 
 static int
-op_write(struct agent *a, int argc, char **argv, struct reply *r)
+op_write(struct call *c, struct reply *r)
 {
 	uint8_t data[4096];
-	uint64_t addr;
 	size_t len;
-	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 1, &addr, r)) != 0)
-		return (rc);
-	if (unhex(argv[2], data, sizeof(data), &len) != 0)
+	if (unhex(c->argv[2], data, sizeof(data), &len) != 0)
 		return (bad(r, "data is not hex or too long"));
-	return (mem_write((uintptr_t)addr, data, len, r));
+	return (mem_write(c->n[1], data, len, r));
 }
 
 const struct op ops_lib[] = {
@@ -370,16 +328,18 @@ const struct op ops_lib[] = {
 	{ "lib_map", 3, MAX_ARGS - 2, op_map, "H PROT DOMID REF ..." },
 	{ "lib_map_several", 2, MAX_ARGS - 2, op_map,
 	    "H PROT DOMID REF DOMID REF ..." },
-	{ "lib_map_notify", 6, 6, op_map_notify, "H PROT DOMID REF BYTE PORT" },
-	{ "lib_unmap", 3, 3, op_unmap, "H ADDR COUNT" },
-	{ "lib_share", 4, 6, op_share, "H DOMID COUNT WRITABLE [BYTE [PORT]]" },
-	{ "lib_unshare", 3, 3, op_unmap, "H ADDR COUNT" },
+	{ "lib_map_notify", 6, 6, op_map_notify,
+	    "H PROT DOMID REF BYTE|- PORT|-" },
+	{ "lib_unmap", 3, 3, op_unmap, "H ADDRESS COUNT" },
+	{ "lib_share", 4, 6, op_share,
+	    "H DOMID COUNT WRITABLE [BYTE|- [PORT|-]]" },
+	{ "lib_unshare", 3, 3, op_unmap, "H ADDRESS COUNT" },
 	{ "lib_copy", 1, MAX_ARGS - 2, op_copy, "H [SOURCE DEST LENGTH] ..." },
-	{ "lib_max", 2, 2, op_max, "H COUNT" },
-	{ "lib_dmabuf", 2, 2, op_dmabuf, "H COUNT" },
+	{ "lib_max", 2, 2, op_max, "H COUNT|-" },
+	{ "lib_dmabuf", 2, 2, op_dmabuf, "H COUNT|-" },
 	{ "lib_restrict", 0, 0, op_restrict, "" },
 	{ "lib_buffer", 1, 1, op_buffer, "LENGTH" },
-	{ "lib_read", 2, 2, op_read, "ADDR LENGTH" },
-	{ "lib_write", 2, 2, op_write, "ADDR DATA" },
+	{ "lib_read", 2, 2, op_read, "ADDRESS LENGTH" },
+	{ "lib_write", 2, 2, op_write, "ADDRESS HEX" },
 	{ NULL, 0, 0, NULL, NULL },
 };

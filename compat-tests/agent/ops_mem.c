@@ -74,22 +74,18 @@ get_flags(const char *s, int *flags, struct reply *r)
 }
 
 static int
-op_alloc(struct agent *a, int argc, char **argv, struct reply *r)
+op_alloc(struct call *c, struct reply *r)
 {
-	uint64_t len;
 	void *p;
 	int flags, prot, rc;
 
-	(void)a;
 	prot = PROT_READ | PROT_WRITE;
 	flags = MAP_PRIVATE;
-	if ((rc = get_u64s(argv + 1, 1, &len, r)) != 0)
+	if (c->argc > 2 && (rc = get_prot(c->argv[2], &prot, r)) != 0)
 		return (rc);
-	if (argc > 2 && (rc = get_prot(argv[2], &prot, r)) != 0)
+	if (c->argc > 3 && (rc = get_flags(c->argv[3], &flags, r)) != 0)
 		return (rc);
-	if (argc > 3 && (rc = get_flags(argv[3], &flags, r)) != 0)
-		return (rc);
-	p = mmap(NULL, len, prot, flags | MAP_ANON, -1, 0);
+	p = mmap(NULL, c->n[1], prot, flags | MAP_ANON, -1, 0);
 	if (p == MAP_FAILED)
 		return (errno);
 	put(r, " addr=0x%lx", (unsigned long)(uintptr_t)p);
@@ -97,21 +93,15 @@ op_alloc(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_mmap(struct agent *a, int argc, char **argv, struct reply *r)
+op_mmap(struct call *c, struct reply *r)
 {
-	uint64_t al[2], off;
 	void *p;
-	int fd, flags, prot, rc;
+	int flags, prot, rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0 ||
-	    (rc = get_prot(argv[3], &prot, r)) != 0 ||
-	    (rc = get_flags(argv[4], &flags, r)) != 0 ||
-	    (rc = get_fd(argv[5], &fd, r)) != 0 ||
-	    (rc = get_u64s(argv + 6, 1, &off, r)) != 0)
+	if ((rc = get_prot(c->argv[3], &prot, r)) != 0 ||
+	    (rc = get_flags(c->argv[4], &flags, r)) != 0)
 		return (rc);
-	p = mmap((void *)(uintptr_t)al[0], al[1], prot, flags, fd, (off_t)off);
+	p = mmap(at(c, 1), c->n[2], prot, flags, c->fd, (off_t)c->n[6]);
 	if (p == MAP_FAILED)
 		return (errno);
 	put(r, " addr=0x%lx", (unsigned long)(uintptr_t)p);
@@ -119,153 +109,116 @@ op_mmap(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_munmap(struct agent *a, int argc, char **argv, struct reply *r)
+op_munmap(struct call *c, struct reply *r)
 {
-	uint64_t al[2];
-	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
-		return (rc);
-	return (munmap((void *)(uintptr_t)al[0], al[1]) == 0 ? 0 : errno);
+	(void)r;
+	return (munmap(at(c, 1), c->n[2]) == 0 ? 0 : errno);
 }
 
 static int
-op_mprotect(struct agent *a, int argc, char **argv, struct reply *r)
+op_mprotect(struct call *c, struct reply *r)
 {
-	uint64_t al[2];
 	int prot, rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0 ||
-	    (rc = get_prot(argv[3], &prot, r)) != 0)
+	if ((rc = get_prot(c->argv[3], &prot, r)) != 0)
 		return (rc);
-	return (mprotect((void *)(uintptr_t)al[0], al[1], prot) == 0 ? 0 :
+	return (mprotect(at(c, 1), c->n[2], prot) == 0 ? 0 :
 	    errno);
 }
 
 static int
-op_mremap(struct agent *a, int argc, char **argv, struct reply *r)
+op_mremap(struct call *c, struct reply *r)
 {
-	uint64_t aln[3], to;
 	uintptr_t out;
 	bool fixed, maymove;
 	int rc;
 
-	(void)a;
 	fixed = maymove = false;
-	to = 0;
-	if ((rc = get_u64s(argv + 1, 3, aln, r)) != 0)
-		return (rc);
-	if (argc > 4) {
-		if (strcmp(argv[4], "maymove") == 0)
+	if (c->argc > 4) {
+		if (strcmp(c->argv[4], "maymove") == 0)
 			maymove = true;
-		else if (strcmp(argv[4], "fixed") == 0 && argc > 5)
+		else if (strcmp(c->argv[4], "fixed") == 0 && c->argc > 5)
 			fixed = true;
 		else
-			return (bad(r, "mremap flag: %.40s", argv[4]));
+			return (bad(r, "mremap flag: %.40s", c->argv[4]));
 	}
-	if (fixed && (rc = get_u64s(argv + 5, 1, &to, r)) != 0)
-		return (rc);
-	rc = os_mremap(aln[0], aln[1], aln[2], maymove, fixed, to, &out);
+	rc = os_mremap(c->n[1], c->n[2], c->n[3], maymove, fixed, c->n[5],
+	    &out);
 	if (rc == 0)
 		put(r, " addr=0x%lx", (unsigned long)out);
 	return (rc);
 }
 
 static int
-op_madvise(struct agent *a, int argc, char **argv, struct reply *r)
+op_madvise(struct call *c, struct reply *r)
 {
-	uint64_t al[2];
-	int advice, rc;
+	int advice;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
-		return (rc);
-	advice = strcmp(argv[3], "dontneed") == 0 ? MADV_DONTNEED :
-	    os_madvise(argv[3]);
+	advice = strcmp(c->argv[3], "dontneed") == 0 ? MADV_DONTNEED :
+	    os_madvise(c->argv[3]);
 	if (advice < 0)
-		return (bad(r, "advice: %.40s", argv[3]));
-	return (madvise((void *)(uintptr_t)al[0], al[1], advice) == 0 ? 0 :
+		return (bad(r, "advice: %.40s", c->argv[3]));
+	return (madvise(at(c, 1), c->n[2], advice) == 0 ? 0 :
 	    errno);
 }
 
 static int
-op_mlock(struct agent *a, int argc, char **argv, struct reply *r)
+op_mlock(struct call *c, struct reply *r)
 {
-	uint64_t al[2];
-	void *p;
 	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
-		return (rc);
-	p = (void *)(uintptr_t)al[0];
-	rc = argv[0][1] == 'l' ? mlock(p, al[1]) : munlock(p, al[1]);
+	(void)r;
+	rc = c->argv[0][1] == 'l' ? mlock(at(c, 1), c->n[2]) :
+				    munlock(at(c, 1), c->n[2]);
 	return (rc == 0 ? 0 : errno);
 }
 
 static int
-op_mlockall(struct agent *a, int argc, char **argv, struct reply *r)
+op_mlockall(struct call *c, struct reply *r)
 {
 	int rc;
 
-	(void)a;
-	(void)argc;
-	if (strcmp(argv[1], "none") == 0)
+	if (strcmp(c->argv[1], "none") == 0)
 		rc = munlockall();
-	else if (strcmp(argv[1], "current") == 0)
+	else if (strcmp(c->argv[1], "current") == 0)
 		rc = mlockall(MCL_CURRENT);
-	else if (strcmp(argv[1], "future") == 0)
+	else if (strcmp(c->argv[1], "future") == 0)
 		rc = mlockall(MCL_FUTURE);
 	else
-		return (bad(r, "what to lock: %.40s", argv[1]));
+		return (bad(r, "what to lock: %.40s", c->argv[1]));
 	return (rc == 0 ? 0 : errno);
 }
 
 static int
-op_msync(struct agent *a, int argc, char **argv, struct reply *r)
+op_msync(struct call *c, struct reply *r)
 {
-	uint64_t al[2];
-	int flag, rc;
+	int flag;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
-		return (rc);
-	if (strcmp(argv[3], "sync") == 0)
+	if (strcmp(c->argv[3], "sync") == 0)
 		flag = MS_SYNC;
-	else if (strcmp(argv[3], "async") == 0)
+	else if (strcmp(c->argv[3], "async") == 0)
 		flag = MS_ASYNC;
-	else if (strcmp(argv[3], "invalidate") == 0)
+	else if (strcmp(c->argv[3], "invalidate") == 0)
 		flag = MS_INVALIDATE | MS_SYNC;
 	else
-		return (bad(r, "flag: %.40s", argv[3]));
-	return (msync((void *)(uintptr_t)al[0], al[1], flag) == 0 ? 0 : errno);
+		return (bad(r, "flag: %.40s", c->argv[3]));
+	return (msync(at(c, 1), c->n[2], flag) == 0 ? 0 : errno);
 }
 
 /* One digit a page: whether it is in memory. */
 static int
-op_mincore(struct agent *a, int argc, char **argv, struct reply *r)
+op_mincore(struct call *c, struct reply *r)
 {
 	unsigned char state[256];
 	char digits[sizeof(state) + 1];
-	uint64_t al[2], i;
-	int rc;
+	uint64_t i;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
-		return (rc);
-	if (al[1] > sizeof(state) * 4096)
-		return (bad(r, "length: %.40s", argv[2]));
-	if (mincore((void *)(uintptr_t)al[0], al[1], (void *)state) != 0)
+	if (c->n[2] > sizeof(state) * 4096)
+		return (bad(r, "length: %.40s", c->argv[2]));
+	if (mincore(at(c, 1), c->n[2], (void *)state) != 0)
 		return (errno);
-	for (i = 0; i < al[1] / 4096; i++)
+	for (i = 0; i < c->n[2] / 4096; i++)
 		digits[i] = (state[i] & 1) != 0 ? '1' : '0';
 	digits[i] = '\0';
 	put(r, " pages=%s", digits);
@@ -273,16 +226,11 @@ op_mincore(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_inherit(struct agent *a, int argc, char **argv, struct reply *r)
+op_inherit(struct call *c, struct reply *r)
 {
-	uint64_t al[2];
-	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
-		return (rc);
-	return (os_inherit(al[0], al[1], argv[3]));
+	(void)r;
+	return (os_inherit(c->n[1], c->n[2], c->argv[3]));
 }
 
 /*
@@ -290,45 +238,35 @@ op_inherit(struct agent *a, int argc, char **argv, struct reply *r)
  * address, with a status that says that nobody has looked at them.
  */
 static int
-op_segments(struct agent *a, int argc, char **argv, struct reply *r)
+op_segments(struct call *c, struct reply *r)
 {
 	struct gntdev_grant_copy_segment s, *to;
-	uint64_t v[7], i;
-	int rc;
+	uint64_t i;
 
-	(void)a;
-	(void)argc;
-	/* address, count, domid, ref, destination, length, status */
-	if ((rc = get_u64s(argv + 1, 7, v, r)) != 0)
-		return (rc);
 	memset(&s, 0, sizeof(s));
-	s.source.foreign.domid = (uint16_t)v[2];
-	s.source.foreign.ref = (uint32_t)v[3];
-	s.dest.virt = (void *)(uintptr_t)v[4];
-	s.len = (uint16_t)v[5];
+	s.source.foreign.domid = (uint16_t)c->n[3];
+	s.source.foreign.ref = (uint32_t)c->n[4];
+	s.dest.virt = at(c, 5);
+	s.len = (uint16_t)c->n[6];
 	s.flags = 1;	/* GNTCOPY_source_gref, of a header of Xen */
-	s.status = (int16_t)v[6];
+	s.status = (int16_t)c->n[7];
 	if ((r->fault = guard()) != 0)
 		return (R_FAULT);
-	to = (struct gntdev_grant_copy_segment *)(uintptr_t)v[0];
-	for (i = 0; i < v[1]; i++)
+	to = at(c, 1);
+	for (i = 0; i < c->n[2]; i++)
 		memcpy(&to[i], &s, sizeof(s));
 	guard_off();
 	return (0);
 }
 
 static int
-op_vmsplice(struct agent *a, int argc, char **argv, struct reply *r)
+op_vmsplice(struct call *c, struct reply *r)
 {
-	uint64_t al[2];
 	size_t done;
-	int fd, rc;
+	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_fd(argv[1], &fd, r)) != 0 ||
-	    (rc = get_u64s(argv + 2, 2, al, r)) != 0 ||
-	    (rc = os_vmsplice(fd, al[0], al[1], &done)) != 0)
+	rc = os_vmsplice(c->fd, c->n[2], c->n[3], &done);
+	if (rc != 0)
 		return (rc);
 	put(r, " n=%zu", done);
 	return (0);
@@ -400,22 +338,17 @@ mem_write(uintptr_t addr, const uint8_t *data, size_t len, struct reply *r)
 
 /* A child that has its parent's memory stores, and ends. */
 static int
-op_vfork(struct agent *a, int argc, char **argv, struct reply *r)
+op_vfork(struct call *c, struct reply *r)
 {
 	volatile uint8_t *to;
-	uint64_t address;
 	uint8_t byte;
 	size_t len;
 	pid_t pid;
-	int rc, status;
+	int status;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 1, &address, r)) != 0)
-		return (rc);
-	if (unhex(argv[2], &byte, 1, &len) != 0 || len != 1)
-		return (bad(r, "byte: %.40s", argv[2]));
-	to = (volatile uint8_t *)(uintptr_t)address;
+	if (unhex(c->argv[2], &byte, 1, &len) != 0 || len != 1)
+		return (bad(r, "byte: %.40s", c->argv[2]));
+	to = at(c, 1);
 	pid = vfork();
 	if (pid < 0)
 		return (errno);
@@ -432,93 +365,68 @@ op_vfork(struct agent *a, int argc, char **argv, struct reply *r)
 
 /* Where arguments may be put without a request for memory of their own. */
 static int
-op_scratch(struct agent *a, int argc, char **argv, struct reply *r)
+op_scratch(struct call *c, struct reply *r)
 {
-	(void)argc;
-	(void)argv;
-	put(r, " addr=0x%lx len=%d", (unsigned long)(uintptr_t)a->scratch,
+	put(r, " addr=0x%lx len=%d", (unsigned long)(uintptr_t)c->a->scratch,
 	    LINE_BYTES);
 	return (0);
 }
 
 static int
-op_peek(struct agent *a, int argc, char **argv, struct reply *r)
+op_peek(struct call *c, struct reply *r)
 {
-	uint64_t al[2];
-	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 2, al, r)) != 0)
-		return (rc);
-	if (al[1] > DATA_BYTES)
-		return (bad(r, "length: %.40s", argv[2]));
-	return (mem_read((uintptr_t)al[0], al[1], r));
+	if (c->n[2] > DATA_BYTES)
+		return (bad(r, "length: %.40s", c->argv[2]));
+	return (mem_read(c->n[1], c->n[2], r));
 }
 
 static int
-op_poke(struct agent *a, int argc, char **argv, struct reply *r)
+op_poke(struct call *c, struct reply *r)
 {
-	uint64_t addr;
 	uint8_t *buf;
 	size_t len;
 	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 1, &addr, r)) != 0)
-		return (rc);
 	buf = malloc(DATA_BYTES);
 	if (buf == NULL)
 		return (ENOMEM);
-	if (unhex(argv[2], buf, DATA_BYTES, &len) != 0)
+	if (unhex(c->argv[2], buf, DATA_BYTES, &len) != 0)
 		rc = bad(r, "data is not hex or too long");
 	else
-		rc = mem_write((uintptr_t)addr, buf, len, r);
+		rc = mem_write(c->n[1], buf, len, r);
 	free(buf);
 	return (rc);
 }
 
 static int
-op_fill(struct agent *a, int argc, char **argv, struct reply *r)
+op_fill(struct call *c, struct reply *r)
 {
-	uint64_t alv[3], i;
-	int rc;
+	uint64_t i;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 3, alv, r)) != 0)
-		return (rc);
-	if (alv[2] > 255)
-		return (bad(r, "byte: %.40s", argv[3]));
 	if ((r->fault = guard()) != 0)
 		return (R_FAULT);
-	for (i = 0; i < alv[1]; i++)
-		*(volatile uint8_t *)(uintptr_t)(alv[0] + i) = (uint8_t)alv[2];
+	for (i = 0; i < c->n[2]; i++)
+		*(volatile uint8_t *)(uintptr_t)(c->n[1] +
+		    i) = (uint8_t)c->n[3];
 	guard_off();
 	return (0);
 }
 
 /* Whether every byte has one value, or where the first other one lies. */
 static int
-op_check(struct agent *a, int argc, char **argv, struct reply *r)
+op_check(struct call *c, struct reply *r)
 {
-	uint64_t alv[3];
 	volatile uint64_t i;
-	int rc;
 
-	(void)a;
-	(void)argc;
-	if ((rc = get_u64s(argv + 1, 3, alv, r)) != 0)
-		return (rc);
 	if ((r->fault = guard()) != 0)
 		return (R_FAULT);
-	for (i = 0; i < alv[1]; i++)
-		if (*(volatile uint8_t *)(uintptr_t)(alv[0] + i) !=
-		    (uint8_t)alv[2])
+	for (i = 0; i < c->n[2]; i++)
+		if (*(volatile uint8_t *)(uintptr_t)(c->n[1] + i) !=
+		    (uint8_t)c->n[3])
 			break;
 	guard_off();
-	if (i == alv[1])
+	if (i == c->n[2])
 		put(r, " same=1");
 	else
 		put(r, " same=0 at=%llu", (unsigned long long)i);
@@ -530,25 +438,19 @@ op_check(struct agent *a, int argc, char **argv, struct reply *r)
  * on, so that a request of 65537 of them needs no megabyte on the line.
  */
 static int
-op_refs(struct agent *a, int argc, char **argv, struct reply *r)
+op_refs(struct call *c, struct reply *r)
 {
 	struct ioctl_gntdev_grant_ref ref;
-	uint64_t v[5], i;
-	int rc;
+	uint64_t i;
 
-	(void)a;
-	(void)argc;
-	/* address, count, domid, first, step */
-	if ((rc = get_u64s(argv + 1, 5, v, r)) != 0)
-		return (rc);
-	if (v[1] > UINT64_C(1) << 32)
-		return (bad(r, "count: %.40s", argv[2]));
+	if (c->n[2] > UINT64_C(1) << 32)
+		return (bad(r, "count: %.40s", c->argv[2]));
 	if ((r->fault = guard()) != 0)
 		return (R_FAULT);
-	for (i = 0; i < v[1]; i++) {
-		ref.domid = (uint32_t)v[2];
-		ref.ref = (uint32_t)(v[3] + i * v[4]);
-		copy_out((uintptr_t)(v[0] + i * sizeof(ref)),
+	for (i = 0; i < c->n[2]; i++) {
+		ref.domid = (uint32_t)c->n[3];
+		ref.ref = (uint32_t)(c->n[4] + i * c->n[5]);
+		copy_out((uintptr_t)(c->n[1] + i * sizeof(ref)),
 		    (const uint8_t *)&ref, sizeof(ref));
 	}
 	guard_off();
@@ -570,7 +472,7 @@ const struct op ops_mem[] = {
 	{ "inherit", 3, 3, op_inherit, "ADDRESS LENGTH share|copy|none|zero" },
 	{ "segments", 7, 7, op_segments,
 	    "ADDRESS COUNT DOMID REF DESTINATION LENGTH STATUS" },
-	{ "vfork", 2, 2, op_vfork, "ADDRESS BYTE" },
+	{ "vfork", 2, 2, op_vfork, "ADDRESS HEX" },
 	{ "vmsplice", 3, 3, op_vmsplice, "FD ADDRESS LENGTH" },
 	{ "scratch", 0, 0, op_scratch, "" },
 	{ "peek", 2, 2, op_peek, "ADDRESS LENGTH" },

@@ -146,33 +146,31 @@ thread_main(void *arg)
 }
 
 static int
-op_thread(struct agent *a, int argc, char **argv, struct reply *r)
+op_thread(struct call *c, struct reply *r)
 {
 	struct agent *t;
 	struct sub *s;
 	int error, in;
 
-	(void)argc;
-	(void)argv;
-	s = sub_new(a, &in, &error);
+	s = sub_new(c->a, &in, &error);
 	if (s == NULL)
 		return (error);
 	t = calloc(1, sizeof(*t));
 	if (t == NULL) {
 		close(in);
-		sub_drop(a, s);
+		sub_drop(c->a, s);
 		return (ENOMEM);
 	}
 	t->in = in;
-	t->out = a->out;
+	t->out = c->a->out;
 	t->thread = true;
 	t->passed = -1;
-	t->self = a->self;
+	t->self = c->a->self;
 	error = pthread_create(&s->tid, NULL, thread_main, t);
 	if (error != 0) {
 		free(t);
 		close(in);
-		sub_drop(a, s);
+		sub_drop(c->a, s);
 		return (error);
 	}
 	put(r, " sub=%d", s->n);
@@ -180,30 +178,28 @@ op_thread(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_fork(struct agent *a, int argc, char **argv, struct reply *r)
+op_fork(struct call *c, struct reply *r)
 {
 	struct sub *s;
 	int error, in;
 
-	(void)argc;
-	(void)argv;
-	s = sub_new(a, &in, &error);
+	s = sub_new(c->a, &in, &error);
 	if (s == NULL)
 		return (error);
 	s->pid = fork();
 	if (s->pid < 0) {
 		error = errno;
 		close(in);
-		sub_drop(a, s);
+		sub_drop(c->a, s);
 		return (error);
 	}
 	if (s->pid == 0) {
 		/* The child goes on in the same loop, on its own socket. */
-		close(a->in == a->out ? -1 : a->in);
-		subs_forget(a);
-		a->in = in;
-		a->thread = false;
-		a->nextsub = 0;
+		close(c->a->in == c->a->out ? -1 : c->a->in);
+		subs_forget(c->a);
+		c->a->in = in;
+		c->a->thread = false;
+		c->a->nextsub = 0;
 		return (R_NONE);
 	}
 	close(in);
@@ -212,16 +208,15 @@ op_fork(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_wait(struct agent *a, int argc, char **argv, struct reply *r)
+op_wait(struct call *c, struct reply *r)
 {
 	struct sub *s;
 	char name[16];
 	int error, status;
 
-	(void)argc;
-	s = sub_find(a, argv[1]);
+	s = sub_find(c->a, c->argv[1]);
 	if (s == NULL)
-		return (bad(r, "no sub-agent @%.20s", argv[1]));
+		return (bad(r, "no sub-agent @%.20s", c->argv[1]));
 	if (s->pid == 0) {
 		error = pthread_join(s->tid, NULL);
 		if (error != 0)
@@ -237,83 +232,73 @@ op_wait(struct agent *a, int argc, char **argv, struct reply *r)
 		else
 			put(r, " exit=%d", WEXITSTATUS(status));
 	}
-	sub_drop(a, s);
+	sub_drop(c->a, s);
 	return (0);
 }
 
 static int
-op_kill(struct agent *a, int argc, char **argv, struct reply *r)
+op_kill(struct call *c, struct reply *r)
 {
 	struct sub *s;
 	int sig;
 
-	(void)argc;
-	sig = signal_number(argv[2]);
+	sig = signal_number(c->argv[2]);
 	if (sig == 0)
-		return (bad(r, "signal: %.40s", argv[2]));
-	if (strcmp(argv[1], "self") == 0)
+		return (bad(r, "signal: %.40s", c->argv[2]));
+	if (strcmp(c->argv[1], "self") == 0)
 		return (kill(getpid(), sig) == 0 ? 0 : errno);
-	s = sub_find(a, argv[1]);
+	s = sub_find(c->a, c->argv[1]);
 	if (s == NULL || s->pid == 0)
-		return (bad(r, "no child @%.20s", argv[1]));
+		return (bad(r, "no child @%.20s", c->argv[1]));
 	return (kill(s->pid, sig) == 0 ? 0 : errno);
 }
 
 static int
-op_debug(struct agent *a, int argc, char **argv, struct reply *r)
+op_debug(struct call *c, struct reply *r)
 {
 	uint8_t buf[256];
 	struct sub *s;
-	uint64_t addr, len;
 	size_t n;
 	bool write;
 	int rc;
 
-	(void)argc;
-	s = sub_find(a, argv[1]);
+	s = sub_find(c->a, c->argv[1]);
 	if (s == NULL || s->pid == 0)
-		return (bad(r, "no child @%.20s", argv[1]));
-	if (parse_u64(argv[2], &addr) != 0)
-		return (bad(r, "address: %.40s", argv[2]));
-	write = strcmp(argv[0], "debugwrite") == 0;
+		return (bad(r, "no child @%.20s", c->argv[1]));
+	write = strcmp(c->argv[0], "debugwrite") == 0;
 	if (write) {
-		if (unhex(argv[3], buf, sizeof(buf), &n) != 0)
+		if (unhex(c->argv[3], buf, sizeof(buf), &n) != 0)
 			return (bad(r, "data is not hex or too long"));
 	} else {
-		if (parse_u64(argv[3], &len) != 0 || len > sizeof(buf))
-			return (bad(r, "length: %.40s", argv[3]));
-		n = (size_t)len;
+		if (c->n[3] > sizeof(buf))
+			return (bad(r, "LENGTH: %.40s", c->argv[3]));
+		n = (size_t)c->n[3];
 	}
-	rc = os_debug((int)s->pid, write, (uintptr_t)addr, buf, n);
+	rc = os_debug((int)s->pid, write, c->n[2], buf, n);
 	if (rc == 0 && !write)
 		put_hex(r, "data", buf, n);
 	return (rc);
 }
 
 static int
-op_exit(struct agent *a, int argc, char **argv, struct reply *r)
+op_exit(struct call *c, struct reply *r)
 {
-	int code;
 
-	code = 0;
-	if (argc > 1 && (parse_int(argv[1], &code) != 0 || code < 0 ||
-	    code > 255))
-		return (bad(r, "exit code: %.40s", argv[1]));
-	answer(a->out, a->seq, 0, r);
-	if (a->thread) {
-		a->done = true;
+	answer(c->a->out, c->a->seq, 0, r);
+	if (c->a->thread) {
+		c->a->done = true;
 		return (R_NONE);
 	}
 	/* Not _exit(): the harness counts leaks in its exit handler. */
-	exit(code);
+	exit((int)c->n[1]);
 }
 
 /* The end of a case: children first, so that nothing outlives the worker. */
 static int
-op_end(struct agent *a, int argc, char **argv, struct reply *r)
+op_end(struct call *c, struct reply *r)
 {
-	subs_end(a);
-	return (op_exit(a, argc, argv, r));
+	subs_end(c->a);
+	return (op_exit(c, r));
 }
 
 /*
@@ -321,73 +306,66 @@ op_end(struct agent *a, int argc, char **argv, struct reply *r)
  * programs that speak as a worker does can be named, with a script to run.
  */
 static int
-op_exec(struct agent *a, int argc, char **argv, struct reply *r)
+op_exec(struct call *c, struct reply *r)
 {
 	const char *program, *script;
 	char fd[16];
 	int error;
 
-	if (a->thread || a->in != a->out)
+	if (c->a->thread || c->a->in != c->a->out)
 		return (bad(r, "exec is for the worker itself"));
-	snprintf(fd, sizeof(fd), "%d", a->in);
-	fcntl(a->in, F_SETFD, 0);
-	program = argc > 1 ? argv[1] : a->self;
-	script = argc > 2 ? argv[2] : NULL;
+	snprintf(fd, sizeof(fd), "%d", c->a->in);
+	fcntl(c->a->in, F_SETFD, 0);
+	program = c->argc > 1 ? c->argv[1] : c->a->self;
+	script = c->argc > 2 ? c->argv[2] : NULL;
 	if (script != NULL)
 		execl(program, program, script, "--worker", fd, "--reply",
-		    a->seq, (char *)NULL);
+		    c->a->seq, (char *)NULL);
 	else
 		execl(program, "xengnt-agent", "--worker", fd, "--reply",
-		    a->seq, "--gntdev", device_of("gntdev"), "--gntalloc",
+		    c->a->seq, "--gntdev", device_of("gntdev"), "--gntalloc",
 		    device_of("gntalloc"), (char *)NULL);
 	error = errno;
-	fcntl(a->in, F_SETFD, FD_CLOEXEC);
+	fcntl(c->a->in, F_SETFD, FD_CLOEXEC);
 	return (error);
 }
 
 static int
-op_sendfd(struct agent *a, int argc, char **argv, struct reply *r)
+op_sendfd(struct call *c, struct reply *r)
 {
 	struct sub *s;
 	char line[64];
-	int error, fd, len;
+	int error, len;
 
-	(void)argc;
-	s = sub_find(a, argv[1]);
+	s = sub_find(c->a, c->argv[1]);
 	if (s == NULL)
-		return (bad(r, "no sub-agent @%.20s", argv[1]));
-	if (parse_int(argv[2], &fd) != 0 || fd < 0)
-		return (bad(r, "descriptor: %.40s", argv[2]));
-	len = snprintf(line, sizeof(line), "%.32s received", a->seq);
-	error = send_line(s->fd, line, (size_t)len, fd);
+		return (bad(r, "no sub-agent @%.20s", c->argv[1]));
+	if (c->fd < 0)
+		return (bad(r, "descriptor: %.40s", c->argv[2]));
+	len = snprintf(line, sizeof(line), "%.32s received", c->a->seq);
+	error = send_line(s->fd, line, (size_t)len, c->fd);
 	return (error == 0 ? R_NONE : error);
 }
 
 /* What a receiver does with the descriptor of sendfd; not for callers. */
 static int
-op_received(struct agent *a, int argc, char **argv, struct reply *r)
+op_received(struct call *c, struct reply *r)
 {
-	(void)argc;
-	(void)argv;
-	if (a->passed < 0)
+	if (c->a->passed < 0)
 		return (bad(r, "no descriptor came along"));
-	put(r, " fd=%d", a->passed);
-	a->passed = -1;
+	put(r, " fd=%d", c->a->passed);
+	c->a->passed = -1;
 	return (0);
 }
 
 static int
-op_sleep(struct agent *a, int argc, char **argv, struct reply *r)
+op_sleep(struct call *c, struct reply *r)
 {
 	struct timespec ts;
-	uint64_t ms;
 
-	(void)a;
-	(void)argc;
-	if (parse_u64(argv[1], &ms) != 0 || ms > 60000)
-		return (bad(r, "milliseconds: %.40s", argv[1]));
-	ts.tv_sec = (time_t)(ms / 1000);
-	ts.tv_nsec = (long)(ms % 1000) * 1000000;
+	(void)r;
+	ts.tv_sec = (time_t)(c->n[1] / 1000);
+	ts.tv_nsec = (long)(c->n[1] % 1000) * 1000000;
 	while (nanosleep(&ts, &ts) != 0 && errno == EINTR)
 		;
 	return (0);
@@ -400,29 +378,24 @@ is_device(const char *s)
 }
 
 static int
-op_limit(struct agent *a, int argc, char **argv, struct reply *r)
+op_limit(struct call *c, struct reply *r)
 {
 	char name[64];
 	const unsigned *change;
 	unsigned new, old;
-	uint64_t v;
 	int error = 0;
 
-	(void)a;
-	if (!is_device(argv[1]))
-		return (bad(r, "device: %.40s", argv[1]));
-	v = 0;
-	if (argc > 2 && (parse_u64(argv[2], &v) != 0 || v > 0xffffffff))
-		return (bad(r, "limit: %.40s", argv[2]));
-	new = (unsigned)v;
-	change = argc > 2 ? &new : NULL;
+	if (!is_device(c->argv[1]))
+		return (bad(r, "device: %.40s", c->argv[1]));
+	new = (unsigned)c->n[2];
+	change = c->argc > 2 ? &new : NULL;
 	old = 0;
 	if (hosted()) {
-		snprintf(name, sizeof(name), "hw.xen.%s.limit", argv[1]);
+		snprintf(name, sizeof(name), "hw.xen.%s.limit", c->argv[1]);
 		if (xengnt_harness_sysctl(name, change, &old) != 0)
 			error = errno;
 	} else
-		error = os_limit(argv[1], argc > 2, new, &old);
+		error = os_limit(c->argv[1], c->argc > 2, new, &old);
 	if (error == 0)
 		put(r, " value=%u", old);
 	return (error);
@@ -430,20 +403,18 @@ op_limit(struct agent *a, int argc, char **argv, struct reply *r)
 
 /* Unloads a grant module and no other; in use is an answer, not an error. */
 static int
-op_unload(struct agent *a, int argc, char **argv, struct reply *r)
+op_unload(struct call *c, struct reply *r)
 {
 	int error;
 
-	(void)a;
-	(void)argc;
-	if (strncmp(argv[1], "xen_gnt", 7) != 0 &&
-	    strncmp(argv[1], "xengnt", 6) != 0)
-		return (bad(r, "not a grant module: %.40s", argv[1]));
+	if (strncmp(c->argv[1], "xen_gnt", 7) != 0 &&
+	    strncmp(c->argv[1], "xengnt", 6) != 0)
+		return (bad(r, "not a grant module: %.40s", c->argv[1]));
 	if (hosted())
 		error = xengnt_harness_unload == NULL ? ENOSYS :
 		    xengnt_harness_unload() == 0 ? 0 : errno;
 	else
-		error = os_unload(argv[1]);
+		error = os_unload(c->argv[1]);
 	if (error != 0 && error != EBUSY)
 		return (error);
 	put(r, " busy=%d", error == EBUSY);
@@ -451,17 +422,15 @@ op_unload(struct agent *a, int argc, char **argv, struct reply *r)
 }
 
 static int
-op_load(struct agent *a, int argc, char **argv, struct reply *r)
+op_load(struct call *c, struct reply *r)
 {
-	(void)a;
-	(void)argc;
 	(void)r;
-	return (os_load(argv[1]));
+	return (os_load(c->argv[1]));
 }
 
 /* Only under the harness does a peer request come this far. */
 static int
-op_peer(struct agent *a, int argc, char **argv, struct reply *r)
+op_peer(struct call *c, struct reply *r)
 {
 	char request[1024], reply[LINE_BYTES / 2];
 	size_t len;
@@ -469,9 +438,9 @@ op_peer(struct agent *a, int argc, char **argv, struct reply *r)
 
 	if (xengnt_harness_peer == NULL)
 		return (bad(r, "no peer here"));
-	for (len = 0, i = 1; i < argc; i++) {
+	for (len = 0, i = 1; i < c->argc; i++) {
 		n = snprintf(request + len, sizeof(request) - len, "%s%s",
-		    i > 1 ? " " : "", argv[i]);
+		    i > 1 ? " " : "", c->argv[i]);
 		len += (size_t)n;
 		if (len >= sizeof(request))
 			return (bad(r, "peer request too long"));
@@ -481,31 +450,27 @@ op_peer(struct agent *a, int argc, char **argv, struct reply *r)
 	    reply[0] == '\0')
 		snprintf(reply, sizeof(reply), "err EIO no answer");
 	reply[strcspn(reply, "\n")] = '\0';
-	put(r, "%s %s", a->seq, reply);
-	send_line(a->out, r->buf, r->len, -1);
+	put(r, "%s %s", c->a->seq, reply);
+	send_line(c->a->out, r->buf, r->len, -1);
 	return (R_NONE);
 }
 
 /* Where the process's core goes if it gets one. */
 static int
-op_corein(struct agent *a, int argc, char **argv, struct reply *r)
+op_corein(struct call *c, struct reply *r)
 {
 	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 
-	(void)a;
-	(void)argc;
 	(void)r;
-	if (chdir(argv[1]) != 0 || setrlimit(RLIMIT_CORE, &all) != 0)
+	if (chdir(c->argv[1]) != 0 || setrlimit(RLIMIT_CORE, &all) != 0)
 		return (errno);
 	return (0);
 }
 
 static int
-op_getpid(struct agent *a, int argc, char **argv, struct reply *r)
+op_getpid(struct call *c, struct reply *r)
 {
-	(void)a;
-	(void)argc;
-	(void)argv;
+	(void)c;
 	put(r, " pid=%d", (int)getpid());
 	return (0);
 }

@@ -118,11 +118,49 @@ bad(struct reply *r, const char *fmt, ...)
 	return (R_PROTO);
 }
 
-int
-get_fd(const char *s, int *fd, struct reply *r)
-{
+/* What the words of a usage line stand for, and the largest value. */
+static const struct {
+	const char	*word;
+	uint64_t	 most;
+} numbers[] = {
+	{ "ADDRESS", UINT64_MAX }, { "LENGTH", UINT64_MAX },
+	{ "OFFSET", UINT64_MAX }, { "COUNT", UINT64_MAX },
+	{ "OLD", UINT64_MAX }, { "NEW", UINT64_MAX }, { "TO", UINT64_MAX },
+	{ "DESTINATION", UINT64_MAX }, { "STATUS", UINT64_MAX },
+	{ "FIRST", UINT64_MAX }, { "STEP", UINT64_MAX },
+	{ "DOMID", UINT32_MAX }, { "REF", UINT32_MAX },
+	{ "PORT", UINT32_MAX }, { "VIRQ", UINT32_MAX },
+	{ "VALUE", UINT32_MAX }, { "0xWORD", UINT32_MAX },
+	{ "WRITABLE", 1 }, { "BYTE", 255 }, { "CODE", 255 },
+	{ "MILLISECONDS", 60000 }, { "OUT", DATA_BYTES },
+};
 
-	return (parse_int(s, fd) == 0 ? 0 : bad(r, "descriptor: %.40s", s));
+/*
+ * Reads the numbers and the descriptor of a request, as its usage line names
+ * them: "FD ADDRESS [LENGTH]".  Other words are the operation's own matter.
+ */
+int
+get_words(struct call *c, const char *usage, struct reply *r)
+{
+	size_t k, len;
+	int i;
+
+	for (i = 1; i < c->argc; i++) {
+		usage += strspn(usage, " [");
+		len = strcspn(usage, " ]");
+		if (len == 2 && strncmp(usage, "FD", 2) == 0 &&
+		    parse_int(c->argv[i], &c->fd) != 0)
+			return (bad(r, "descriptor: %.40s", c->argv[i]));
+		for (k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++)
+			if (strlen(numbers[k].word) == len &&
+			    strncmp(usage, numbers[k].word, len) == 0 &&
+			    (parse_u64(c->argv[i], &c->n[i]) != 0 ||
+			    c->n[i] > numbers[k].most))
+				return (bad(r, "%s: %.40s", numbers[k].word,
+				    c->argv[i]));
+		usage += len + strspn(usage + len, "]");
+	}
+	return (0);
 }
 
 int

@@ -32,9 +32,10 @@ find_op(const char *name)
 static int
 perform(struct agent *a, char *text, struct reply *r)
 {
+	struct call c = { .a = a, .fd = -1 };
 	const struct op *op;
 	char *argv[MAX_ARGS], *rest;
-	int argc;
+	int rc;
 
 	while (*text == ' ')
 		text++;
@@ -45,17 +46,19 @@ perform(struct agent *a, char *text, struct reply *r)
 		*rest++ = '\0';
 		return (sub_forward(a, text + 1, rest, r));
 	}
-	argc = split(text, argv, MAX_ARGS);
-	if (argc < 0)
+	c.argv = argv;
+	c.argc = split(text, argv, MAX_ARGS);
+	if (c.argc < 0)
 		return (bad(r, "too many words"));
-	if (argc == 0)
+	if (c.argc == 0)
 		return (bad(r, "empty request"));
 	op = find_op(argv[0]);
 	if (op == NULL)
 		return (bad(r, "unknown operation %.40s", argv[0]));
-	if (argc - 1 < op->min || argc - 1 > op->max)
+	if (c.argc - 1 < op->min || c.argc - 1 > op->max)
 		return (bad(r, "usage: %s %s", op->name, op->usage));
-	return (op->fn(a, argc, argv, r));
+	rc = get_words(&c, op->usage, r);
+	return (rc != 0 ? rc : op->fn(&c, r));
 }
 
 /* Requests arrive as "SEQ OP ..."; the supervisor has checked SEQ. */

@@ -127,7 +127,7 @@ def test_first_screen(driver: webdriver.Chrome, report: Path) -> None:
     for words in ("2026-01-02 03:04 UTC", "v0.1-5-gabc", "./dev parity", "Linux 6.1 x86_64"):
         assert words in text
     assert "1 cell is red, and 1 target did not start." in text
-    assert "local did not start: local: no /dev/xen/gntalloc" in text
+    assert "local did not start: no /dev/xen/gntalloc" in text
     for name in ("parity.json", "junit.xml", "parity.tap"):
         link = driver.find_element(
             By.LINK_TEXT, {"parity.json": "JSON", "junit.xml": "JUnit"}.get(name, "TAP")
