@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 import disks.run
+import options
 from clients.shell import Failed
 from rich.console import Console
 from speed import ratios, report
@@ -21,9 +22,8 @@ from speed.progress import Kept, Progress
 from testbed.errors import TestbedError
 from testbed.freebsd_sets import WHERE, FreeBSD, missing
 
-from devtools.paths import cache_dir
+from devtools.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 KERNEL = ROOT / "kernel"
 
 
@@ -36,9 +36,7 @@ def parser() -> argparse.ArgumentParser:
         " beside them, and Xen's two hypercalls alone. A machine with nothing else to do, please.",
         epilog="Exit status: 0 measured, whatever the figures, 1 a machine failed, 2 wrong usage.",
     )
-    p.add_argument("--freebsd", metavar="DIR", type=Path,
-                   help="directory with base.txz, kernel.txz and src.txz of a kernel without"
-                   " INVARIANTS and WITNESS")  # fmt: skip
+    options.add_figures(p)
     p.add_argument("--machines", metavar="NAME,…", default=",".join(MACHINES),
                    help="dom0: FreeBSD; dom0-smp: the same with two processors;"
                    " linux-pvh: Linux as Dom0; domu: both as DomUs; domu-tsc: the same with the"
@@ -50,17 +48,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rounds", metavar="N", type=int, default=30, help="default: %(default)s")
     p.add_argument("--live", metavar="N", type=int, default=10000,
                    help="maps beside the measured one (default: %(default)s)")  # fmt: skip
-    p.add_argument("--show", metavar="FILE", type=Path, action="append", default=[],
-                   help="measure nothing, show what an earlier run wrote; repeatable")  # fmt: skip
     p.add_argument("--markdown", metavar="FILE", type=Path,
                    help="write ratios there, of several --show side by side")  # fmt: skip
-    p.add_argument("--json", metavar="FILE", type=Path, help="write the figures there, too")
-    p.add_argument("--report", metavar="DIR", type=Path, default=ROOT / "report/speed",
-                   help="for index.html and speed.json (default: report/speed)")  # fmt: skip
-    p.add_argument("--build", metavar="DIR", type=Path, default=ROOT / "build/native",
-                   help="meson build directory (default: build/native)")  # fmt: skip
-    p.add_argument("--cache", metavar="DIR", type=Path, default=cache_dir(),
-                   help="cache directory (%(default)s)")  # fmt: skip
+    options.add_places(p, "report/speed", "index.html and speed.json")
     return p
 
 

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import cases
 import differences
+import options
 from cases import rows
 from cases.framework import Case
-from report import documents
 from report.results import Origin, Run, TargetRun, compare
 from report.screen import Live, make_console, print_summary, print_table
 from report.writers import write_all, write_json
@@ -34,9 +34,9 @@ from targets import DEFAULT, REMOTE, TARGETS, Entry, Setting, TargetMissing, ent
 from testbed import packages
 from testbed.errors import TestbedError
 
-from devtools.paths import cache_dir
+from devtools.paths import ROOT
+from report import documents
 
-ROOT = Path(__file__).resolve().parents[1]
 ABI = ROOT / "docs/abi.md"
 OUTPUTS = (
     *("logs", "index.html", "parity.json", "junit.xml", "parity.tap"),
@@ -64,14 +64,6 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="only cases of this name, row (P10, K3), glob (mmap.*) or part of a name; repeatable",
     )
-    p.add_argument("--json", metavar="FILE", type=Path, help="also write the results to FILE")
-    p.add_argument(
-        "--report",
-        metavar="DIR",
-        type=Path,
-        default=ROOT / "report",
-        help="directory for index.html, parity.json, junit.xml and parity.tap (default: report)",
-    )
     p.add_argument(
         "--clients",
         action="store_true",
@@ -85,20 +77,7 @@ def parser() -> argparse.ArgumentParser:
         "that page and make docs/differences.md",
     )
     p.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
-    p.add_argument(
-        "--build",
-        metavar="DIR",
-        type=Path,
-        default=ROOT / "build/native",
-        help="meson build directory (default: build/native)",
-    )
-    p.add_argument(
-        "--cache",
-        metavar="DIR",
-        type=Path,
-        default=cache_dir(),
-        help="cache directory (%(default)s)",
-    )
+    options.add_places(p, "report", "index.html, parity.json, junit.xml and parity.tap")
     p.add_argument(
         "--xen", metavar="FILE", type=Path, help="your own hypervisor instead of Debian's"
     )

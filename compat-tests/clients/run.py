@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import options
 from testbed import packages, vm
 from testbed.errors import TestbedError
 from testbed.freebsd_vm import Target
-
-from devtools.paths import cache_dir
 
 from . import disks, freebsd, freebsd_programs, images, programs
 from .guests import Run, drop_guest
@@ -24,8 +23,6 @@ from .places import MEMORY, UFS
 from .report import Report, Result, columns, html, table, write
 from .shell import Failed, LinuxDom0
 from .steps import ALONE, FIRST, STEPS, Step
-
-ROOT = Path(__file__).resolve().parents[2]
 
 DOM0_MEMORY = 768
 DOM0_MEMORY_LONG = 1664
@@ -73,13 +70,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int,
                    help="of the step stress, which prints the one it takes")  # fmt: skip
     p.add_argument("--list", action="store_true", help="list the steps, run nothing")
-    p.add_argument("--json", metavar="FILE", type=Path, help="write the results there, too")
-    p.add_argument("--report", metavar="DIR", type=Path, default=ROOT / "report",
-                   help="directory for clients.json and logs (default: report)")  # fmt: skip
-    p.add_argument("--build", metavar="DIR", type=Path, default=ROOT / "build/native",
-                   help="meson build directory (default: build/native)")  # fmt: skip
-    p.add_argument("--cache", metavar="DIR", type=Path, default=cache_dir(),
-                   help="cache directory (%(default)s)")  # fmt: skip
+    options.add_places(p, "report", "clients.json and logs")
     return p
 
 

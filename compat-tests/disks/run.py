@@ -11,15 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
+import options
 from clients.shell import Failed
 from rich.console import Console
 from testbed.errors import TestbedError
 from testbed.freebsd_sets import WHERE, missing
 
 from devtools.console import DevError
-from devtools.paths import cache_dir
 
 from . import report
 from .machines import Setting, system
@@ -39,7 +38,6 @@ from .plan import (
 )
 from .store import Store, from_json, restored
 
-ROOT = Path(__file__).resolve().parents[2]
 #: The round that fills the images and does not count.
 _WARM = 250
 #: Seconds of a boot to the first round, until one has been seen.
@@ -59,24 +57,14 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 measured, whatever the figures, 1 a machine failed, 2 wrong usage.",
     )
     p.add_argument("--disks", action="store_true", help=argparse.SUPPRESS)
-    p.add_argument("--freebsd", metavar="DIR", type=Path,
-                   help="directory with base.txz, kernel.txz and src.txz of a kernel without"
-                   " INVARIANTS and WITNESS")  # fmt: skip
+    options.add_figures(p)
     p.add_argument("--only", metavar="WORD,…", default="",
                    help="a part: freebsd, linux; ours, theirs, blkback; raw, qcow2; 64, 512, 4096;"
                    f" {', '.join(WORKS)}")  # fmt: skip
     p.add_argument("--rounds", metavar="N", type=int, default=10, help="default: %(default)s")
     p.add_argument("--resume", action="store_true",
                    help="go on with what an interrupted run of the same plan has left")  # fmt: skip
-    p.add_argument("--show", metavar="FILE", type=Path, action="append", default=[],
-                   help="measure nothing, show what an earlier run wrote; repeatable")  # fmt: skip
-    p.add_argument("--json", metavar="FILE", type=Path, help="write the figures there, too")
-    p.add_argument("--report", metavar="DIR", type=Path, default=ROOT / "report/disks",
-                   help="for index.html and disks.json (default: report/disks)")  # fmt: skip
-    p.add_argument("--build", metavar="DIR", type=Path, default=ROOT / "build/native",
-                   help="meson build directory (default: build/native)")  # fmt: skip
-    p.add_argument("--cache", metavar="DIR", type=Path, default=cache_dir(),
-                   help="cache directory (%(default)s)")  # fmt: skip
+    options.add_places(p, "report/disks", "index.html and disks.json")
     return p
 
 

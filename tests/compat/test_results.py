@@ -31,6 +31,8 @@ from rich.console import Console
 from targets import TARGETS, Entry, Setting, TargetMissing
 from targets.base import Target
 
+from devtools.paths import ROOT
+
 
 @dataclass
 class Facts:
@@ -555,4 +557,4 @@ def test_where_results_come_from() -> None:
 
 def test_without_git_the_version_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert parity.commit() == (parity.ROOT / "VERSION").read_text().strip()
+    assert parity.commit() == (ROOT / "VERSION").read_text().strip()
