@@ -27,6 +27,7 @@ import differences
 import options
 from cases import rows
 from cases.framework import Case
+from report import documents
 from report.results import Origin, Run, TargetRun, compare
 from report.screen import Live, make_console, print_summary, print_table
 from report.writers import write_all, write_json
@@ -35,7 +36,6 @@ from testbed import packages
 from testbed.errors import TestbedError
 
 from devtools.paths import ROOT
-from report import documents
 
 ABI = ROOT / "docs/abi.md"
 OUTPUTS = (

@@ -7,8 +7,8 @@ import threading
 import time
 from types import TracebackType
 
-from cases.framework import Status
 import differences
+from cases.framework import Status
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -105,7 +105,9 @@ class Live:
             now = time.monotonic()
             last = self._done[target] == self._total
             if cell.red:
-                self._plain(target, f"{case}: {cell.label} ({cell.detail or '; '.join(cell.lines)})")
+                self._plain(
+                    target, f"{case}: {cell.label} ({cell.detail or '; '.join(cell.lines)})"
+                )
             elif last or now - self._said[target] >= PLAIN_SECONDS:
                 self._said[target] = now
                 self._plain(target, f"{self._done[target]} of {self._total} cases")

@@ -6,15 +6,15 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import asdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import differences
 import jinja2
 import junitparser
 from cases.framework import Case, Status
-import differences
 
 from . import documents, tap
 from .results import Cell, Run, TargetRun
@@ -179,7 +179,9 @@ def _folded(cases: Sequence[Case], run: Run) -> bool:
 
 def _unequal(run: Run, case: Case) -> list[tuple[str, list[str]]]:
     """Where a case differs, and where without a reason."""
-    cells = [(target.name, target.cells[case.id]) for target in run.targets if case.id in target.cells]
+    cells = [
+        (target.name, target.cells[case.id]) for target in run.targets if case.id in target.cells
+    ]
     found = {
         "red": [name for name, cell in cells if cell.red],
         "diff": [name for name, cell in cells if cell.ks and not cell.red],
