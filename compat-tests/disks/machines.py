@@ -64,6 +64,9 @@ class System(ABC):
     #: The directory of the library that is not ours.
     theirs: str
     qemu: str
+    #: FreeBSD's kernel never looks again at a back end that it has seen without a state
+    #: (xenbusb_add_device()); Linux's gives one up whose front end has none (frontend_changed()).
+    looks_once = False
 
     @abstractmethod
     def run(self) -> Run:
@@ -98,6 +101,7 @@ class FreeBSDSystem(System):
     """Our module beside the base driver, both libraries, blkback of the kernel."""
 
     name = "freebsd"
+    looks_once = True
     theirs = freebsd_programs.THEIRS
     qemu = xenlibs.QEMU
 

@@ -86,9 +86,7 @@ class Session:
             command, physical = self.system.physical(disk)
         made = nodes(self.guest.domid, disk, physical)
         last = f"{made.back}/state 1 {made.front}/state 1"
-        if disk.backend.kind != "qdisk":
-            # FreeBSD's kernel never looks again at a device that it has seen without a state
-            # (xenbusb_add_device()).
+        if disk.backend.kind != "qdisk" and self.system.looks_once:
             made.values[f"{made.back}/state"] = "1"
             last = f"{made.front}/state 1"
         values = " ".join(f"{path} {shlex.quote(value)}" for path, value in made.values.items())

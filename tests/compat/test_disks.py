@@ -270,7 +270,7 @@ class Guest:
 
 def session(dom0: Dom0, guest: Guest, only: tuple[str, ...]) -> measure.Session:
     system = SimpleNamespace(
-        name="freebsd", theirs="/theirs", arguments=lambda pid: "args",
+        name="freebsd", theirs="/theirs", looks_once=True, arguments=lambda pid: "args",
         second_qemu=lambda domid, kind: f"second {domid} {kind} &",
         physical=lambda disk: ("losetup", {"physical-device": "7:0"}),
     )  # fmt: skip
