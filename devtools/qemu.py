@@ -102,7 +102,7 @@ def built(release: Release, ours: Path) -> Path:
 
 def version() -> str:
     """Of the source package."""
-    return sources.obtain("qemu", newer=True).name.partition("_")[2]
+    return sources.obtain("qemu", newer=True).name.partition("_")[2].replace("%", ":")
 
 
 def libraries(release: Release) -> Path:

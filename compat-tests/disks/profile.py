@@ -9,10 +9,16 @@ from .plan import Broken, Call
 
 #: FreeBSD's sys/syscall.h.
 _NAMES = {
-    3: "read", 4: "write", 54: "ioctl", 73: "munmap", 74: "mprotect", 95: "fsync", 120: "readv",
-    121: "writev", 209: "poll", 232: "clock_gettime", 240: "nanosleep", 289: "preadv",
-    290: "pwritev", 331: "sched_yield", 454: "_umtx_op", 475: "pread", 476: "pwrite", 477: "mmap",
+    3: "read", 4: "write", 54: "ioctl", 73: "munmap", 74: "mprotect", 75: "madvise",
+    95: "fsync", 120: "readv", 121: "writev", 209: "poll", 232: "clock_gettime",
+    240: "nanosleep", 289: "preadv", 290: "pwritev", 331: "sched_yield", 340: "sigprocmask",
+    431: "thr_exit", 454: "_umtx_op", 455: "thr_new", 475: "pread", 476: "pwrite", 477: "mmap",
     545: "ppoll", 550: "fdatasync",
+}  # fmt: skip
+#: Of a group letter, a number and a size: ours, the base driver's gntdev, evtchn(4).
+_IOCTLS = {
+    ("G", 8, 0): "grant copy", ("E", 3, 24): "base: map", ("E", 4, 16): "base: unmap",
+    ("E", 5, 24): "base: which map", ("E", 8, 4): "event to the guest",
 }  # fmt: skip
 #: In these a thread waits for others.
 WAITS = frozenset({"poll", "ppoll", "_umtx_op", "nanosleep", "sched_yield"})
@@ -23,7 +29,8 @@ def _name(code: str, command: int) -> str:
     name = _NAMES.get(int(code), f"call {code}")
     if name != "ioctl":
         return name
-    return f"ioctl {chr(command >> 8 & 0xFF)}{command & 0xFF}, {command >> 16 & 0x1FFF} bytes"
+    letter, number, size = chr(command >> 8 & 0xFF), command & 0xFF, command >> 16 & 0x1FFF
+    return _IOCTLS.get((letter, number, size), f"ioctl {letter}{number}, {size} bytes")
 
 
 def calls(said: str, requests: int) -> list[Call]:

@@ -205,12 +205,14 @@ def test_the_clock_is_taken_off_a_profile() -> None:
         "profile: clock 0 1 40000",
         "profile: user 0 300 15000000",  # 12,000,000 of it are 300 looks at the clock
         "profile: 54 0x20004708 100 9000000",
+        "profile: 54 0x20004709 100 5000000",
         "profile: 545 0x0 100 90000000",
     ])  # fmt: skip
     found = profile.calls(said, 100)
     assert [(c.name, c.each, c.us) for c in found] == [
-        ("ioctl G8, 0 bytes", 1.0, 50.0),
+        ("grant copy", 1.0, 50.0),
         ("QEMU itself", 3.0, 30.0),
+        ("ioctl G9, 0 bytes", 1.0, 10.0),
     ]
     with pytest.raises(Broken, match="empty"):
         profile.calls("ktrace: no", 100)
