@@ -21,7 +21,7 @@ from .store import SCHEMA, machine_json
 TITLES = {"freebsd": "FreeBSD as PVH Dom0", "linux": "Linux as PVH Dom0"}
 COLOURS = {OURS: "#1a7f37", THEIRS: "#c62828", BLKBACK: "#1f6feb"}
 BLKTAP = (
-    "tap is not measured: Linux and FreeBSD never had a blktap driver in their sources; Xen 4.13"
+    "tap is not measured: Linux never had a blktap driver, FreeBSD 15.1 has none; Xen 4.13"
     " dropped blktap2 (its commit 5c883cf036cf), and 4.17's libxl refuses such a disk"
     " (tools/libs/light/libxl_device.c). Since 4.19 (6d7d8d2b3e) libxl can hand a disk to"
     " XenServer's tapback, a process, which Debian does not have. The kernels' own back ends stand"
