@@ -22,6 +22,7 @@
 #include <xen/gntdev_base.h>
 
 #include "agent.h"
+#include "limit_freebsd.h"
 #include "os.h"
 
 /* Commands of /dev/xen/evtchn; the base system installs no header for them. */
@@ -169,15 +170,8 @@ os_poweroff(void)
 int
 os_limit(const char *dev, bool set, unsigned value, unsigned *old)
 {
-	char name[64];
-	size_t len;
 
-	snprintf(name, sizeof(name), "hw.xen.%.32s.limit", dev);
-	len = sizeof(*old);
-	if (sysctlbyname(name, old, &len, set ? &value : NULL,
-	    set ? sizeof(value) : 0) != 0)
-		return (errno);
-	return (0);
+	return (freebsd_limit(dev, set, value, old));
 }
 
 int

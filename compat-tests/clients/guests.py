@@ -119,14 +119,21 @@ def _log(name: str) -> str:
     return f"{CONSOLES}/guest-{name}.log"
 
 
-def _booted(run: Run, name: str, before: int) -> Guest:
-    """Waits until the guest's shell answers, `before` lines of earlier boots passed over."""
-    dom0, log = run.dom0, _log(name)
-    dom0.until(
-        f"[ $(grep -c '^guest: up' {log}) -gt {before} ]",
+def _await_boot(run: Run, name: str, before: int, or_else: str = "false") -> None:
+    """Until the guest's shell answers, `before` lines of earlier boots passed over, or a shell
+    condition in Dom0 holds."""
+    log = _log(name)
+    run.dom0.until(
+        f"[ $(grep -c '^guest: up' {log}) -gt {before} ] || {or_else}",
         f"{name} booting",
         show=f"wc -c <{log}",
     )
+
+
+def _booted(run: Run, name: str, before: int) -> Guest:
+    """The guest, when its shell answers."""
+    dom0, log = run.dom0, _log(name)
+    _await_boot(run, name, before)
     domid = int(dom0.must(f"{run.tool('xl')} domid {name}").split()[-1])
     terminal = dom0.must(
         f"{run.tool('xenstore')} read /local/domain/{domid}/console/tty", "the console's terminal"
@@ -213,11 +220,7 @@ def reboot_guest(run: Run) -> Guest:
     old.until(
         f'[ "$({run.tool("xl")} domid {old.name} 2>/dev/null)" != {old.domid} ]', "going down"
     )
-    run.dom0.until(
-        f"[ $(grep -c '^guest: up' {_log(old.name)}) -gt {before} ] || {gave_up}",
-        f"{old.name} booting",
-        show=f"wc -c <{_log(old.name)}",
-    )
+    _await_boot(run, old.name, before, gave_up)
     if run.dom0.run(gave_up)[0] == 0:
         run.dom0.progress("xl's daemon gave up on QEMU after its ten seconds; xl create")
         _xl_create(run, old.name)

@@ -19,7 +19,6 @@ from .guests import (
     check_library,
     create_freebsd_guest,
     create_guest,
-    destroy_guest,
 )
 from .kills import idle, kill_guest, kill_qemu, kill_xenconsoled, kill_xenstored
 from .shell import Failed
@@ -110,10 +109,9 @@ def unload(run: Run) -> Figures:
     """Our module goes when nobody uses it, and with it its nodes."""
     dom0 = run.dom0
     # After the steps that kill nothing runs any more; with a choice of steps it may.
-    if "xenstored" in run.pids and dom0.run(f"kill -0 {run.pids['xenstored']}")[0] == 0:
-        for guest in filter(None, (run.guest, run.other)):
-            destroy_guest(run, guest)
-    for pid in run.pids.values():
+    guests = filter(None, (run.guest, run.other))
+    models = (dom0.device_model(run.tool("qemu"), guest.domid) for guest in guests)
+    for pid in (*run.pids.values(), *filter(None, models)):
         dom0.run(f"kill -9 {pid} 2>/dev/null")
     idle(run)
     dom0.must("kldunload xengnt", "kldunload")

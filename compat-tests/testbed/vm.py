@@ -32,10 +32,12 @@ of progress starts the count anew.  So a busy machine makes a run slow, never re
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import select
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -191,10 +193,11 @@ _CEILING = 20.0
 _TICK = 0.25
 
 
-def emulator() -> str:
-    """QEMU's version, as "10.0.13", or "" if the program does not say."""
+@functools.cache
+def emulator(program: str | None) -> str:
+    """The version of a QEMU, as "10.0.13", or "" if the program does not say."""
     with contextlib.suppress(OSError):
-        command = ["qemu-system-x86_64", "--version"]
+        command = [program or "qemu-system-x86_64", "--version"]
         said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         if found := re.search(r"version (\d+(?:\.\d+)+)", said):
             return found[1]
@@ -315,7 +318,7 @@ class Machine:
         self._nudge: Nudge | None = None
         self._control: Control | None = None
         self._known: dict[str, str] = {}
-        self._emulator = emulator()
+        self._emulator = emulator(shutil.which("qemu-system-x86_64"))
         #: Whether anything has come over the control channel.
         self.answered = False
         self._watched = 0

@@ -21,6 +21,7 @@
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
 
+#include "ask_peer.h"
 #include "harness.h"
 #include "xen/model.h"
 
@@ -537,16 +538,6 @@ test_many_grefs(void **state)
 	assert_within(PART, "DEALLOC_GREF", few.unmap, many.unmap);
 }
 
-static void
-ask_peer(const char *request)
-{
-	char reply[256];
-
-	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
-	if (strncmp(reply, "ok", 2) != 0)
-		fail_msg("%s: %s", request, reply);
-}
-
 static int
 start(void **state)
 {
@@ -559,11 +550,11 @@ start(void **state)
 	assert_int_equal(host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE,
 	    &gntalloc), 0);
 	host_tasks_manual(true);
-	ask_peer("new pages=16 frames=2");
+	ask_peer("new pages=16 frames=2", "ok");
 	for (i = 0; i < REFS; i++) {
 		snprintf(request, sizeof(request), "grant %u %u 0x1", REF + i,
 		    i % 16);
-		ask_peer(request);
+		ask_peer(request, "ok");
 	}
 	return (0);
 }
@@ -576,7 +567,7 @@ finish(void **state)
 	host_close(gntdev);
 	host_close(gntalloc);
 	assert_int_equal(host_unload(), 0);
-	ask_peer("destroy");
+	ask_peer("destroy", "ok");
 	return (0);
 }
 

@@ -23,6 +23,7 @@
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
 
+#include "ask_peer.h"
 #include "harness.h"
 #include "xen/model.h"
 
@@ -842,16 +843,6 @@ random_runs(void **state)
 		random_run(seed);
 }
 
-static void
-ask_peer(const char *request)
-{
-	char reply[256];
-
-	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
-	if (strncmp(reply, "ok", 2) != 0)
-		fail_msg("%s: %s", request, reply);
-}
-
 static int
 start(void **state)
 {
@@ -863,11 +854,11 @@ start(void **state)
 	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), 0);
 	host_close(fp);
 	host_tasks_manual(true);
-	ask_peer("new pages=16 frames=1");
+	ask_peer("new pages=16 frames=1", "ok");
 	for (i = 0; i < 16; i++) {
 		snprintf(request, sizeof(request), "grant %u %u 0x1", REF + i,
 		    i);
-		ask_peer(request);
+		ask_peer(request, "ok");
 	}
 	return (0);
 }
@@ -882,8 +873,8 @@ end(void **state)
 	if (where[0] != '\0')
 		print_message("failed: %s\n", where);
 	assert_int_equal(host_unload(), 0);
-	ask_peer("clear");
-	ask_peer("destroy");
+	ask_peer("clear", "ok");
+	ask_peer("destroy", "ok");
 	return (0);
 }
 

@@ -27,6 +27,7 @@
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
 
+#include "ask_peer.h"
 #include "harness.h"
 #include "xen/model.h"
 
@@ -494,16 +495,6 @@ unloader(void *arg)
 	}
 	*wrong = EBUSY;
 	return (NULL);
-}
-
-static void
-ask_peer(const char *request, const char *expected)
-{
-	char reply[256];
-
-	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
-	if (strncmp(reply, expected, strlen(expected)) != 0)
-		fail_msg("%s: %s", request, reply);
 }
 
 static uint64_t

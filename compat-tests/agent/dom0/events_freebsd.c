@@ -3,7 +3,6 @@
 #include <sys/param.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/sysctl.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "../event_helper.h"
+#include "../limit_freebsd.h"
 #include "events.h"
 
 #define	NFDS	2
@@ -37,19 +37,6 @@ linux_errno(int error)
 	    EINVAL);
 }
 
-static int
-limit(const char *name, const uint32_t *args, uint32_t *old)
-{
-	u_int new = args[1], was;
-	size_t len = sizeof(was);
-
-	if (sysctlbyname(name, &was, &len, args[0] != 0 ? &new : NULL,
-	    args[0] != 0 ? sizeof(new) : 0) != 0)
-		return (-1);
-	*old = was;
-	return (0);
-}
-
 static void
 answer(const struct event_request *request, const int *fds)
 {
@@ -58,10 +45,9 @@ answer(const struct event_request *request, const int *fds)
 
 	if (request->nr == HELPER_GNTDEV_LIMIT ||
 	    request->nr == HELPER_GNTALLOC_LIMIT) {
-		if (limit(request->nr == HELPER_GNTDEV_LIMIT ?
-		    "hw.xen.gntdev.limit" : "hw.xen.gntalloc.limit",
-		    request->args, &reply.value) != 0)
-			reply.error = linux_errno(errno);
+		reply.error = linux_errno(freebsd_limit(
+		    request->nr == HELPER_GNTDEV_LIMIT ? "gntdev" : "gntalloc",
+		    request->args[0] != 0, request->args[1], &reply.value));
 	} else if (request->nr >= nitems(commands))
 		reply.error = EINVAL;
 	else if (ioctl(fds[0], commands[request->nr].word, args) != 0)
