@@ -429,6 +429,10 @@ class Worker:
         """What a child gets: minherit(2), or madvise(2) on Linux."""
         self.call(f"inherit 0x{address:x} {length} {how}")
 
+    def munmap_race(self, fd: int, offset: int, length: int, times: int) -> int:
+        """Maps, has a thread store to it while this one unmaps; how many stores came first."""
+        return self.call(f"munmaprace {fd} {offset} {length} {times}").int("stored")
+
     def segments(
         self, address: int, count: int, source: tuple[int, int], to: int, length: int, status: int
     ) -> None:

@@ -3,7 +3,10 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -114,6 +117,87 @@ op_munmap(struct call *c, struct reply *r)
 
 	(void)r;
 	return (munmap(at(c, 1), c->n[2]) == 0 ? 0 : errno);
+}
+
+/*
+ * munmap(2) against a thread's first store to the mapping, many times over,
+ * each time a little later in the other's fault.
+ */
+struct race {
+	volatile uint8_t *at;
+	uint64_t	times;
+	uint64_t	stored;
+	_Atomic uint64_t go;	/* number of the mapping at at */
+	_Atomic uint64_t done;	/* number of the mapping that was stored to */
+};
+
+static void
+await(_Atomic uint64_t *n, uint64_t wanted)
+{
+	unsigned spins;
+
+	for (spins = 0; *n < wanted; spins++)
+		if (spins > 10000)
+			sched_yield();
+}
+
+static __attribute__((noinline)) void
+store_guarded(struct race *race)
+{
+
+	if (guard() == 0) {
+		*race->at = 1;
+		guard_off();
+		race->stored++;
+	}
+}
+
+static void *
+store_each(void *arg)
+{
+	struct race *race = arg;
+	uint64_t i;
+
+	for (i = 1; i <= race->times; i++) {
+		await(&race->go, i);
+		store_guarded(race);
+		race->done = i;
+	}
+	return (NULL);
+}
+
+static int
+op_munmaprace(struct call *c, struct reply *r)
+{
+	struct race race = { .times = c->n[4] };
+	volatile unsigned wait;
+	pthread_t thread;
+	uint64_t i;
+	void *p;
+	int rc;
+
+	rc = pthread_create(&thread, NULL, store_each, &race);
+	if (rc != 0)
+		return (rc);
+	for (i = 1; i <= race.times; i++) {
+		p = mmap(NULL, c->n[3], PROT_READ | PROT_WRITE, MAP_SHARED,
+		    c->fd, (off_t)c->n[2]);
+		if (p == MAP_FAILED) {
+			rc = errno;
+			/* So that the thread ends; its stores are caught. */
+			p = NULL;
+		}
+		race.at = p;
+		race.go = i;
+		for (wait = 0; wait < i * 37 % 4000; wait++)
+			;
+		if (p != NULL && munmap(p, c->n[3]) != 0)
+			rc = errno;
+		await(&race.done, i);
+	}
+	pthread_join(thread, NULL);
+	put(r, " stored=%ju", (uintmax_t)race.stored);
+	return (rc);
 }
 
 static int
@@ -461,6 +545,7 @@ const struct op ops_mem[] = {
 	{ "alloc", 1, 3, op_alloc, "LENGTH [PROT [FLAGS]]" },
 	{ "mmap", 6, 6, op_mmap, "ADDRESS LENGTH PROT FLAGS FD OFFSET" },
 	{ "munmap", 2, 2, op_munmap, "ADDRESS LENGTH" },
+	{ "munmaprace", 4, 4, op_munmaprace, "FD OFFSET LENGTH TIMES" },
 	{ "mprotect", 3, 3, op_mprotect, "ADDRESS LENGTH PROT" },
 	{ "mremap", 3, 5, op_mremap, "ADDRESS OLD NEW [maymove|fixed TO]" },
 	{ "madvise", 3, 3, op_madvise, "ADDRESS LENGTH ADVICE" },

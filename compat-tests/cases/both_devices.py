@@ -13,7 +13,7 @@ from agent.client import PAGE, Errno, Worker
 
 from .framework import Context, Gntalloc, Gntdev, Loop, NotApplicable, case, section
 from .in_flight import InFlight
-from .pinned import FREE, MAPPED, settle
+from .pinned import FREE, MAPPED, reuse, settle
 
 section("Memory management of both devices", 92)
 
@@ -133,6 +133,30 @@ def mapped_over(t: Context) -> None:
             t.worker.poke(area.address + page * PAGE, WORD)
             t.expect(area.look(page, 8), WORD, f"{area.name} page {page}")
         area.end(t)
+
+
+@case(
+    "vm.munmap-while-touched",
+    ["V2"],
+    "pages that one thread unmaps while another one first stores to them are whole afterwards",
+    ["own_copy"],
+)
+def munmap_while_touched(t: Context) -> None:
+    """A wrong kernel panics, or leaves pages for ever in a fault that found nothing to map.
+
+    Of gntalloc, since a map of grants can be mmapped once only.
+    """
+    pages = 64
+    dev = t.gntalloc()
+    index, _ = dev.alloc(pages)
+    for _ in range(8):
+        t.worker.munmap_race(dev.fd, index, pages * PAGE, 100)
+    address = dev.mmap(pages, index)
+    t.worker.fill(address, pages * PAGE, 0x5A)
+    t.expect(t.worker.check(address, pages * PAGE, 0x5A), True, "pages afterwards")
+    t.worker.munmap(address, pages * PAGE)
+    t.accepted("DEALLOC", dev.dealloc, index, pages)
+    reuse(t, pages)
 
 
 @case("vm.inherit", ["V7"], "a child has what it should inherit, and no more", ["fork", "own_copy"])
