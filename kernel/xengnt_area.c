@@ -5,6 +5,7 @@
 #include <sys/systm.h>
 #include <sys/lock.h>
 #include <sys/proc.h>
+#include <sys/refcount.h>
 #include <sys/rwlock.h>
 
 #include <machine/atomic.h>
@@ -40,11 +41,11 @@ area_page(vm_object_t object, vm_pindex_t pidx)
 }
 
 /*
- * Enters a page, valid and busy, as a fault wants it.  False if there is a
- * page at the index already, or no memory for the object's tree.
+ * Enters a page, valid, and busy if a fault is to have it.  False if there is
+ * a page at the index already, or no memory for the object's tree.
  */
 static bool
-area_enter_page(vm_object_t object, vm_pindex_t pidx)
+area_enter_page(vm_object_t object, vm_pindex_t pidx, bool busy)
 {
 	vm_page_t m;
 
@@ -56,32 +57,61 @@ area_enter_page(vm_object_t object, vm_pindex_t pidx)
 	/* Nobody else can have it busy: it is in no object. */
 	vm_page_busy_acquire(m, 0);
 	vm_page_valid(m);
-	if (vm_page_insert(m, object, pidx) == 0)
-		return (true);
-	vm_page_xunbusy(m);
-	return (false);
+	if (vm_page_insert(m, object, pidx) != 0) {
+		vm_page_xunbusy(m);
+		return (false);
+	}
+	if (!busy)
+		vm_page_xunbusy(m);
+	return (true);
 }
 
 /*
- * The first fault of a mapping enters all of its pages, so that there is no
+ * Can nobody but the faulting thread change the address space?  A process
+ * without other threads, that shares it with nobody, and faults in its own:
+ * a debugger's access, or a forked child's, has another curproc.
+ */
+static bool
+area_fault_alone(const struct xengnt_area *area)
+{
+	struct proc *p;
+
+	p = curproc;
+	return (p->p_pid == area->pid && p->p_numthreads == 1 &&
+	    refcount_load(&p->p_vmspace->vm_refcnt) == 1);
+}
+
+/*
+ * The first fault of a mapping maps all of its pages, so that there is no
  * second one; Linux does it at mmap(2), where FreeBSD's drivers do not know
  * the address yet.  What cannot be entered now is left to area_getpages().
+ *
+ * If another thread has changed the map meanwhile, vm_fault_populate() looks
+ * into an entry that may be freed memory before it gives the pages back, and
+ * may leave all but the first one busy for ever.  Where that can happen the
+ * fault gets its own page only; the others wait in the object, for a fault
+ * each that need not ask here.
  */
 static int
 area_populate(vm_object_t object, vm_pindex_t pidx, int fault_type __unused,
     vm_prot_t max_prot __unused, vm_pindex_t *first, vm_pindex_t *last)
 {
 	struct xengnt_area *area;
+	bool alone;
 
 	area = object->un_pager.phys.data_ptr;
 	/* Asks the fault to go the way of single pages. */
-	if (!area_enter_page(object, pidx))
+	if (!area_enter_page(object, pidx, true))
 		return (VM_PAGER_BAD);
+	alone = area_fault_alone(area);
 	*first = *last = pidx;
-	while (*last + 1 < area->npages && area_enter_page(object, *last + 1))
+	while (*last + 1 < area->npages &&
+	    area_enter_page(object, *last + 1, alone))
 		++*last;
-	while (*first > 0 && area_enter_page(object, *first - 1))
+	while (*first > 0 && area_enter_page(object, *first - 1, alone))
 		--*first;
+	if (!alone)
+		*first = *last = pidx;
 	return (VM_PAGER_OK);
 }
 
@@ -161,6 +191,7 @@ xengnt_area_object(struct xengnt_area *area, const struct xengnt_area_ops *ops,
 	area->ops = ops;
 	area->file = file;
 	area->npages = npages;
+	area->pid = curproc->p_pid;
 	object = phys_pager_allocate(NULL, &area_pager_ops, area,
 	    ptoa((vm_ooffset_t)npages), prot, 0, curthread->td_ucred);
 	if (object != NULL)

@@ -34,6 +34,7 @@ struct xengnt_area {
 	const struct xengnt_area_ops *ops;
 	struct xengnt_file *file;	/* held by the VM object */
 	u_int		npages;
+	pid_t		pid;		/* who mapped it */
 };
 
 /*

@@ -189,7 +189,7 @@ op_munmaprace(struct call *c, struct reply *r)
 		}
 		race.at = p;
 		race.go = i;
-		for (wait = 0; wait < i * 37 % 4000; wait++)
+		for (wait = 0; wait < i * 997 % 60000; wait++)
 			;
 		if (p != NULL && munmap(p, c->n[3]) != 0)
 			rc = errno;
@@ -545,7 +545,7 @@ const struct op ops_mem[] = {
 	{ "alloc", 1, 3, op_alloc, "LENGTH [PROT [FLAGS]]" },
 	{ "mmap", 6, 6, op_mmap, "ADDRESS LENGTH PROT FLAGS FD OFFSET" },
 	{ "munmap", 2, 2, op_munmap, "ADDRESS LENGTH" },
-	{ "munmaprace", 4, 4, op_munmaprace, "FD OFFSET LENGTH TIMES" },
+	{ "munmaprace", 4, 4, op_munmaprace, "FD OFFSET LENGTH COUNT" },
 	{ "mprotect", 3, 3, op_mprotect, "ADDRESS LENGTH PROT" },
 	{ "mremap", 3, 5, op_mremap, "ADDRESS OLD NEW [maymove|fixed TO]" },
 	{ "madvise", 3, 3, op_madvise, "ADDRESS LENGTH ADVICE" },

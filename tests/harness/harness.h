@@ -101,6 +101,13 @@ int	host_mmap(struct file *, void *hint, size_t len, int prot, int flags,
  */
 void	host_lazy(bool on);
 int	host_fault(const void *addr, bool shadowed);
+/*
+ * The same while somebody else changes the address space, so that the fault
+ * finds nothing to map: another thread of the process, a process that shares
+ * it (rfork(2)), or the process itself under the access of a debugger.
+ */
+enum host_racer { HOST_RACER_THREAD, HOST_RACER_SHARER, HOST_RACER_DEBUGGED };
+int	host_fault_raced(const void *addr, enum host_racer);
 /* mlock(2) and munlock(2) of what is ours; mlockall(MCL_FUTURE). */
 void	host_mlock(const void *addr, size_t len, bool lock);
 void	host_mlock_future(bool on);

@@ -300,6 +300,34 @@ test_shadowed_fault(void **state)
 	assert_int_equal(peer_flags(REF + 1) & MAPPED, 0);
 }
 
+/*
+ * A fault that finds the map changed when the pager is done gives back the
+ * first page that it got, and forgets the others.
+ */
+static void
+test_raced_fault(void **state)
+{
+	enum host_racer racer;
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	for (racer = HOST_RACER_THREAD; racer <= HOST_RACER_DEBUGGED; racer++) {
+		index = map(gntdev, REF, 3);
+		host_lazy(true);
+		p = mmap_at(gntdev, index, 3, RW);
+		host_lazy(false);
+		assert_int_equal(host_fault_raced(p + PAGE, racer), 0);
+		/* What the pager has entered beside it is there for others. */
+		assert_int_equal(host_fault(p, false), 0);
+		peer("ok", "write 0 0 %02x", '0' + (int)racer);
+		assert_int_equal(p[0], '0' + (int)racer);
+		unmap_pages(p, 3);
+		assert_int_equal(unmap(gntdev, index, 3), 0);
+		assert_int_equal(peer_flags(REF) & MAPPED, 0);
+	}
+}
+
 /* What mlock(2) wires is nobody's I/O. */
 static void
 test_locked_in_memory(void **state)
@@ -584,6 +612,7 @@ main(void)
 		TEST(test_killed_while_paged_out),
 		TEST(test_paged_out_request),
 		TEST(test_shadowed_fault),
+		TEST(test_raced_fault),
 		TEST(test_copy_into_shared),
 		TEST(test_suspend),
 		TEST(test_fault_in_the_middle),

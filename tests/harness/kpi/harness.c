@@ -4,6 +4,7 @@
 #include <sys/param.h>
 #include <sys/systm.h>
 #include <sys/lock.h>
+#include <sys/refcount.h>
 
 #include <xen/xen_intr.h>
 
@@ -365,6 +366,42 @@ host_fault(const void *addr, bool shadowed)
 
 	kpi_enter();
 	error = kpi_map_fault((vm_offset_t)addr, shadowed);
+	kpi_leave("a fault");
+	return (error);
+}
+
+int
+host_fault_raced(const void *addr, enum host_racer racer)
+{
+	static struct vmspace debuggers_vmspace = { .vm_refcnt = 1 };
+	struct proc debugger;
+	struct proc *p;
+	int error;
+
+	kpi_enter();
+	p = curproc;
+	debugger = *p;
+	debugger.p_pid = p->p_pid + 1;
+	debugger.p_vmspace = &debuggers_vmspace;
+	switch (racer) {
+	case HOST_RACER_THREAD:
+		p->p_numthreads++;
+		break;
+	case HOST_RACER_SHARER:
+		refcount_acquire(&p->p_vmspace->vm_refcnt);
+		break;
+	case HOST_RACER_DEBUGGED:
+		curthread->td_proc = &debugger;
+		break;
+	}
+	kpi_map_changes = true;
+	error = kpi_map_fault((vm_offset_t)addr, false);
+	kpi_map_changes = false;
+	curthread->td_proc = p;
+	if (racer == HOST_RACER_THREAD)
+		p->p_numthreads--;
+	else if (racer == HOST_RACER_SHARER)
+		refcount_release(&p->p_vmspace->vm_refcnt);
 	kpi_leave("a fault");
 	return (error);
 }

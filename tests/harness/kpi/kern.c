@@ -25,6 +25,7 @@ struct vmspace kpi_vmspace;
 static struct proc kpi_proc = {
 	.p_vmspace = &kpi_vmspace,
 	.p_sysent = &kpi_sysent,
+	.p_numthreads = 1,
 };
 static __thread struct thread kpi_thread;
 

@@ -79,6 +79,8 @@ void	kpi_page_range_init(vm_page_t pages, vm_paddr_t start, u_int n);
 /* object.c */
 u_int	kpi_objects_live(void);
 /* The page at pidx, resident or from the pager; NULL if there is none. */
+/* Somebody changes the map while a fault is with the pager. */
+extern bool kpi_map_changes;
 vm_page_t kpi_object_page(vm_object_t, vm_pindex_t, bool shadowed);
 
 /* map.c */

@@ -44,6 +44,7 @@ struct proc {
 	sigqueue_t	p_sigqueue;	/* signals no thread has yet */
 	u_int		p_flag;
 	pid_t		p_pid;
+	int		p_numthreads;
 };
 
 #define	P_SINGLE_EXIT	0x00400	/* a thread waits for the others to end */
