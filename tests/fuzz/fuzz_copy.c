@@ -51,7 +51,7 @@ judge_foreign(uint16_t domid, uint32_t ref, bool write)
 	struct xen_domain *granter;
 
 	granter = domid == DOMU		      ? peer :
-	    domid == 0 || domid == DOMID_SELF ? host_domain() :
+	    domid == 0 || domid == DOMID_SELF ? harness_domain() :
 						NULL;
 	if (granter == NULL || ref >= xen_domain_grant_entries(granter))
 		return (STATUS);
@@ -146,25 +146,28 @@ set_up(struct input *in)
 	unsigned i;
 	void *addr;
 
-	MUST(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE, &gntdev) == 0);
-	MUST(host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE, &gntalloc) ==
-	    0);
+	MUST(harness_open("xen/gntdev", HARNESS_FREAD | HARNESS_FWRITE,
+		 &gntdev) == 0);
+	MUST(harness_open("xen/gntalloc", HARNESS_FREAD | HARNESS_FWRITE,
+		 &gntalloc) == 0);
 	memset(&map, 0, sizeof(map));
 	map.op.count = GRANTED;
 	for (i = 0; i < GRANTED; i++) {
 		(&map.op.refs[0])[i].domid = DOMU;
 		(&map.op.refs[0])[i].ref = PEER_REF + 4 * (i / 3) + i % 3;
 	}
-	MUST(host_ioctl(gntdev, HOST_IO('G', 0), (uintptr_t)&map) == 0);
+	MUST(harness_ioctl(gntdev, HARNESS_IO('G', 0), (uintptr_t)&map) == 0);
 	addr = window;
-	MUST(host_mmap(gntdev, addr, GRANTED * PAGE, HOST_PROT_READ |
-	    HOST_PROT_WRITE, HOST_MAP_SHARED | HOST_MAP_FIXED, 0, &addr) == 0);
+	MUST(harness_mmap(gntdev, addr, GRANTED * PAGE,
+		 HARNESS_PROT_READ | HARNESS_PROT_WRITE,
+		 HARNESS_MAP_SHARED | HARNESS_MAP_FIXED, 0, &addr) == 0);
 	window_mark(0, GRANTED);
 	/* Two for ourselves and two that are none of our business (C17). */
 	memset(&alloc, 0, sizeof(alloc));
 	alloc.op.count = 4;
 	alloc.op.flags = GNTALLOC_FLAG_WRITABLE;
-	MUST(host_ioctl(gntalloc, HOST_IO('G', 5), (uintptr_t)&alloc) == 0);
+	MUST(harness_ioctl(gntalloc, HARNESS_IO('G', 5), (uintptr_t)&alloc) ==
+	    0);
 	memcpy(own_ref, alloc.op.gref_ids, 4 * sizeof(own_ref[0]));
 	for (i = take8(in) % 4; i > 0; i--) {
 		e = xen_domain_grant_entry(peer, PEER_REF + 15 - i);
@@ -259,7 +262,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		op.segments = (void *)useg;
 		if (how >= 240)
 			op.count = take32(&in) | MAX_SEGMENTS;
-		error = host_ioctl(gntdev, HOST_IO('G', 8), (uintptr_t)&op);
+		error = harness_ioctl(gntdev, HARNESS_IO('G', 8),
+		    (uintptr_t)&op);
 		SAY("copy(%u segments at %p) = %d\n", op.count, (void *)useg,
 		    error);
 		if (op.count == count)
@@ -268,10 +272,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			MUST(error == E_FAULT || error == E_INVAL);
 		/* Nobody keeps a page that was copied. */
 		for (i = 0; i < GRANTED; i++)
-			MUST(host_page_wirings(window + i * PAGE) == 1);
+			MUST(harness_page_wirings(window + i * PAGE) == 1);
 	}
-	host_close(gntdev);
-	host_close(gntalloc);
+	harness_close(gntdev);
+	harness_close(gntalloc);
 	world_end(false);
 	return (0);
 }

@@ -40,7 +40,7 @@ static struct {
 	char		*map[NMAPS];
 	uint8_t		map_pages[NMAPS];
 	uint64_t	map_left[NMAPS];	/* a bit a page */
-	struct host_pin	*pin[NMAPS];
+	struct harness_pin	*pin[NMAPS];
 	struct vm_object *share[NMAPS];
 	struct gnttab_map_grant_ref peer_map[NMAPS];
 	bool		peer_mapped[NMAPS];
@@ -137,7 +137,7 @@ call(struct file *fp, unsigned nr, const void *addr)
 {
 	int error;
 
-	error = host_ioctl(fp, HOST_IO('G', nr), (uintptr_t)addr);
+	error = harness_ioctl(fp, HARNESS_IO('G', nr), (uintptr_t)addr);
 	SAY("  = %d\n", error);
 	MUST(error >= 0 && error < 100);
 	return (error);
@@ -156,10 +156,10 @@ do_open(struct input *in)
 	i = free_slot((void *const *)w.file, NFILES);
 	if (i == NFILES)
 		return;
-	flags = how / 2 % 8 == 0 ? HOST_FREAD : how / 2 % 8 == 1 ?
-	    HOST_FWRITE : HOST_FREAD | HOST_FWRITE;
+	flags = how / 2 % 8 == 0 ? HARNESS_FREAD : how / 2 % 8 == 1 ?
+	    HARNESS_FWRITE : HARNESS_FREAD | HARNESS_FWRITE;
 	w.alloc[i] = how % 2 != 0;
-	error = host_open(w.alloc[i] ? "xen/gntalloc" : "xen/gntdev", flags,
+	error = harness_open(w.alloc[i] ? "xen/gntalloc" : "xen/gntdev", flags,
 	    &w.file[i]);
 	SAY("open(%s, %d) as file %u = %d\n", w.alloc[i] ? "gntalloc" :
 	    "gntdev", flags, i, error);
@@ -174,7 +174,7 @@ close_one(unsigned i)
 {
 
 	SAY("close(file %u)\n", i);
-	host_close(w.file[i]);
+	harness_close(w.file[i]);
 	if (--w.refs[i] == 0)
 		w.file[i] = NULL;
 }
@@ -198,7 +198,7 @@ do_dup(struct input *in)
 	if (fp == NULL)
 		return;
 	SAY("dup(file %u)\n", i);
-	host_hold(fp);
+	harness_hold(fp);
 	w.refs[i]++;
 }
 
@@ -213,9 +213,9 @@ do_rw(struct input *in)
 	if (fp == NULL)
 		return;
 	if (take8(in) % 2 == 0)
-		MUST(host_read(fp, arena, 8, &done) != 0);
+		MUST(harness_read(fp, arena, 8, &done) != 0);
 	else
-		MUST(host_write(fp, arena, 8, &done) != 0);
+		MUST(harness_write(fp, arena, 8, &done) != 0);
 }
 
 /* gntdev. */
@@ -449,7 +449,7 @@ do_raw(struct input *in)
 	SAY("ioctl(file %u, %#x, %zu bytes at %p)", n, word, len,
 	    (void *)addr);
 	fill(addr, arg, len < 24 ? 24 : len);
-	error = host_ioctl(fp, word, (uintptr_t)addr);
+	error = harness_ioctl(fp, word, (uintptr_t)addr);
 	SAY(" = %d\n", error);
 	MUST(error >= 0 && error < 100);
 }
@@ -505,7 +505,7 @@ do_base(struct input *in)
 	SAY("ioctl(file %u, 'E' %d, {%#lx, %#lx, %#lx})", n, nr, arg[0],
 	    arg[1], arg[2]);
 	fill(arena, arg, sizeof(arg));
-	error = host_ioctl(fp, base_words[nr], (uintptr_t)arena);
+	error = harness_ioctl(fp, base_words[nr], (uintptr_t)arena);
 	SAY(" = %d\n", error);
 	MUST(error >= 0 && error < 100);
 	if (error != 0)
@@ -540,9 +540,9 @@ do_linux(struct input *in)
 	SAY("linux ioctl(file %p, %#x at %p)", (void *)fp, word,
 	    (void *)addr);
 	fill(addr, arg, sizeof(arg));
-	if (!host_loaded())
+	if (!harness_loaded())
 		return;
-	error = host_linux_ioctl(fp, word, (uintptr_t)addr);
+	error = harness_linux_ioctl(fp, word, (uintptr_t)addr);
 	SAY(" = %d\n", error);
 	if (fp == NULL)
 		MUST(error == -3 || error == 78);
@@ -565,9 +565,9 @@ do_mmap(struct input *in)
 	fp = pick_file(in, take8(in) % 2 != 0, &n);
 	index = pick_index(in, &count);
 	how = take8(in);
-	prot = how % 4 == 0 ? HOST_PROT_READ : how % 32 == 1 ? 0 :
-	    HOST_PROT_READ | HOST_PROT_WRITE;
-	flags = how >= 248 ? HOST_MAP_PRIVATE : HOST_MAP_SHARED;
+	prot = how % 4 == 0 ? HARNESS_PROT_READ : how % 32 == 1 ? 0 :
+	    HARNESS_PROT_READ | HARNESS_PROT_WRITE;
+	flags = how >= 248 ? HARNESS_MAP_PRIVATE : HARNESS_MAP_SHARED;
 	pages = count <= 64 ? count : 1;
 	if (how / 32 % 4 == 1)
 		pages = take8(in) % 33;
@@ -579,23 +579,23 @@ do_mmap(struct input *in)
 	/* In the window at a fixed place, over whatever is there. */
 	if (page < WINDOW_PAGES && pages <= WINDOW_PAGES - page) {
 		addr = window + page * PAGE;
-		flags |= HOST_MAP_FIXED;
+		flags |= HARNESS_MAP_FIXED;
 	} else if (i == NMAPS)
 		return;
 	SAY("mmap(file %u, %#lx, %u pages, prot %d, flags %#x) at page %zd",
 	    n, index, pages, prot, flags, addr == NULL ? -1 : (ssize_t)page);
-	error = host_mmap(fp, addr, pages * PAGE, prot, flags, (int64_t)index,
-	    &addr);
+	error = harness_mmap(fp, addr, pages * PAGE, prot, flags,
+	    (int64_t)index, &addr);
 	SAY(" = %d\n", error);
 	if (error != 0) {
 		/* A failed one may have taken away what was there. */
-		if ((flags & HOST_MAP_FIXED) != 0) {
+		if ((flags & HARNESS_MAP_FIXED) != 0) {
 			window_mark(page, pages);
 			window_reserve(page, pages);
 		}
 		return;
 	}
-	if ((flags & HOST_MAP_FIXED) != 0)
+	if ((flags & HARNESS_MAP_FIXED) != 0)
 		window_mark(page, pages);
 	else {
 		w.map[i] = (char *)((uintptr_t)addr & ~(uintptr_t)(PAGE - 1));
@@ -616,7 +616,7 @@ pick_mapped(struct input *in, size_t *pages, unsigned *map)
 	*map = NMAPS;
 	if (how >= 128) {
 		for (page = how % WINDOW_PAGES; page < WINDOW_PAGES &&
-		    !host_owns(window + page * PAGE, PAGE); page++)
+		    !harness_owns(window + page * PAGE, PAGE); page++)
 			;
 		if (page == WINDOW_PAGES)
 			return (NULL);
@@ -664,13 +664,13 @@ do_munmap(struct input *in)
 	SAY("munmap(%p, %zu pages)\n", (void *)addr, pages);
 	/* Only what is ours: the rest of the window stays reserved. */
 	for (i = 0; map == NMAPS && i < pages; i++)
-		if (!host_owns(addr + i * PAGE, PAGE))
+		if (!harness_owns(addr + i * PAGE, PAGE))
 			break;
 	if (map == NMAPS)
 		pages = i;
 	if (pages == 0)
 		return;
-	MUST(host_munmap(addr, pages * PAGE) == 0);
+	MUST(harness_munmap(addr, pages * PAGE) == 0);
 	forget_mapped(map, addr, pages);
 }
 
@@ -684,9 +684,9 @@ do_mprotect(struct input *in)
 
 	addr = pick_mapped(in, &pages, &map);
 	prot = take8(in) % 4;
-	if (addr == NULL || !host_owns(addr, pages * PAGE))
+	if (addr == NULL || !harness_owns(addr, pages * PAGE))
 		return;
-	error = host_mprotect(addr, pages * PAGE, prot);
+	error = harness_mprotect(addr, pages * PAGE, prot);
 	SAY("mprotect(%p, %zu pages, %d) = %d\n", (void *)addr, pages, prot,
 	    error);
 }
@@ -701,11 +701,11 @@ do_mlock(struct input *in)
 
 	addr = pick_mapped(in, &pages, &map);
 	lock = take8(in) % 3 != 0;
-	if (addr == NULL || !host_owns(addr, pages * PAGE))
+	if (addr == NULL || !harness_owns(addr, pages * PAGE))
 		return;
 	SAY("%s(%p, %zu pages)\n", lock ? "mlock" : "munlock", (void *)addr,
 	    pages);
-	host_mlock(addr, pages * PAGE, lock);
+	harness_mlock(addr, pages * PAGE, lock);
 }
 
 /* Loads and stores that may fault, by the system's own copying. */
@@ -774,7 +774,7 @@ do_peer_map(struct input *in)
 
 	n = take8(in);
 	i = n % NMAPS;
-	if (w.peer_mapped[i] || !host_loaded())
+	if (w.peer_mapped[i] || !harness_loaded())
 		return;
 	op = &w.peer_map[i];
 	memset(op, 0, sizeof(*op));
@@ -816,20 +816,20 @@ do_event(struct input *in)
 	uint8_t how;
 	unsigned i;
 
-	if (!host_loaded())
+	if (!harness_loaded())
 		return;
 	how = take8(in);
 	i = how % (NPORTS / 2) * 2;
 	if (how >= 128)
-		host_event_take(w.port[how % NPORTS]);
+		harness_event_take(w.port[how % NPORTS]);
 	else if (w.port[i] == 0)
-		MUST(host_loopback(&w.port[i], &w.port[i + 1]) == 0);
+		MUST(harness_loopback(&w.port[i], &w.port[i + 1]) == 0);
 	else {
 		SAY("close port %u\n", w.port[how % NPORTS]);
-		host_port_close(w.port[how % NPORTS]);
+		harness_port_close(w.port[how % NPORTS]);
 		if (how >= 64) {
-			host_port_close(w.port[i]);
-			host_port_close(w.port[i + 1]);
+			harness_port_close(w.port[i]);
+			harness_port_close(w.port[i + 1]);
 			w.port[i] = w.port[i + 1] = 0;
 		}
 	}
@@ -844,9 +844,9 @@ do_pin(struct input *in)
 
 	addr = pick_mapped(in, &pages, &map);
 	i = free_slot((void *const *)w.pin, NMAPS);
-	if (i == NMAPS || addr == NULL || !host_owns(addr, 1))
+	if (i == NMAPS || addr == NULL || !harness_owns(addr, 1))
 		return;
-	if (host_pin(addr, pages % 2 != 0, &w.pin[i]) != 0)
+	if (harness_pin(addr, pages % 2 != 0, &w.pin[i]) != 0)
 		w.pin[i] = NULL;
 	SAY("pin(%p) %s\n", (void *)addr, w.pin[i] == NULL ? "failed" : "");
 }
@@ -858,7 +858,7 @@ unpin(unsigned i)
 	if (w.pin[i] == NULL)
 		return;
 	SAY("unpin\n");
-	host_unpin(w.pin[i]);
+	harness_unpin(w.pin[i]);
 	w.pin[i] = NULL;
 }
 
@@ -879,9 +879,9 @@ do_share(struct input *in)
 
 	addr = pick_mapped(in, &pages, &map);
 	i = free_slot((void *const *)w.share, NMAPS);
-	if (i == NMAPS || addr == NULL || !host_owns(addr, 1))
+	if (i == NMAPS || addr == NULL || !harness_owns(addr, 1))
 		return;
-	w.share[i] = host_share(addr);
+	w.share[i] = harness_share(addr);
 	SAY("share(%p)\n", (void *)addr);
 }
 
@@ -892,7 +892,7 @@ unshare(unsigned i)
 	if (w.share[i] == NULL)
 		return;
 	SAY("unshare\n");
-	host_unshare(w.share[i]);
+	harness_unshare(w.share[i]);
 	w.share[i] = NULL;
 }
 
@@ -909,21 +909,21 @@ do_exit(struct input *in)
 	uint8_t how;
 	unsigned i;
 
-	if (!host_loaded())
+	if (!harness_loaded())
 		return;
 	how = take8(in);
 	if (how % 4 == 0) {
 		/* Somebody goes on with the address space, as in vfork(2). */
-		host_vmspace_hold(w.held ? -1 : 1);
+		harness_vmspace_hold(w.held ? -1 : 1);
 		w.held = !w.held;
 		return;
 	}
 	SAY("exit()\n");
-	host_exit_begin();
+	harness_exit_begin();
 	for (i = 0; i < NFILES; i++)
 		while (w.file[i] != NULL)
 			close_one(i);
-	host_exit_end();
+	harness_exit_end();
 	window_reserve(0, WINDOW_PAGES);
 	memset(w.map, 0, sizeof(w.map));
 }
@@ -933,8 +933,8 @@ do_tasks(struct input *in)
 {
 
 	(void)in;
-	if (host_loaded())
-		host_run_tasks();
+	if (harness_loaded())
+		harness_run_tasks();
 }
 
 static void
@@ -954,9 +954,9 @@ do_unload(struct input *in)
 	/* So does its memory, which others may hold. */
 	for (i = 0; i < NMAPS; i++)
 		open |= w.peer_mapped[i] || w.pin[i] != NULL;
-	if (open || !host_loaded() || w.faults)
+	if (open || !harness_loaded() || w.faults)
 		return;
-	error = host_unload();
+	error = harness_unload();
 	SAY("unload = %d\n", error);
 	MUST(error == 0 || error == EBUSY);
 	if (error == 0)
@@ -986,8 +986,8 @@ do_sysctl(struct input *in)
 	if (how % 5 == 2 && value == 0xffffffff)
 		value = 200;
 	SAY("%s=%u\n", limits[how % 5].name, value);
-	if (host_loaded())
-		MUST(host_sysctl(limits[how % 5].name, &value, NULL) == 0);
+	if (harness_loaded())
+		MUST(harness_sysctl(limits[how % 5].name, &value, NULL) == 0);
 }
 
 static void
@@ -997,18 +997,20 @@ do_faults(struct input *in)
 	uint8_t how;
 
 	how = take8(in);
-	kinds = take16(in) & HOST_FAIL_ALL;
+	kinds = take16(in) & HARNESS_FAIL_ALL;
 	/* A wait for memory would wait for ever. */
-	kinds &= ~HOST_FAIL_BIT(HOST_FAIL_PAGE_INSERT);
+	kinds &= ~HARNESS_FAIL_BIT(HARNESS_FAIL_PAGE_INSERT);
 	SAY("faults: kinds %#x, %u\n", kinds, how);
 	if (how % 4 == 0)
-		host_faults_stop(NULL);
+		harness_faults_stop(NULL);
 	else if (how % 4 == 1)
-		host_faults_start(kinds, 0, 2 + how / 4, how);
+		harness_faults_start(kinds, 0, 2 + how / 4, how);
 	else
-		host_faults_start(kinds | (how % 4 == 2 ?
-		    HOST_FAIL_BIT(HOST_FAIL_PAGE_INSERT) : 0), 1 + how / 4, 0,
-		    how);
+		harness_faults_start(kinds |
+			(how % 4 == 2 ?
+				HARNESS_FAIL_BIT(HARNESS_FAIL_PAGE_INSERT) :
+				0),
+		    1 + how / 4, 0, how);
 	w.faults = true;
 }
 
@@ -1016,8 +1018,8 @@ static void
 do_killed(struct input *in)
 {
 
-	if (host_loaded())
-		host_killed(take8(in) % 4 == 0);
+	if (harness_loaded())
+		harness_killed(take8(in) % 4 == 0);
 }
 
 static void (*const ops[])(struct input *) = {
@@ -1039,18 +1041,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&w, 0, sizeof(w));
 	world_begin();
 	for (i = 0; i < 2; i++) {
-		MUST(host_open(i == 0 ? "xen/gntdev" : "xen/gntalloc",
-		    HOST_FREAD | HOST_FWRITE, &w.file[i]) == 0);
+		MUST(harness_open(i == 0 ? "xen/gntdev" : "xen/gntalloc",
+		    HARNESS_FREAD | HARNESS_FWRITE, &w.file[i]) == 0);
 		w.alloc[i] = i != 0;
 		w.refs[i] = 1;
 	}
 	while (in.left > 0)
 		ops[take8(&in) % (sizeof(ops) / sizeof(ops[0]))](&in);
 	SAY("-- end\n");
-	host_faults_stop(NULL);
-	host_killed(false);
+	harness_faults_stop(NULL);
+	harness_killed(false);
 	if (w.held)
-		host_vmspace_hold(-1);
+		harness_vmspace_hold(-1);
 	for (i = 0; i < NMAPS; i++) {
 		unpin(i);
 		unshare(i);
@@ -1058,7 +1060,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (i = 0; i < NPORTS; i++)
 		if (w.port[i] != 0)
-			host_port_close(w.port[i]);
+			harness_port_close(w.port[i]);
 	for (i = 0; i < NFILES; i++)
 		while (w.file[i] != NULL)
 			close_one(i);

@@ -49,8 +49,8 @@ world_make(void)
 	MUST(mprotect(arena + ARENA_NONE * PAGE,
 	    (ARENA_PAGES - ARENA_NONE) * PAGE, PROT_NONE) == 0);
 	/* An input must do the same each time: no thread of its own pace. */
-	host_tasks_manual(true);
-	MUST(host_load() == 0);
+	harness_tasks_manual(true);
+	MUST(harness_load() == 0);
 	MUST(xen_domain_create(host_machine(), &c, &peer) == 0);
 	for (i = 0; i < PEER_PAGES; i++)
 		MUST(xen_domain_populate(peer, PEER_GFN + i) == 0);
@@ -60,7 +60,7 @@ static void
 set_limit(const char *name, unsigned value)
 {
 
-	MUST(host_sysctl(name, &value, NULL) == 0);
+	MUST(harness_sysctl(name, &value, NULL) == 0);
 }
 
 void
@@ -71,7 +71,7 @@ world_begin(void)
 
 	if (peer == NULL)
 		world_make();
-	MUST(host_load() == 0);
+	MUST(harness_load() == 0);
 	memset(arena, 0, ARENA_RW * PAGE);
 	memset(own_ref, 0, sizeof(own_ref));
 	for (i = 0; i < PEER_PAGES; i++) {
@@ -93,25 +93,25 @@ void
 world_end(bool refused)
 {
 	struct xen_counters c;
-	struct host_counts n;
+	struct harness_counts n;
 	struct grant_entry_v1 *e;
 	uint64_t grants, leaked, maps;
 	unsigned i, lines, lost;
 
-	host_exit();
-	while (host_run_tasks() != 0)
+	harness_exit();
+	while (harness_run_tasks() != 0)
 		;
-	MUST(host_sysctl64("hw.xen.gntdev.maps", &maps) == 0 && maps == 0);
-	MUST(host_sysctl64("hw.xen.gntdev.grants", &grants) == 0 &&
+	MUST(harness_sysctl64("hw.xen.gntdev.maps", &maps) == 0 && maps == 0);
+	MUST(harness_sysctl64("hw.xen.gntdev.grants", &grants) == 0 &&
 	    grants == 0);
 	/* Slots whose unmap was made to fail are lost on purpose, no others. */
-	lost = refused ? host_unmap_refused() : 0;
-	MUST(host_sysctl64("hw.xen.gntdev.slots.leaked", &leaked) == 0 &&
+	lost = refused ? harness_unmap_refused() : 0;
+	MUST(harness_sysctl64("hw.xen.gntdev.slots.leaked", &leaked) == 0 &&
 	    leaked == lost);
-	lines = host_teardown(false);
+	lines = harness_teardown(false);
 	MUST(lines == (lost != 0));
 	window_reserve(0, WINDOW_PAGES);
-	host_counts(&n);
+	harness_counts(&n);
 	MUST(n.allocs == 0 && n.pages == 0 && n.fakes == 0 && n.objects == 0 &&
 	    n.entries == 0 && n.resources == 0 && n.grants == 0 &&
 	    n.files == 0);
@@ -141,7 +141,7 @@ window_reserve(size_t page, size_t n)
 		if (window_state[page] != MAPPED)
 			continue;
 		want = window + page * PAGE;
-		if (host_owns(want, PAGE))
+		if (harness_owns(want, PAGE))
 			continue;
 		p = mmap(want, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
 		    MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);

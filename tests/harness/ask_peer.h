@@ -13,7 +13,7 @@ ask_peer(const char *request, const char *expected)
 {
 	char reply[256];
 
-	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+	assert_int_equal(harness_peer(request, reply, sizeof(reply)), 0);
 	if (strncmp(reply, expected, strlen(expected)) != 0)
 		fail_msg("%s: %s", request, reply);
 }

@@ -18,35 +18,35 @@ struct xen_domain;
 struct xen_machine;
 
 /* FreeBSD's numbers of what the calls below take. */
-#define	HOST_FREAD		0x0001
-#define	HOST_FWRITE		0x0002
-#define	HOST_PROT_READ		0x1
-#define	HOST_PROT_WRITE		0x2
-#define	HOST_PROT_EXEC		0x4
-#define	HOST_MAP_SHARED		0x0001
-#define	HOST_MAP_PRIVATE	0x0002
-#define	HOST_MAP_FIXED		0x0010
-#define	HOST_MAP_NOSYNC		0x0800
-#define	HOST_MAP_EXCL		0x4000
-#define	HOST_MAP_32BIT		0x80000
+#define	HARNESS_FREAD		0x0001
+#define	HARNESS_FWRITE		0x0002
+#define	HARNESS_PROT_READ		0x1
+#define	HARNESS_PROT_WRITE		0x2
+#define	HARNESS_PROT_EXEC		0x4
+#define	HARNESS_MAP_SHARED		0x0001
+#define	HARNESS_MAP_PRIVATE	0x0002
+#define	HARNESS_MAP_FIXED		0x0010
+#define	HARNESS_MAP_NOSYNC		0x0800
+#define	HARNESS_MAP_EXCL		0x4000
+#define	HARNESS_MAP_32BIT		0x80000
 
 /* An _IO() command word of FreeBSD. */
-#define	HOST_IO(group, nr)	(0x20000000ul | (unsigned long)(group) << 8 | \
+#define	HARNESS_IO(group, nr)	(0x20000000ul | (unsigned long)(group) << 8 | \
 				    (unsigned long)(nr))
 
 /*
- * Loads the module, as the first host_open() does by itself: opens the
+ * Loads the module, as the first harness_open() does by itself: opens the
  * machine (XENGNT_HARNESS_MACHINE), creates the domain (XENGNT_HARNESS_DOMID),
  * attaches the driver.
  */
-int	host_load(void);
-bool	host_loaded(void);
+int	harness_load(void);
+bool	harness_loaded(void);
 
 /* The device is asked to suspend; 0 or an errno. */
-int	host_suspend(void);
+int	harness_suspend(void);
 
 /* kldunload: EBUSY while something lives (row O13). */
-int	host_unload(void);
+int	harness_unload(void);
 
 /*
  * What the end of a process does, in FreeBSD's order: closes the files that
@@ -54,31 +54,31 @@ int	host_unload(void);
  * left over ("xengnt-harness: leak: …"); the number of such lines.  With
  * exiting, the process's own page tables stay as they are.
  */
-unsigned host_teardown(bool exiting);
+unsigned harness_teardown(bool exiting);
 
 /*
  * From here on only the calling thread gets into the driver, others stop at
  * its door: the process ends.  Returns when nobody else is inside.
  */
-void	host_quiesce(void);
+void	harness_quiesce(void);
 
 /* name is relative to /dev.  ENOENT if the driver has no such node. */
-int	host_open(const char *name, int fflags, struct file **);
-void	host_hold(struct file *);
-void	host_close(struct file *);	/* one reference */
-bool	host_node_exists(const char *name);
-bool	host_file_is(const struct file *, const char *name);
+int	harness_open(const char *name, int fflags, struct file **);
+void	harness_hold(struct file *);
+void	harness_close(struct file *);	/* one reference */
+bool	harness_node_exists(const char *name);
+bool	harness_file_is(const struct file *, const char *name);
 
 /* ioctl(2) of a native program: cmd is a FreeBSD word, arg the raw slot. */
-int	host_ioctl(struct file *, unsigned long cmd, uintptr_t arg);
+int	harness_ioctl(struct file *, unsigned long cmd, uintptr_t arg);
 /*
  * ioctl(2) of a Linux binary with Linux's word; a NULL file stands for a
  * descriptor of something else.  ENOIOCTL (-3): nobody takes it, EINVAL on
  * FreeBSD (row K20).  ENOSYS: the Linuxulator module is not there.
  */
-int	host_linux_ioctl(struct file *, uint32_t cmd, uintptr_t arg);
-int	host_read(struct file *, void *buf, size_t len, size_t *done);
-int	host_write(struct file *, const void *buf, size_t len, size_t *done);
+int	harness_linux_ioctl(struct file *, uint32_t cmd, uintptr_t arg);
+int	harness_read(struct file *, void *buf, size_t len, size_t *done);
+int	harness_write(struct file *, const void *buf, size_t len, size_t *done);
 
 /*
  * xen/evtchn: a device of FreeBSD's own, with FreeBSD's commands.  Reading
@@ -86,102 +86,110 @@ int	host_write(struct file *, const void *buf, size_t len, size_t *done);
  * something, nothing any more, and when the file is closed; it must not call
  * back.
  */
-enum host_watch { HOST_WATCH_READY, HOST_WATCH_EMPTY, HOST_WATCH_GONE };
-void	host_evtchn_watch(struct file *, void (*)(void *, enum host_watch),
-	    void *arg);
+enum harness_watch {
+	HARNESS_WATCH_READY,
+	HARNESS_WATCH_EMPTY,
+	HARNESS_WATCH_GONE
+};
+void harness_evtchn_watch(struct file *, void (*)(void *, enum harness_watch),
+    void *arg);
 /* Waits for something to read; false when there was nothing in time. */
-bool	host_evtchn_wait(struct file *, uint64_t timeout_ns);
+bool	harness_evtchn_wait(struct file *, uint64_t timeout_ns);
 
-int	host_mmap(struct file *, void *hint, size_t len, int prot, int flags,
+int	harness_mmap(struct file *, void *hint, size_t len, int prot, int flags,
 	    int64_t pos, void **addr);
 /*
  * mmap(2) makes all pages of a mapping accessible at once.  While this is on
- * it leaves that to host_fault(): a fault on the page at addr, with the VM
+ * it leaves that to harness_fault(): a fault on the page at addr, with the VM
  * object shadowed or not (as minherit(INHERIT_COPY) and fork(2) leave it).
  */
-void	host_lazy(bool on);
-int	host_fault(const void *addr, bool shadowed);
+void	harness_lazy(bool on);
+int	harness_fault(const void *addr, bool shadowed);
 /*
  * The same while somebody else changes the address space, so that the fault
  * finds nothing to map: another thread of the process, a process that shares
  * it (rfork(2)), or the process itself under the access of a debugger.
  */
-enum host_racer { HOST_RACER_THREAD, HOST_RACER_SHARER, HOST_RACER_DEBUGGED };
-int	host_fault_raced(const void *addr, enum host_racer);
+enum harness_racer {
+	HARNESS_RACER_THREAD,
+	HARNESS_RACER_SHARER,
+	HARNESS_RACER_DEBUGGED
+};
+int	harness_fault_raced(const void *addr, enum harness_racer);
 /* mlock(2) and munlock(2) of what is ours; mlockall(MCL_FUTURE). */
-void	host_mlock(const void *addr, size_t len, bool lock);
-void	host_mlock_future(bool on);
+void	harness_mlock(const void *addr, size_t len, bool lock);
+void	harness_mlock_future(bool on);
 /* Whole address space, as munmap(2): also what is not ours. */
-int	host_munmap(void *addr, size_t len);
-int	host_mprotect(void *addr, size_t len, int prot);
+int	harness_munmap(void *addr, size_t len);
+int	harness_mprotect(void *addr, size_t len, int prot);
 /* Does any page of the range belong to a mapping of the driver? */
-bool	host_owns(const void *addr, size_t len);
+bool	harness_owns(const void *addr, size_t len);
 /* The range was mapped over by somebody else: forget ours. */
-void	host_mapped_over(void *addr, size_t len);
+void	harness_mapped_over(void *addr, size_t len);
 
 /* "hw.xen.gntdev.limit"; newval may be NULL. */
-int	host_sysctl(const char *name, const unsigned *newval,
+int	harness_sysctl(const char *name, const unsigned *newval,
 	    unsigned *oldval);
 
 /* Any of them, counters whole. */
-int	host_sysctl64(const char *name, uint64_t *value);
+int	harness_sysctl64(const char *name, uint64_t *value);
 
 /*
  * The end of a process in FreeBSD's order: it is marked as exiting and the
  * process_exit handlers run; the caller closes its files, as the process
- * would by ascending descriptors; then the address space goes.  host_exit()
+ * would by ascending descriptors; then the address space goes.  harness_exit()
  * is all of it, files in the order of their opens.  The process may go on
  * as if it were a new one.
  */
-void	host_exit_begin(void);
-void	host_exit_end(void);
-void	host_exit(void);
+void	harness_exit_begin(void);
+void	harness_exit_end(void);
+void	harness_exit(void);
 
 /*
  * kill(2) has sent SIGKILL, as psignal() leaves it: in the process's queue of
  * signals, and nowhere else.
  */
-void	host_killed(bool killed);
+void	harness_killed(bool killed);
 /* thr_kill(2) has: in the calling thread's own queue. */
-void	host_thread_killed(bool killed);
+void	harness_thread_killed(bool killed);
 /* Another thread is in exit(2), as thread_single(SINGLE_EXIT) leaves it. */
-void	host_exiting(bool exiting);
+void	harness_exiting(bool exiting);
 
 /*
  * Others that keep what the process has mapped: I/O that holds a page
  * (EFAULT if there is none at addr), a process that shares the mapping (by
  * fork; NULL if addr is none of ours), users of the whole address space.
  */
-struct host_pin;
+struct harness_pin;
 struct vm_object;
-int	host_pin(const void *addr, bool write, struct host_pin **);
-void	host_unpin(struct host_pin *);
-struct vm_object *host_share(const void *addr);
-void	host_unshare(struct vm_object *);
-unsigned host_vmspace_hold(int n);	/* adds n to vm_refcnt */
+int	harness_pin(const void *addr, bool write, struct harness_pin **);
+void	harness_unpin(struct harness_pin *);
+struct vm_object *harness_share(const void *addr);
+void	harness_unshare(struct vm_object *);
+unsigned harness_vmspace_hold(int n);	/* adds n to vm_refcnt */
 
 /* Wirings of the real page at addr; 0 if there is none. */
-unsigned host_page_wirings(const void *addr);
+unsigned harness_page_wirings(const void *addr);
 
 /*
  * Event channels of our domain.  EVTCHNOP_* past all fault injection: 0 or a
  * negative errno of Xen; the two ends of a channel within the domain, neither
  * with an event.
  */
-int	host_event_op(unsigned cmd, void *arg);
-int	host_loopback(uint32_t *a, uint32_t *b);
-void	host_port_close(uint32_t port);
-bool	host_event_pending(uint32_t port);
-bool	host_event_take(uint32_t port);	/* clears it */
+int	harness_event_op(unsigned cmd, void *arg);
+int	harness_loopback(uint32_t *a, uint32_t *b);
+void	harness_port_close(uint32_t port);
+bool	harness_event_pending(uint32_t port);
+bool	harness_event_take(uint32_t port);	/* clears it */
 
 /* The helper domain (xen/helper_domain.c); -1 if it cannot be made. */
-int	host_peer(const char *request, char *reply, size_t replylen);
+int	harness_peer(const char *request, char *reply, size_t replylen);
 
 /* For tests: the machine, our domain, and what lives. */
 struct xen_machine *host_machine(void);
-struct xen_domain *host_domain(void);
+struct xen_domain *harness_domain(void);
 
-struct host_counts {
+struct harness_counts {
 	unsigned long	allocs;		/* malloc(9), all types */
 	unsigned long	alloc_bytes;	/* in them */
 	unsigned long	mallocs;	/* calls so far */
@@ -198,70 +206,70 @@ struct host_counts {
 	unsigned	pauses;		/* pause_sbt() calls so far */
 	unsigned long	paused_ms;	/* what they asked for, in all */
 };
-void	host_counts(struct host_counts *);
+void	harness_counts(struct harness_counts *);
 /*
  * Acquisitions so far of all locks of that name, dead ones too; NULL: of all
  * but the kernel's own.
  */
-uint64_t host_lock_count(const char *name);
+uint64_t harness_lock_count(const char *name);
 
 /* Runs deferred work that is due at any time; how many tasks ran. */
-unsigned host_run_tasks(void);
+unsigned harness_run_tasks(void);
 /* Nothing runs but by that: for tests that count what happens when. */
-void	host_tasks_manual(bool on);
+void	harness_tasks_manual(bool on);
 
 /* Threads that release their last lock are sometimes delayed there. */
-void	host_shake(bool on);
+void	harness_shake(bool on);
 
 /*
  * The one place where something can be made to fail: asked at each kind of
  * resource, the hook answers.
  */
-enum host_fail {
-	HOST_FAIL_MALLOC,	/* M_NOWAIT only */
-	HOST_FAIL_PAGE,
-	HOST_FAIL_PAGE_INSERT,
-	HOST_FAIL_PAGER,
-	HOST_FAIL_XENMEM,
-	HOST_FAIL_GRANT,	/* a reference for a grant of our own */
-	HOST_FAIL_END_ACCESS,	/* the peer has just mapped the page */
-	HOST_FAIL_HYPERCALL,	/* on grants, as a whole */
-	HOST_FAIL_STATUS,	/* one element of it, each asked for */
-	HOST_FAIL_EVENT,	/* a hypercall on event channels */
-	HOST_FAIL_COPYIN,
-	HOST_FAIL_COPYOUT,	/* suword and friends too */
-	HOST_FAIL_CDEVPRIV,
-	HOST_FAIL_HOLD_PAGE,	/* vm_fault_quick_hold_pages() */
-	HOST_FAIL_MAP,		/* mmap(2) after the driver's part */
-	HOST_FAIL_KINDS,
+enum harness_fail {
+	HARNESS_FAIL_MALLOC,	/* M_NOWAIT only */
+	HARNESS_FAIL_PAGE,
+	HARNESS_FAIL_PAGE_INSERT,
+	HARNESS_FAIL_PAGER,
+	HARNESS_FAIL_XENMEM,
+	HARNESS_FAIL_GRANT,	/* a reference for a grant of our own */
+	HARNESS_FAIL_END_ACCESS,	/* the peer has just mapped the page */
+	HARNESS_FAIL_HYPERCALL,	/* on grants, as a whole */
+	HARNESS_FAIL_STATUS,	/* one element of it, each asked for */
+	HARNESS_FAIL_EVENT,	/* a hypercall on event channels */
+	HARNESS_FAIL_COPYIN,
+	HARNESS_FAIL_COPYOUT,	/* suword and friends too */
+	HARNESS_FAIL_CDEVPRIV,
+	HARNESS_FAIL_HOLD_PAGE,	/* vm_fault_quick_hold_pages() */
+	HARNESS_FAIL_MAP,		/* mmap(2) after the driver's part */
+	HARNESS_FAIL_KINDS,
 };
-extern bool (*host_fail_hook)(enum host_fail);
-bool	xengnt_host_fail(enum host_fail);
+extern bool (*harness_fail_hook)(enum harness_fail);
+bool	xengnt_harness_fail(enum harness_fail);
 
 /*
  * A hook that follows a plan: of the kinds (a bit each) fails the nth that is
  * asked for, from 1 on, and one in so many by chance, 0 for none.  Stopping
  * gives the number that was asked for.
  */
-#define	HOST_FAIL_BIT(kind)	(1u << (kind))
-#define	HOST_FAIL_ALL		(HOST_FAIL_BIT(HOST_FAIL_KINDS) - 1)
-void	host_faults_start(unsigned kinds, uint64_t nth, uint64_t one_in,
+#define	HARNESS_FAIL_BIT(kind)	(1u << (kind))
+#define	HARNESS_FAIL_ALL		(HARNESS_FAIL_BIT(HARNESS_FAIL_KINDS) - 1)
+void	harness_faults_start(unsigned kinds, uint64_t nth, uint64_t one_in,
 	    uint64_t seed);
-uint64_t host_faults_stop(uint64_t *failed);
+uint64_t harness_faults_stop(uint64_t *failed);
 
 /*
  * Unmaps that failed by the hook are done after all, behind the driver's
  * back; how many grants that were.  Their slots must not have been used.
  */
-unsigned host_unmap_refused(void);
+unsigned harness_unmap_refused(void);
 
 /*
  * Around fork(2): no thread is inside the driver while the process is
  * copied.  The child starts without devices of its own; the first open loads
  * the driver anew, in a machine of its own.
  */
-void	host_fork_prepare(void);
-void	host_fork_parent(void);
-void	host_fork_child(void);
+void	harness_fork_prepare(void);
+void	harness_fork_parent(void);
+void	harness_fork_child(void);
 
 #endif /* !_HARNESS_H_ */

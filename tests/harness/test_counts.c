@@ -26,7 +26,7 @@
 #include "xen/model.h"
 
 #define	PAGE	4096ul
-#define	RW	(HOST_PROT_READ | HOST_PROT_WRITE)
+#define	RW	(HARNESS_PROT_READ | HARNESS_PROT_WRITE)
 #define	DOMU	512u
 #define	REF	8u
 #define	REFS	512u	/* references from REF on */
@@ -49,7 +49,7 @@ static int
 call(struct file *fp, unsigned nr, void *arg)
 {
 
-	return (host_ioctl(fp, HOST_IO('G', nr), (uintptr_t)arg));
+	return (harness_ioctl(fp, HARNESS_IO('G', nr), (uintptr_t)arg));
 }
 
 /* The cost of what happens between begin() and end(). */
@@ -63,10 +63,10 @@ static void
 read_costs(struct cost *c)
 {
 	struct xen_counters x;
-	struct host_counts h;
+	struct harness_counts h;
 
-	xen_domain_counters(host_domain(), &x);
-	host_counts(&h);
+	xen_domain_counters(harness_domain(), &x);
+	harness_counts(&h);
 	c->hypercalls = x.hypercalls;
 	c->map_ops = x.map_ops;
 	c->unmap_ops = x.unmap_ops;
@@ -74,7 +74,7 @@ read_costs(struct cost *c)
 	c->events = x.event_ops;
 	c->mallocs = h.mallocs;
 	c->xenmem = h.xenmem_allocs;
-	c->locks = host_lock_count(NULL);
+	c->locks = harness_lock_count(NULL);
 	c->blocks = blocks;
 }
 
@@ -162,8 +162,9 @@ mmap_file(struct file *fp, uint64_t index, size_t pages)
 {
 	void *p;
 
-	assert_int_equal(host_mmap(fp, NULL, pages * PAGE, RW, HOST_MAP_SHARED,
-	    (int64_t)index, &p), 0);
+	assert_int_equal(harness_mmap(fp, NULL, pages * PAGE, RW,
+			     HARNESS_MAP_SHARED, (int64_t)index, &p),
+	    0);
 	return (p);
 }
 
@@ -171,7 +172,7 @@ static void
 unmap_pages(char *p, size_t pages)
 {
 
-	assert_int_equal(host_munmap(p, pages * PAGE), 0);
+	assert_int_equal(harness_munmap(p, pages * PAGE), 0);
 }
 
 /* As measured, on paper: what they are for. */
@@ -299,14 +300,14 @@ test_copy(void **state)
 		}
 		op.count = cases[i].count;
 		op.segments = s;
-		assert_int_equal(host_sysctl64(calls, &before), 0);
+		assert_int_equal(harness_sysctl64(calls, &before), 0);
 		begin();
 		assert_int_equal(call(gntdev, 8, &op), 0);
 		c = end();
 		assert_cost("GRANT_COPY", cases[i].count, c,
 		    (cases[i].ops + 15) / 16, 0, 0);
 		assert_int_equal(c.copy_ops, cases[i].ops);
-		assert_int_equal(host_sysctl64(calls, &after), 0);
+		assert_int_equal(harness_sysctl64(calls, &after), 0);
 		assert_int_equal(after - before, (cases[i].ops + 15) / 16);
 	}
 	free(s);
@@ -512,9 +513,10 @@ alloc_steps_with(unsigned live)
 	begin();
 	dealloc(index, 3);
 	s.unmap = steps();
-	host_close(gntalloc);
-	assert_int_equal(host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE,
-	    &gntalloc), 0);
+	harness_close(gntalloc);
+	assert_int_equal(harness_open("xen/gntalloc",
+			     HARNESS_FREAD | HARNESS_FWRITE, &gntalloc),
+	    0);
 	return (s);
 }
 
@@ -526,10 +528,12 @@ test_many_grefs(void **state)
 
 	(void)state;
 	limit = 2 * MANY;
-	assert_int_equal(host_sysctl("hw.xen.gntalloc.limit", &limit, &old), 0);
+	assert_int_equal(harness_sysctl("hw.xen.gntalloc.limit", &limit, &old),
+	    0);
 	few = alloc_steps_with(FEW);
 	many = alloc_steps_with(MANY);
-	assert_int_equal(host_sysctl("hw.xen.gntalloc.limit", &old, NULL), 0);
+	assert_int_equal(harness_sysctl("hw.xen.gntalloc.limit", &old, NULL),
+	    0);
 	assert_within(PART, "ALLOC_GREF", few.map, many.map);
 	assert_within(PART, "gntalloc's mmap", few.mmap, many.mmap);
 	assert_within(PART, "gntalloc's SET_UNMAP_NOTIFY", few.notify,
@@ -545,11 +549,13 @@ start(void **state)
 	unsigned i;
 
 	(void)state;
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE,
-	    &gntdev), 0);
-	assert_int_equal(host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE,
-	    &gntalloc), 0);
-	host_tasks_manual(true);
+	assert_int_equal(harness_open("xen/gntdev",
+			     HARNESS_FREAD | HARNESS_FWRITE, &gntdev),
+	    0);
+	assert_int_equal(harness_open("xen/gntalloc",
+			     HARNESS_FREAD | HARNESS_FWRITE, &gntalloc),
+	    0);
+	harness_tasks_manual(true);
 	ask_peer("new pages=16 frames=2", "ok");
 	for (i = 0; i < REFS; i++) {
 		snprintf(request, sizeof(request), "grant %u %u 0x1", REF + i,
@@ -564,9 +570,9 @@ finish(void **state)
 {
 
 	(void)state;
-	host_close(gntdev);
-	host_close(gntalloc);
-	assert_int_equal(host_unload(), 0);
+	harness_close(gntdev);
+	harness_close(gntalloc);
+	assert_int_equal(harness_unload(), 0);
 	ask_peer("destroy", "ok");
 	return (0);
 }

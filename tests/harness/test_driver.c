@@ -16,7 +16,7 @@ static int
 try_mmap(struct file *fp, uint64_t index, size_t pages, int prot, char **p)
 {
 
-	return (host_mmap(fp, NULL, pages * PAGE, prot, HOST_MAP_SHARED,
+	return (harness_mmap(fp, NULL, pages * PAGE, prot, HARNESS_MAP_SHARED,
 	    (int64_t)index, (void **)p));
 }
 
@@ -101,9 +101,9 @@ test_map_and_unmap(void **state)
 	(void)state;
 	peer("ok", "write 1 0 48656c6c6f00");
 	index = map(gntdev, REF, 4);
-	xen_domain_counters(host_domain(), &before);
+	xen_domain_counters(harness_domain(), &before);
 	p = mmap_at(gntdev, index, 4, RW);
-	xen_domain_counters(host_domain(), &after);
+	xen_domain_counters(harness_domain(), &after);
 	/* One hypercall however many pages. */
 	assert_int_equal(after.hypercalls - before.hypercalls, 1);
 	assert_int_equal(after.maps_live, 4);
@@ -115,9 +115,9 @@ test_map_and_unmap(void **state)
 	/* munmap alone unmaps no grant (row V1). */
 	unmap_pages(p, 4);
 	assert_int_equal(peer_flags(REF), 0x19);
-	xen_domain_counters(host_domain(), &before);
+	xen_domain_counters(harness_domain(), &before);
 	assert_int_equal(unmap(gntdev, index, 4), 0);
-	xen_domain_counters(host_domain(), &after);
+	xen_domain_counters(harness_domain(), &after);
 	assert_int_equal(after.hypercalls - before.hypercalls, 1);
 	assert_int_equal(peer_flags(REF), 0x01);
 	assert_int_equal(peer_flags(REF + 3), 0x01);
@@ -168,13 +168,14 @@ test_close_with_mapping(void **state)
 	char *p, *q;
 
 	(void)state;
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE,
-	    &fp), 0);
+	assert_int_equal(harness_open("xen/gntdev",
+			     HARNESS_FREAD | HARNESS_FWRITE, &fp),
+	    0);
 	p = mmap_at(fp, map(fp, REF, 1), 1, RW);
 	q = mmap_at(fp, map(fp, REF + 1, 1), 1, RW);
 	map(fp, REF + 2, 1);
 	unmap_pages(q, 1);
-	host_close(fp);
+	harness_close(fp);
 	assert_int_equal(peer_flags(REF), 0x19);
 	assert_int_equal(peer_flags(REF + 1), 0x19);
 	p[0] = 1;
@@ -191,12 +192,13 @@ test_close_without_mapping(void **state)
 	char *p;
 
 	(void)state;
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE,
-	    &fp), 0);
+	assert_int_equal(harness_open("xen/gntdev",
+			     HARNESS_FREAD | HARNESS_FWRITE, &fp),
+	    0);
 	p = mmap_at(fp, map(fp, REF, 2), 2, RW);
 	unmap_pages(p, 2);
 	assert_int_equal(peer_flags(REF), 0x19);
-	host_close(fp);
+	harness_close(fp);
 	assert_int_equal(peer_flags(REF), 0x01);
 }
 
@@ -248,12 +250,12 @@ test_readonly(void **state)
 	index = map(gntdev, REF, 1);
 	assert_int_equal(try_mmap(gntdev, index, 1, RW, &p), EINVAL);
 	index = map(gntdev, REF, 1);
-	p = mmap_at(gntdev, index, 1, HOST_PROT_READ);
+	p = mmap_at(gntdev, index, 1, HARNESS_PROT_READ);
 	assert_int_equal(peer_flags(REF), 0x0d);
 	peer("ok", "write 0 0 61");
 	assert_int_equal(p[0], 'a');
 	/* Row V4: allowed, but nothing reaches the granter. */
-	assert_int_equal(host_mprotect(p, PAGE, RW), 0);
+	assert_int_equal(harness_mprotect(p, PAGE, RW), 0);
 	p[0] = 'b';
 	peer("ok data=61", "read 0 0 1");
 	unmap_pages(p, 1);
@@ -263,7 +265,7 @@ test_readonly(void **state)
 static void
 test_eagain(void **state)
 {
-	struct host_counts before, after;
+	struct harness_counts before, after;
 	struct xen_domain *other;
 	struct xen_domain_config c = {
 		.domid = 40, .grant_frames = 1, .max_grant_frames = 1,
@@ -279,20 +281,20 @@ test_eagain(void **state)
 	e->frame = 0x100;
 	e->flags = GTF_permit_access;
 	assert_int_equal(xen_domain_page_out(other, 0x100, 5), 0);
-	host_counts(&before);
+	harness_counts(&before);
 	assert_int_equal(try_map(gntdev, 40, REF, 1, &index), 0);
 	p = mmap_at(gntdev, index, 1, RW);
-	host_counts(&after);
+	harness_counts(&after);
 	assert_int_equal(after.pauses - before.pauses, 5);
 	assert_int_equal(after.paused_ms - before.paused_ms, 1 + 2 + 3 + 4 + 5);
 	unmap_pages(p, 1);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
 	/* Never back: 1 + … + 255 ms. */
 	assert_int_equal(xen_domain_page_out(other, 0x100, -1u), 0);
-	host_counts(&before);
+	harness_counts(&before);
 	assert_int_equal(try_map(gntdev, 40, REF, 1, &index), 0);
 	assert_int_equal(try_mmap(gntdev, index, 1, RW, &p), EINVAL);
-	host_counts(&after);
+	harness_counts(&after);
 	assert_int_equal(after.paused_ms - before.paused_ms, 255 * 256 / 2);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
 	xen_domain_destroy(other);
@@ -345,8 +347,8 @@ test_get_offset(void **state)
 	mem = mmap(NULL, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 	    0);
 	index = map(gntdev, REF + 4, 1);
-	assert_int_equal(host_mmap(gntdev, mem + PAGE, PAGE, RW,
-	    HOST_MAP_SHARED | HOST_MAP_FIXED, (int64_t)index, &at), 0);
+	assert_int_equal(harness_mmap(gntdev, mem + PAGE, PAGE, RW,
+	    HARNESS_MAP_SHARED | HARNESS_MAP_FIXED, (int64_t)index, &at), 0);
 	assert_int_equal(get_offset(gntdev, mem, &offset, &count), EINVAL);
 	munmap(mem, PAGE);
 	assert_int_equal(get_offset(gntdev, mem, &offset, &count), 0);
@@ -368,8 +370,9 @@ test_alloc(void **state)
 	(void)state;
 	assert_int_equal(alloc_for(DOMU, GNTALLOC_FLAG_WRITABLE, 3, ids), 0);
 	assert_int_equal(own_flags(ids[0]), GTF_permit_access);
-	assert_int_equal(xen_domain_grant_entry(host_domain(),
-	    ids[2])->domid, DOMU);
+	assert_int_equal(xen_domain_grant_entry(harness_domain(), ids[2])
+			     ->domid,
+	    DOMU);
 	assert_int_equal(alloc_for(1, 0, 1, ids), 3 * PAGE);
 	assert_int_equal(own_flags(ids[0]), GTF_permit_access | GTF_readonly);
 	assert_int_equal(alloc_for(1, 0, 0, ids), 4 * PAGE);
@@ -407,7 +410,7 @@ test_alloc_mmap(void **state)
 static void
 test_dealloc(void **state)
 {
-	struct host_counts c;
+	struct harness_counts c;
 	uint32_t ids[6];
 	char *p;
 
@@ -420,7 +423,7 @@ test_dealloc(void **state)
 	assert_int_equal(dealloc(gntalloc, 2 * PAGE, 2), 0);
 	assert_int_equal(dealloc(gntalloc, 2 * PAGE, 1), EINVAL);
 	assert_int_equal(dealloc(gntalloc, PAGE, 2), EINVAL);
-	host_counts(&c);
+	harness_counts(&c);
 	assert_int_equal(c.grants, 4);
 	assert_int_equal(c.pages, 4);
 	/* Mapped: it leaves the file only (row D7). */
@@ -436,24 +439,25 @@ test_dealloc(void **state)
 static void
 test_alloc_lifetimes(void **state)
 {
-	struct host_counts c;
+	struct harness_counts c;
 	struct file *fp;
 	uint64_t index;
 	char *p;
 
 	(void)state;
-	assert_int_equal(host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE,
-	    &fp), 0);
+	assert_int_equal(harness_open("xen/gntalloc",
+			     HARNESS_FREAD | HARNESS_FWRITE, &fp),
+	    0);
 	assert_int_equal(try_alloc(fp, DOMU, 1, 4, &index, NULL), 0);
 	p = mmap_at(fp, 0, 3, RW);
 	unmap_pages(p + PAGE, 2);
 	assert_int_equal(dealloc(fp, 0, 3), 0);
-	host_close(fp);
-	host_counts(&c);
+	harness_close(fp);
+	harness_counts(&c);
 	assert_int_equal(c.pages, 4);
 	p[0] = 1;
 	unmap_pages(p, 1);
-	host_counts(&c);
+	harness_counts(&c);
 	assert_int_equal(c.pages, 0);
 	assert_int_equal(c.grants, 0);
 }
@@ -466,7 +470,8 @@ test_limit(void **state)
 	uint64_t index;
 
 	(void)state;
-	assert_int_equal(host_sysctl("hw.xen.gntalloc.limit", &four, &old), 0);
+	assert_int_equal(harness_sysctl("hw.xen.gntalloc.limit", &four, &old),
+	    0);
 	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 5, &index, NULL),
 	    ENOSPC);
 	assert_int_equal(alloc_for(DOMU, 0, 3, NULL), 0);
@@ -475,7 +480,8 @@ test_limit(void **state)
 	assert_int_equal(alloc_for(DOMU, 0, 1, NULL), 3 * PAGE);
 	assert_int_equal(dealloc(gntalloc, 0, 2), 0);
 	assert_int_equal(alloc_for(DOMU, 0, 2, NULL), 4 * PAGE);
-	assert_int_equal(host_sysctl("hw.xen.gntalloc.limit", &old, NULL), 0);
+	assert_int_equal(harness_sysctl("hw.xen.gntalloc.limit", &old, NULL),
+	    0);
 }
 
 /* 2.14: the page stays while the peer maps it, and goes after. */
@@ -488,7 +494,7 @@ test_peer_keeps_page(void **state)
 	struct gnttab_map_grant_ref map_op;
 	struct gnttab_unmap_grant_ref unmap_op;
 	struct xen_domain *other;
-	struct host_counts n;
+	struct harness_counts n;
 	uint32_t id = 0;
 	char *p;
 
@@ -508,8 +514,8 @@ test_peer_keeps_page(void **state)
 	assert_int_equal(dealloc(gntalloc, 0, 1), 0);
 	unmap_pages(p, 1);
 	assert_int_equal(own_flags(id), 0x19);
-	assert_int_equal(host_run_tasks(), 1);
-	host_counts(&n);
+	assert_int_equal(harness_run_tasks(), 1);
+	harness_counts(&n);
 	assert_int_equal(n.pages, 1);
 	assert_string_equal(xen_domain_page(other, 0x5000), "for the peer");
 	memset(&unmap_op, 0, sizeof(unmap_op));
@@ -517,10 +523,10 @@ test_peer_keeps_page(void **state)
 	unmap_op.handle = map_op.handle;
 	assert_int_equal(xen_grant_table_op(other, GNTTABOP_unmap_grant_ref,
 	    &unmap_op, 1), 0);
-	assert_int_equal(host_run_tasks(), 1);
-	host_counts(&n);
+	assert_int_equal(harness_run_tasks(), 1);
+	harness_counts(&n);
 	assert_int_equal(n.pages, 0);
-	assert_int_equal(host_run_tasks(), 0);
+	assert_int_equal(harness_run_tasks(), 0);
 	xen_domain_destroy(other);
 }
 
@@ -608,67 +614,67 @@ test_copy(void **state)
 /* When things run short: the right errno, and nothing is left over. */
 
 static struct {
-	enum host_fail	kind;
+	enum harness_fail	kind;
 	int		after;		/* so many go well first */
 } fail_plan;
 
 static bool
-fail_by_plan(enum host_fail kind)
+fail_by_plan(enum harness_fail kind)
 {
 
 	return (kind == fail_plan.kind && fail_plan.after-- <= 0);
 }
 
 static void
-fail_at(enum host_fail kind, int after)
+fail_at(enum harness_fail kind, int after)
 {
 
 	fail_plan.kind = kind;
 	fail_plan.after = after;
-	host_fail_hook = fail_by_plan;
+	harness_fail_hook = fail_by_plan;
 }
 
 static void
 test_shortages(void **state)
 {
-	struct host_counts c;
+	struct harness_counts c;
 	uint64_t index;
 	char *p;
 
 	(void)state;
-	fail_at(HOST_FAIL_XENMEM, 0);
+	fail_at(HARNESS_FAIL_XENMEM, 0);
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &index), ENOMEM);
-	host_fail_hook = NULL;
+	harness_fail_hook = NULL;
 	/* The copy of refs fails (row M5), the copy-back (row M6). */
-	fail_at(HOST_FAIL_COPYIN, 1);
+	fail_at(HARNESS_FAIL_COPYIN, 1);
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &index), EFAULT);
-	fail_at(HOST_FAIL_COPYOUT, 0);
+	fail_at(HARNESS_FAIL_COPYOUT, 0);
 	assert_int_equal(try_map(gntdev, DOMU, REF, 2, &index), EFAULT);
-	host_fail_hook = NULL;
+	harness_fail_hook = NULL;
 	assert_int_equal(map(gntdev, REF, 1), 0);
 	/* The object cannot be made: grants were mapped already. */
-	fail_at(HOST_FAIL_PAGER, 0);
+	fail_at(HARNESS_FAIL_PAGER, 0);
 	assert_int_equal(try_mmap(gntdev, 0, 1, RW, &p), ENOMEM);
-	host_fail_hook = NULL;
+	harness_fail_hook = NULL;
 	assert_int_equal(unmap(gntdev, 0, 0), 0);
 	assert_int_equal(peer_flags(REF), 0x01);
 	/* What was made goes again, the index is spent. */
-	fail_at(HOST_FAIL_PAGE, 2);
+	fail_at(HARNESS_FAIL_PAGE, 2);
 	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 4, &index, NULL),
 	    ENOMEM);
-	fail_at(HOST_FAIL_GRANT, 0);
+	fail_at(HARNESS_FAIL_GRANT, 0);
 	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 4, &index, NULL),
 	    ENOSPC);
-	host_fail_hook = NULL;
-	host_counts(&c);
+	harness_fail_hook = NULL;
+	harness_counts(&c);
 	assert_int_equal(c.pages, 0);
 	assert_int_equal(c.grants, 0);
 	/* The references of a request are taken at once. */
-	fail_at(HOST_FAIL_GRANT, 1);
+	fail_at(HARNESS_FAIL_GRANT, 1);
 	assert_int_equal(alloc_for(DOMU, 0, 4, NULL), 8 * PAGE);
-	fail_at(HOST_FAIL_PAGER, 0);
+	fail_at(HARNESS_FAIL_PAGER, 0);
 	assert_int_equal(try_mmap(gntalloc, 8 * PAGE, 1, RW, &p), ENOMEM);
-	host_fail_hook = NULL;
+	harness_fail_hook = NULL;
 }
 
 /* An open that fails half-way. */
@@ -678,10 +684,12 @@ test_open_fails(void **state)
 	struct file *fp;
 
 	(void)state;
-	fail_at(HOST_FAIL_CDEVPRIV, 0);
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), ENOMEM);
-	assert_int_equal(host_open("xen/gntalloc", HOST_FREAD, &fp), ENOMEM);
-	host_fail_hook = NULL;
+	fail_at(HARNESS_FAIL_CDEVPRIV, 0);
+	assert_int_equal(harness_open("xen/gntdev", HARNESS_FREAD, &fp),
+	    ENOMEM);
+	assert_int_equal(harness_open("xen/gntalloc", HARNESS_FREAD, &fp),
+	    ENOMEM);
+	harness_fail_hook = NULL;
 }
 
 /* An unmap that Xen does not do: its slot is never used again. */
@@ -694,10 +702,10 @@ test_unmap_fails(void **state)
 	(void)state;
 	p = mmap_at(gntdev, map(gntdev, REF, 1), 1, RW);
 	unmap_pages(p, 1);
-	fail_at(HOST_FAIL_HYPERCALL, 0);
+	fail_at(HARNESS_FAIL_HYPERCALL, 0);
 	assert_int_equal(unmap(gntdev, 0, 0), 0);
-	host_fail_hook = NULL;
-	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.leaked", NULL,
+	harness_fail_hook = NULL;
+	assert_int_equal(harness_sysctl("hw.xen.gntdev.slots.leaked", NULL,
 	    &leaked), 0);
 	assert_int_equal(leaked, 1);
 	/* The model aborts if the slot comes back. */
@@ -711,7 +719,7 @@ teardown_leaky(void **state)
 
 	(void)state;
 	/* The grant is Xen's for good; the address range stays ours. */
-	if (host_teardown(false) == 0)
+	if (harness_teardown(false) == 0)
 		return (-1);
 	peer("ok", "destroy");
 	return (0);
@@ -740,8 +748,8 @@ worker(void *arg)
 		count = 1 + (w->seed >> 16) % 4;
 		ref = REF + (w->seed >> 20) % 12;
 		fp = w->shared;
-		if ((w->seed >> 25) % 2 == 0 && host_open("xen/gntdev",
-		    HOST_FREAD | HOST_FWRITE, &fp) != 0)
+		if ((w->seed >> 25) % 2 == 0 && harness_open("xen/gntdev",
+		    HARNESS_FREAD | HARNESS_FWRITE, &fp) != 0)
 			w->wrong = "open";
 		if (try_map(fp, DOMU, ref, count, &index) != 0)
 			w->wrong = "map";
@@ -750,17 +758,17 @@ worker(void *arg)
 		else {
 			p[count * PAGE - 1] = 1;
 			if ((w->seed >> 26) % 2 == 0 &&
-			    host_munmap(p, count * PAGE) != 0)
+			    harness_munmap(p, count * PAGE) != 0)
 				w->wrong = "munmap";
 			if (unmap(fp, index, count) != 0)
 				w->wrong = "unmap";
 			if ((w->seed >> 26) % 2 != 0 &&
-			    host_munmap(p, count * PAGE) != 0)
+			    harness_munmap(p, count * PAGE) != 0)
 				w->wrong = "munmap";
 		}
 		if (fp != w->shared)
-			host_close(fp);
-		if (host_open("xen/gntalloc", HOST_FREAD | HOST_FWRITE,
+			harness_close(fp);
+		if (harness_open("xen/gntalloc", HARNESS_FREAD | HARNESS_FWRITE,
 		    &al) != 0 ||
 		    try_alloc(al, DOMU, 0, count, &index, NULL) != 0 ||
 		    try_mmap(al, index, count, RW, &p) != 0)
@@ -769,8 +777,8 @@ worker(void *arg)
 			if (p[0] != 0)
 				w->wrong = "page not zero";
 			p[0] = 1;
-			host_close(al);
-			if (host_munmap(p, count * PAGE) != 0)
+			harness_close(al);
+			if (harness_munmap(p, count * PAGE) != 0)
 				w->wrong = "munmap";
 		}
 	}
@@ -781,7 +789,7 @@ static void
 test_threads(void **state)
 {
 	struct worker w[4];
-	struct host_counts c;
+	struct harness_counts c;
 	unsigned i;
 
 	(void)state;
@@ -799,7 +807,7 @@ test_threads(void **state)
 	}
 	for (i = 0; i < 16; i++)
 		assert_int_equal(peer_flags(REF + i), 0x01);
-	host_counts(&c);
+	harness_counts(&c);
 	assert_int_equal(c.grants, 0);
 	assert_int_equal(c.entries, 0);
 }
@@ -808,28 +816,28 @@ test_threads(void **state)
 static void
 test_busy_module_stays(void **state)
 {
-	struct host_counts c;
+	struct harness_counts c;
 	struct file *fp;
 	char *p;
 
 	(void)state;
-	assert_int_equal(host_unload(), EBUSY);
-	host_close(gntalloc);
+	assert_int_equal(harness_unload(), EBUSY);
+	harness_close(gntalloc);
 	/* The mapping keeps its file, and with it the module. */
 	p = mmap_at(gntdev, map(gntdev, REF, 1), 1, RW);
-	host_close(gntdev);
-	assert_int_equal(host_unload(), EBUSY);
+	harness_close(gntdev);
+	assert_int_equal(harness_unload(), EBUSY);
 	unmap_pages(p, 1);
-	host_counts(&c);
+	harness_counts(&c);
 	assert_int_equal(c.files, 0);
-	assert_int_equal(host_unload(), 0);
-	assert_int_equal(host_unload(), ENOENT);
+	assert_int_equal(harness_unload(), 0);
+	assert_int_equal(harness_unload(), ENOENT);
 	/* It loads again, and the end of a process closes what is open. */
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), 0);
-	assert_int_equal(host_teardown(false), 0);
-	assert_false(host_loaded());
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), 0);
-	assert_true(host_loaded());
+	assert_int_equal(harness_open("xen/gntdev", HARNESS_FREAD, &fp), 0);
+	assert_int_equal(harness_teardown(false), 0);
+	assert_false(harness_loaded());
+	assert_int_equal(harness_open("xen/gntdev", HARNESS_FREAD, &fp), 0);
+	assert_true(harness_loaded());
 }
 
 int

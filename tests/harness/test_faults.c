@@ -28,8 +28,8 @@
 #include "xen/model.h"
 
 #define	PAGE		4096ul
-#define	READ		HOST_PROT_READ
-#define	RW		(HOST_PROT_READ | HOST_PROT_WRITE)
+#define	READ		HARNESS_PROT_READ
+#define	RW		(HARNESS_PROT_READ | HARNESS_PROT_WRITE)
 #define	DOMU		512u
 #define	OTHER		40u
 #define	REF		8u	/* references REF to REF + 15 */
@@ -50,7 +50,7 @@ struct run {
 		size_t	len;
 	} maps[SLOTS];
 	unsigned	nmaps;
-	struct host_pin	*pin;
+	struct harness_pin	*pin;
 	uint32_t	ports[2];
 	unsigned	errors;		/* calls that failed */
 };
@@ -81,7 +81,8 @@ open_node(struct run *r, const char *name)
 {
 	struct file *fp;
 
-	if (note(r, host_open(name, HOST_FREAD | HOST_FWRITE, &fp)) != 0)
+	if (note(r, harness_open(name, HARNESS_FREAD | HARNESS_FWRITE, &fp)) !=
+	    0)
 		return (NULL);
 	r->files[r->nfiles++] = fp;
 	return (fp);
@@ -94,7 +95,7 @@ close_file(struct run *r, struct file *fp)
 
 	for (i = 0; i < r->nfiles; i++)
 		if (r->files[i] == fp) {
-			host_close(fp);
+			harness_close(fp);
 			r->files[i] = r->files[--r->nfiles];
 			return;
 		}
@@ -106,7 +107,8 @@ call(struct run *r, struct file *fp, unsigned nr, void *arg)
 
 	if (fp == NULL)
 		return (EINVAL);
-	return (note(r, host_ioctl(fp, HOST_IO('G', nr), (uintptr_t)arg)));
+	return (note(r,
+	    harness_ioctl(fp, HARNESS_IO('G', nr), (uintptr_t)arg)));
 }
 
 /* Linux's word, through the Linuxulator's handler. */
@@ -116,7 +118,7 @@ linux_call(struct run *r, struct file *fp, uint32_t word, void *arg)
 
 	if (fp == NULL)
 		return (EINVAL);
-	return (note(r, host_linux_ioctl(fp, word, (uintptr_t)arg)));
+	return (note(r, harness_linux_ioctl(fp, word, (uintptr_t)arg)));
 }
 
 /* One of the words of FreeBSD's own device. */
@@ -126,7 +128,7 @@ base_call(struct run *r, struct file *fp, unsigned long word, void *arg)
 
 	if (fp == NULL)
 		return (EINVAL);
-	return (note(r, host_ioctl(fp, word, (uintptr_t)arg)));
+	return (note(r, harness_ioctl(fp, word, (uintptr_t)arg)));
 }
 
 struct map_op {
@@ -175,8 +177,8 @@ mmap_file(struct run *r, struct file *fp, uint64_t index, size_t pages,
 {
 	void *p;
 
-	if (fp == NULL || note(r, host_mmap(fp, NULL, pages * PAGE, prot,
-	    HOST_MAP_SHARED, (int64_t)index, &p)) != 0)
+	if (fp == NULL || note(r, harness_mmap(fp, NULL, pages * PAGE, prot,
+	    HARNESS_MAP_SHARED, (int64_t)index, &p)) != 0)
 		return (NULL);
 	r->maps[r->nmaps].p = p;
 	r->maps[r->nmaps++].len = pages * PAGE;
@@ -189,7 +191,8 @@ munmap_all(struct run *r)
 	unsigned i;
 
 	for (i = 0; i < r->nmaps; i++)
-		assert_int_equal(host_munmap(r->maps[i].p, r->maps[i].len), 0);
+		assert_int_equal(harness_munmap(r->maps[i].p, r->maps[i].len),
+		    0);
 	r->nmaps = 0;
 }
 
@@ -263,7 +266,7 @@ sysctl(const char *name)
 {
 	uint64_t value;
 
-	assert_int_equal(host_sysctl64(name, &value), 0);
+	assert_int_equal(harness_sysctl64(name, &value), 0);
 	return (value);
 }
 
@@ -323,7 +326,7 @@ run_lifetimes(struct run *r)
 		where.vaddr = (uintptr_t)(p + PAGE);
 		call(r, other, 2, &where);
 		/* A hole in the middle; the file goes before the rest. */
-		assert_int_equal(host_munmap(p + PAGE, PAGE), 0);
+		assert_int_equal(harness_munmap(p + PAGE, PAGE), 0);
 	}
 	close_file(r, fp);
 	if (p != NULL)
@@ -407,7 +410,7 @@ run_exit(struct run *r)
 	notify(r, al, index + PAGE, BOTH);
 	mmap_file(r, al, index, 2, RW);
 	dealloc(r, al, index + PAGE, 1);
-	host_exit();
+	harness_exit();
 	r->nfiles = r->nmaps = 0;
 }
 
@@ -576,7 +579,7 @@ run_linux_words(struct run *r)
 	a.op.count = 2;
 	linux_call(r, al, 0x00184705, &a);
 	if (fp != NULL)
-		assert_int_equal(host_linux_ioctl(fp, 0x00084700, 0),
+		assert_int_equal(harness_linux_ioctl(fp, 0x00084700, 0),
 		    FREEBSD_ENOTTY);
 }
 
@@ -594,23 +597,23 @@ run_pinned(struct run *r)
 	index = map(r, fp, REF, 2);
 	notify(r, fp, index, BOTH);
 	p = mmap_file(r, fp, index, 2, RW);
-	if (p != NULL && note(r, host_pin(p + PAGE, true, &r->pin)) != 0)
+	if (p != NULL && note(r, harness_pin(p + PAGE, true, &r->pin)) != 0)
 		r->pin = NULL;
 	munmap_all(r);
 	unmap(r, fp, index, 2);
 	close_file(r, fp);
-	host_run_tasks();
+	harness_run_tasks();
 	if (r->pin != NULL)
-		host_unpin(r->pin);
+		harness_unpin(r->pin);
 	r->pin = NULL;
 	index = alloc(r, al, DOMU, 1, &a);
 	p = mmap_file(r, al, index, 1, RW);
-	if (p != NULL && note(r, host_pin(p, true, &r->pin)) != 0)
+	if (p != NULL && note(r, harness_pin(p, true, &r->pin)) != 0)
 		r->pin = NULL;
 	munmap_all(r);
 	close_file(r, al);
 	if (r->pin != NULL)
-		host_unpin(r->pin);
+		harness_unpin(r->pin);
 	r->pin = NULL;
 }
 
@@ -629,21 +632,22 @@ run_peer_maps(struct run *r)
 	slot = -1u;
 	if (index != NO_INDEX) {
 		snprintf(request, sizeof(request), "map %u", a.op.gref_ids[0]);
-		assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+		assert_int_equal(harness_peer(request, reply, sizeof(reply)),
+		    0);
 		assert_int_equal(sscanf(reply, "ok status=0 slot=%u", &slot),
 		    1);
 	}
 	notify(r, fp, index, BOTH);
 	close_file(r, fp);
-	host_run_tasks();
+	harness_run_tasks();
 	if (slot == -1u)
 		return;
 	assert_int_equal(sysctl("hw.xen.gntalloc.deferred") > 0, 1);
 	assert_int_equal(sysctl("hw.xen.gntalloc.pages"), 0);
 	snprintf(request, sizeof(request), "unmap %u", slot);
-	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+	assert_int_equal(harness_peer(request, reply, sizeof(reply)), 0);
 	assert_string_equal(reply, "ok status=0");
-	host_run_tasks();
+	harness_run_tasks();
 }
 
 /* More pages than there are free slots: the arena grows. */
@@ -654,7 +658,8 @@ run_grow(struct run *r)
 	struct file *fp;
 	uint64_t nfree;
 
-	assert_int_equal(host_sysctl64("hw.xen.gntdev.slots.free", &nfree), 0);
+	assert_int_equal(harness_sysctl64("hw.xen.gntdev.slots.free", &nfree),
+	    0);
 	fp = open_node(r, "xen/gntdev");
 	op = calloc(1, sizeof(*op) + (nfree + 1) * sizeof(op->refs[0]));
 	assert_non_null(op);
@@ -689,7 +694,7 @@ static const struct scenario {
 /* The state that every run must come back to. */
 
 struct state {
-	struct host_counts c;
+	struct harness_counts c;
 	struct xen_counters own;
 	unsigned	ports, pending;
 	uint64_t	total, free, leaked;
@@ -699,9 +704,9 @@ static void
 look(struct state *s)
 {
 
-	host_counts(&s->c);
-	xen_domain_counters(host_domain(), &s->own);
-	s->ports = xen_domain_ports(host_domain(), &s->pending);
+	harness_counts(&s->c);
+	xen_domain_counters(harness_domain(), &s->own);
+	s->ports = xen_domain_ports(harness_domain(), &s->pending);
 	s->total = sysctl("hw.xen.gntdev.slots.total");
 	s->free = sysctl("hw.xen.gntdev.slots.free");
 	s->leaked = sysctl("hw.xen.gntdev.slots.leaked");
@@ -713,14 +718,14 @@ settle(struct run *r)
 	unsigned i;
 
 	if (r->pin != NULL)
-		host_unpin(r->pin);
+		harness_unpin(r->pin);
 	while (r->nfiles > 0)
 		close_file(r, r->files[r->nfiles - 1]);
 	munmap_all(r);
 	for (i = 0; i < 1000 && (sysctl("hw.xen.gntalloc.deferred") != 0 ||
 	    sysctl("hw.xen.gntalloc.in_flight") != 0 ||
 	    sysctl("hw.xen.gntdev.deferred") != 0); i++)
-		host_run_tasks();
+		harness_run_tasks();
 }
 
 static void
@@ -733,18 +738,18 @@ run_once(const struct scenario *s, unsigned kinds, uint64_t nth,
 	unsigned i, refused;
 
 	memset(&r, 0, sizeof(r));
-	assert_int_equal(host_loopback(&r.ports[0], &r.ports[1]), 0);
+	assert_int_equal(harness_loopback(&r.ports[0], &r.ports[1]), 0);
 	look(&before);
-	host_faults_start(kinds, nth, one_in, seed);
+	harness_faults_start(kinds, nth, one_in, seed);
 	s->run(&r);
 	/* Also the end of it may run short. */
 	while (r.nfiles > 0)
 		close_file(&r, r.files[r.nfiles - 1]);
 	munmap_all(&r);
-	points = host_faults_stop(&failed);
+	points = harness_faults_stop(&failed);
 	settle(&r);
-	refused = host_unmap_refused();
-	host_event_take(r.ports[1]);
+	refused = harness_unmap_refused();
+	harness_event_take(r.ports[1]);
 	look(&after);
 	if (nth == 0 && one_in == 0)
 		assert_int_equal(r.errors, s->run == run_mmap ? 1 : 0);
@@ -777,7 +782,7 @@ run_once(const struct scenario *s, unsigned kinds, uint64_t nth,
 	assert_int_equal(sysctl("hw.xen.gntalloc.pages"), 0);
 	assert_int_equal(sysctl("hw.xen.gntalloc.deferred"), 0);
 	for (i = 0; i < 2; i++)
-		host_port_close(r.ports[i]);
+		harness_port_close(r.ports[i]);
 	if (seen != NULL)
 		*seen = points;
 }
@@ -793,26 +798,26 @@ every_point(void **state)
 
 	s = *state;
 	if (s->run != run_grow)
-		run_once(s, HOST_FAIL_ALL, 0, 0, 0, NULL);
-	run_once(s, HOST_FAIL_ALL, 0, 0, 0, &points);
+		run_once(s, HARNESS_FAIL_ALL, 0, 0, 0, NULL);
+	run_once(s, HARNESS_FAIL_ALL, 0, 0, 0, &points);
 	print_message("%s: %u places\n", s->name, (unsigned)points);
 	assert_true(points >= s->points);
 	for (n = 1; n <= points; n++) {
 		snprintf(where, sizeof(where), "%s, place %u of %u", s->name,
 		    (unsigned)n, (unsigned)points);
-		run_once(s, HOST_FAIL_ALL, n, 0, 0, &seen);
+		run_once(s, HARNESS_FAIL_ALL, n, 0, 0, &seen);
 	}
 	/* All of one kind: some shortages are made up for elsewhere. */
-	for (n = 0; n < HOST_FAIL_KINDS; n++) {
+	for (n = 0; n < HARNESS_FAIL_KINDS; n++) {
 		/* The kernel's own memory is waited for. */
-		if (n == HOST_FAIL_PAGE_INSERT)
+		if (n == HARNESS_FAIL_PAGE_INSERT)
 			continue;
 		snprintf(where, sizeof(where), "%s, all of kind %u", s->name,
 		    (unsigned)n);
-		run_once(s, HOST_FAIL_BIT(n), 0, 1, 0, NULL);
+		run_once(s, HARNESS_FAIL_BIT(n), 0, 1, 0, NULL);
 	}
 	/* And undisturbed again. */
-	run_once(s, HOST_FAIL_ALL, 0, 0, 0, &seen);
+	run_once(s, HARNESS_FAIL_ALL, 0, 0, 0, &seen);
 	if (s->run != run_grow)
 		assert_int_equal(seen, points);
 	where[0] = '\0';
@@ -826,8 +831,8 @@ random_run(uint64_t seed)
 	s = &scenarios[1 + seed % (SCENARIOS - 1)];
 	snprintf(where, sizeof(where), "%s, random run %u", s->name,
 	    (unsigned)seed);
-	run_once(s, HOST_FAIL_ALL, 0, (uint64_t)4 << seed / SCENARIOS % 5, seed,
-	    NULL);
+	run_once(s, HARNESS_FAIL_ALL, 0, (uint64_t)4 << seed / SCENARIOS % 5,
+	    seed, NULL);
 	where[0] = '\0';
 }
 
@@ -851,9 +856,9 @@ start(void **state)
 	char request[64];
 
 	(void)state;
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), 0);
-	host_close(fp);
-	host_tasks_manual(true);
+	assert_int_equal(harness_open("xen/gntdev", HARNESS_FREAD, &fp), 0);
+	harness_close(fp);
+	harness_tasks_manual(true);
 	ask_peer("new pages=16 frames=1", "ok");
 	for (i = 0; i < 16; i++) {
 		snprintf(request, sizeof(request), "grant %u %u 0x1", REF + i,
@@ -869,10 +874,10 @@ end(void **state)
 {
 
 	(void)state;
-	host_faults_stop(NULL);
+	harness_faults_stop(NULL);
 	if (where[0] != '\0')
 		print_message("failed: %s\n", where);
-	assert_int_equal(host_unload(), 0);
+	assert_int_equal(harness_unload(), 0);
 	ask_peer("clear", "ok");
 	ask_peer("destroy", "ok");
 	return (0);

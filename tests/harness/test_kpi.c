@@ -35,7 +35,7 @@ static int
 op(enum mock_op nr, const void *arg)
 {
 
-	return (host_ioctl(fp, HOST_IO('T', nr), (uintptr_t)arg));
+	return (harness_ioctl(fp, HARNESS_IO('T', nr), (uintptr_t)arg));
 }
 
 static int
@@ -43,7 +43,7 @@ setup(void **state)
 {
 
 	(void)state;
-	return (host_open("mock", HOST_FREAD | HOST_FWRITE, &fp));
+	return (harness_open("mock", HARNESS_FREAD | HARNESS_FWRITE, &fp));
 }
 
 static int
@@ -51,7 +51,7 @@ teardown(void **state)
 {
 
 	(void)state;
-	return ((int)host_teardown(false));
+	return ((int)harness_teardown(false));
 }
 
 /* Panics. */
@@ -178,21 +178,21 @@ test_ioctl_words(void **state)
 
 	(void)state;
 	/* Refused: no direction, sized void, sizeless in and out. */
-	assert_int_equal(host_ioctl(fp, 0x00184700, 0), 25);
-	assert_int_equal(host_ioctl(fp, 0x20180000 | 'T' << 8, 0), 25);
-	assert_int_equal(host_ioctl(fp, 0x40000000 | 'T' << 8, 0), 25);
-	assert_int_equal(host_ioctl(fp, 0x80000000 | 'T' << 8, 0), 25);
+	assert_int_equal(harness_ioctl(fp, 0x00184700, 0), 25);
+	assert_int_equal(harness_ioctl(fp, 0x20180000 | 'T' << 8, 0), 25);
+	assert_int_equal(harness_ioctl(fp, 0x40000000 | 'T' << 8, 0), 25);
+	assert_int_equal(harness_ioctl(fp, 0x80000000 | 'T' << 8, 0), 25);
 	assert_int_equal(op(MOCK_ENOIOCTL, NULL), 25);
 	/* _IOW: copied in before, and refused there. */
-	assert_int_equal(host_ioctl(fp, 0x80040000ul | 'T' << 8,
+	assert_int_equal(harness_ioctl(fp, 0x80040000ul | 'T' << 8,
 	    (uintptr_t)&value), 0);
-	assert_int_equal(host_ioctl(fp, 0x80040000ul | 'T' << 8, 8), EFAULT);
+	assert_int_equal(harness_ioctl(fp, 0x80040000ul | 'T' << 8, 8), EFAULT);
 	/* _IOR: copied out afterwards. */
 	ro = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_int_equal(host_ioctl(fp, 0x40040000ul | 'T' << 8,
+	assert_int_equal(harness_ioctl(fp, 0x40040000ul | 'T' << 8,
 	    (uintptr_t)&value), 0);
 	assert_int_equal(value, 0);
-	assert_int_equal(host_ioctl(fp, 0x40040000ul | 'T' << 8,
+	assert_int_equal(harness_ioctl(fp, 0x40040000ul | 'T' << 8,
 	    (uintptr_t)ro), EFAULT);
 	munmap(ro, PAGE);
 }
@@ -204,21 +204,22 @@ test_open_files(void **state)
 	struct file *other;
 
 	(void)state;
-	assert_int_equal(host_open("nothing", HOST_FREAD, &other), ENOENT);
-	assert_int_equal(host_open("mock", HOST_FREAD, &other), 0);
-	host_hold(other);
-	host_close(other);
+	assert_int_equal(harness_open("nothing", HARNESS_FREAD, &other),
+	    ENOENT);
+	assert_int_equal(harness_open("mock", HARNESS_FREAD, &other), 0);
+	harness_hold(other);
+	harness_close(other);
 	assert_int_equal(op(MOCK_EVENTS, &ev), 0);
 	assert_int_equal(ev.opens, 2);
 	assert_int_equal(ev.dtors, 0);
-	host_close(other);
+	harness_close(other);
 	assert_int_equal(op(MOCK_EVENTS, &ev), 0);
 	assert_int_equal(ev.dtors, 1);
 	/* No d_read: ENODEV (row O6); and not for a write-only file. */
-	assert_int_equal(host_read(fp, NULL, 0, &(size_t){ 0 }), 19);
-	assert_int_equal(host_open("mock", HOST_FWRITE, &other), 0);
-	assert_int_equal(host_read(other, NULL, 0, &(size_t){ 0 }), EBADF);
-	host_close(other);
+	assert_int_equal(harness_read(fp, NULL, 0, &(size_t){ 0 }), 19);
+	assert_int_equal(harness_open("mock", HARNESS_FWRITE, &other), 0);
+	assert_int_equal(harness_read(other, NULL, 0, &(size_t){ 0 }), EBADF);
+	harness_close(other);
 }
 
 static void *
@@ -226,7 +227,7 @@ map(size_t len, int prot, int flags, int64_t off)
 {
 	void *p;
 
-	assert_int_equal(host_mmap(fp, NULL, len, prot, flags, off, &p), 0);
+	assert_int_equal(harness_mmap(fp, NULL, len, prot, flags, off, &p), 0);
 	return (p);
 }
 
@@ -235,10 +236,10 @@ map_error(struct file *file, size_t len, int prot, int flags, int64_t off)
 {
 	void *p;
 
-	return (host_mmap(file, NULL, len, prot, flags, off, &p));
+	return (harness_mmap(file, NULL, len, prot, flags, off, &p));
 }
 
-#define	RW	(HOST_PROT_READ | HOST_PROT_WRITE)
+#define	RW	(HARNESS_PROT_READ | HARNESS_PROT_WRITE)
 
 /* What FreeBSD's mmap(2) refuses before a driver is asked. */
 static void
@@ -248,34 +249,36 @@ test_mmap_rules(void **state)
 	char *p;
 
 	(void)state;
-	assert_int_equal(host_open("mock", HOST_FREAD, &rdonly), 0);
-	assert_int_equal(host_open("mock", HOST_FWRITE, &wronly), 0);
-	assert_int_equal(map_error(fp, 0, RW, HOST_MAP_SHARED, 0), EINVAL);
+	assert_int_equal(harness_open("mock", HARNESS_FREAD, &rdonly), 0);
+	assert_int_equal(harness_open("mock", HARNESS_FWRITE, &wronly), 0);
+	assert_int_equal(map_error(fp, 0, RW, HARNESS_MAP_SHARED, 0), EINVAL);
 	assert_int_equal(map_error(fp, PAGE, RW, 0, 0), EINVAL);
 	assert_int_equal(map_error(fp, PAGE, RW,
-	    HOST_MAP_SHARED | HOST_MAP_PRIVATE, 0), EINVAL);
-	assert_int_equal(map_error(fp, PAGE, RW, HOST_MAP_PRIVATE, 0), EACCES);
-	assert_int_equal(map_error(fp, PAGE, HOST_PROT_READ, HOST_MAP_PRIVATE,
-	    0), EINVAL);
-	assert_int_equal(map_error(rdonly, PAGE, RW, HOST_MAP_SHARED, 0),
+	    HARNESS_MAP_SHARED | HARNESS_MAP_PRIVATE, 0), EINVAL);
+	assert_int_equal(map_error(fp, PAGE, RW, HARNESS_MAP_PRIVATE, 0),
 	    EACCES);
-	assert_int_equal(map_error(wronly, PAGE, HOST_PROT_READ,
-	    HOST_MAP_SHARED, 0), EACCES);
-	assert_int_equal(map_error(wronly, PAGE, HOST_PROT_WRITE,
-	    HOST_MAP_SHARED, 0), 0);
-	assert_int_equal(map_error(fp, 5 * PAGE, RW, HOST_MAP_SHARED, 0),
+	assert_int_equal(map_error(fp, PAGE, HARNESS_PROT_READ,
+			     HARNESS_MAP_PRIVATE, 0),
+	    EINVAL);
+	assert_int_equal(map_error(rdonly, PAGE, RW, HARNESS_MAP_SHARED, 0),
+	    EACCES);
+	assert_int_equal(map_error(wronly, PAGE, HARNESS_PROT_READ,
+	    HARNESS_MAP_SHARED, 0), EACCES);
+	assert_int_equal(map_error(wronly, PAGE, HARNESS_PROT_WRITE,
+	    HARNESS_MAP_SHARED, 0), 0);
+	assert_int_equal(map_error(fp, 5 * PAGE, RW, HARNESS_MAP_SHARED, 0),
 	    EINVAL);
 	/* Row K3: rounded down, and the rest stays in the address. */
-	p = map(PAGE, RW, HOST_MAP_SHARED, 0x123);
+	p = map(PAGE, RW, HARNESS_MAP_SHARED, 0x123);
 	assert_int_equal((uintptr_t)p % PAGE, 0x123);
 	p[PAGE - 1] = 1;
 	/* mprotect within what the descriptor allowed at mmap. */
-	assert_int_equal(host_mmap(rdonly, NULL, PAGE, HOST_PROT_READ,
-	    HOST_MAP_SHARED, 0, (void **)&p), 0);
-	assert_int_equal(host_mprotect(p, PAGE, RW), EACCES);
-	assert_int_equal(host_mprotect(p, PAGE, 0), 0);
-	host_close(rdonly);
-	host_close(wronly);
+	assert_int_equal(harness_mmap(rdonly, NULL, PAGE, HARNESS_PROT_READ,
+	    HARNESS_MAP_SHARED, 0, (void **)&p), 0);
+	assert_int_equal(harness_mprotect(p, PAGE, RW), EACCES);
+	assert_int_equal(harness_mprotect(p, PAGE, 0), 0);
+	harness_close(rdonly);
+	harness_close(wronly);
 }
 
 static void
@@ -284,8 +287,8 @@ test_shared_pages(void **state)
 	char *a, *b;
 
 	(void)state;
-	a = map(4 * PAGE, RW, HOST_MAP_SHARED, 0);
-	b = map(2 * PAGE, RW, HOST_MAP_SHARED, 2 * PAGE);
+	a = map(4 * PAGE, RW, HARNESS_MAP_SHARED, 0);
+	b = map(2 * PAGE, RW, HARNESS_MAP_SHARED, 2 * PAGE);
 	strcpy(a + 2 * PAGE, "both");
 	assert_string_equal(b, "both");
 	strcpy(b + PAGE, "ways");
@@ -306,22 +309,22 @@ pager_dtors(void)
 static void
 test_partial_munmap(void **state)
 {
-	struct host_counts c;
+	struct harness_counts c;
 	char *a;
 
 	(void)state;
-	a = map(4 * PAGE, RW, HOST_MAP_SHARED, 0);
-	assert_int_equal(host_munmap(a + PAGE, PAGE), 0);
-	host_counts(&c);
+	a = map(4 * PAGE, RW, HARNESS_MAP_SHARED, 0);
+	assert_int_equal(harness_munmap(a + PAGE, PAGE), 0);
+	harness_counts(&c);
 	assert_int_equal(c.entries, 2);
 	assert_int_equal(c.objects, 1);
 	a[0] = a[2 * PAGE] = a[4 * PAGE - 1] = 1;
 	assert_int_equal(op(MOCK_COPYIN, a + PAGE), EFAULT);
-	assert_int_equal(host_munmap(a + 2 * PAGE, 2 * PAGE), 0);
+	assert_int_equal(harness_munmap(a + 2 * PAGE, 2 * PAGE), 0);
 	assert_int_equal(pager_dtors(), 0);
-	assert_int_equal(host_munmap(a, PAGE), 0);
+	assert_int_equal(harness_munmap(a, PAGE), 0);
 	assert_int_equal(pager_dtors(), 1);
-	host_counts(&c);
+	harness_counts(&c);
 	assert_int_equal(c.objects, 0);
 	assert_int_equal(c.entries, 0);
 	assert_int_equal(c.fakes, 0);
@@ -334,16 +337,16 @@ test_fixed_over_ours(void **state)
 	void *p;
 
 	(void)state;
-	a = map(2 * PAGE, RW, HOST_MAP_SHARED, 0);
-	assert_int_equal(host_mmap(fp, a, 2 * PAGE, RW,
-	    HOST_MAP_SHARED | HOST_MAP_FIXED, 0, &p), 0);
+	a = map(2 * PAGE, RW, HARNESS_MAP_SHARED, 0);
+	assert_int_equal(harness_mmap(fp, a, 2 * PAGE, RW,
+	    HARNESS_MAP_SHARED | HARNESS_MAP_FIXED, 0, &p), 0);
 	assert_ptr_equal(p, a);
 	assert_int_equal(pager_dtors(), 1);
-	assert_int_equal(host_mmap(fp, a, PAGE, RW, HOST_MAP_SHARED |
-	    HOST_MAP_FIXED | HOST_MAP_EXCL, 0, &p), ENOMEM);
+	assert_int_equal(harness_mmap(fp, a, PAGE, RW, HARNESS_MAP_SHARED |
+	    HARNESS_MAP_FIXED | HARNESS_MAP_EXCL, 0, &p), ENOMEM);
 	assert_int_equal(pager_dtors(), 2);
 	a[0] = 1;
-	assert_int_equal(host_munmap(a, 2 * PAGE), 0);
+	assert_int_equal(harness_munmap(a, 2 * PAGE), 0);
 	assert_int_equal(pager_dtors(), 3);
 }
 
@@ -359,8 +362,8 @@ test_lookup(void **state)
 	/* hole, ours, ordinary memory */
 	mem = mmap(NULL, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 	    0);
-	assert_int_equal(host_mmap(fp, mem + PAGE, PAGE, RW,
-	    HOST_MAP_SHARED | HOST_MAP_FIXED, 0, &p), 0);
+	assert_int_equal(harness_mmap(fp, mem + PAGE, PAGE, RW,
+	    HARNESS_MAP_SHARED | HARNESS_MAP_FIXED, 0, &p), 0);
 	munmap(mem, PAGE);
 	munmap(mem + 3 * PAGE, PAGE);
 	l.addr = (unsigned long)mem + PAGE + 17;
@@ -385,7 +388,7 @@ test_held_pages(void **state)
 {
 	static char memory[PAGE] __attribute__((aligned(4096)));
 	static const char constant[PAGE] __attribute__((aligned(4096))) = "x";
-	struct host_counts c;
+	struct harness_counts c;
 	char *a;
 
 	(void)state;
@@ -394,13 +397,13 @@ test_held_pages(void **state)
 	assert_int_equal(op(MOCK_HOLD_PAGE, constant), 0);
 	assert_int_equal(op(MOCK_HOLD_PAGE_RW, constant), EFAULT);
 	assert_int_equal(op(MOCK_HOLD_PAGE, NULL), EFAULT);
-	a = map(PAGE, HOST_PROT_READ, HOST_MAP_SHARED, 0);
+	a = map(PAGE, HARNESS_PROT_READ, HARNESS_MAP_SHARED, 0);
 	assert_int_equal(op(MOCK_HOLD_PAGE, a), 0);
 	assert_int_equal(op(MOCK_HOLD_PAGE_RW, a), EFAULT);
-	assert_int_equal(host_mprotect(a, PAGE, RW), 0);
+	assert_int_equal(harness_mprotect(a, PAGE, RW), 0);
 	assert_int_equal(op(MOCK_HOLD_PAGE_RW, a), 0);
-	assert_int_equal(host_munmap(a, PAGE), 0);
-	host_counts(&c);
+	assert_int_equal(harness_munmap(a, PAGE), 0);
+	harness_counts(&c);
 	assert_int_equal(c.fakes, 0);
 }
 
@@ -425,10 +428,10 @@ test_tasks_on_demand(void **state)
 	assert_int_equal(op(MOCK_TASK, NULL), 0);
 	assert_int_equal(op(MOCK_TASKS_RAN, &ran), 0);
 	assert_int_equal(ran, 0);
-	assert_int_equal(host_run_tasks(), 1);
+	assert_int_equal(harness_run_tasks(), 1);
 	assert_int_equal(op(MOCK_TASKS_RAN, &ran), 0);
 	assert_int_equal(ran, 1);
-	assert_int_equal(host_run_tasks(), 0);
+	assert_int_equal(harness_run_tasks(), 0);
 	/* The one that is left is drained at unload. */
 	assert_int_equal(op(MOCK_TASK, NULL), 0);
 }
@@ -439,15 +442,15 @@ test_sysctl(void **state)
 	unsigned old, new = 5;
 
 	(void)state;
-	assert_int_equal(host_sysctl("hw.mock.limit", &new, &old), 0);
+	assert_int_equal(harness_sysctl("hw.mock.limit", &new, &old), 0);
 	assert_int_equal(old, 42);
 	new = 42;
-	assert_int_equal(host_sysctl("hw.mock.limit", &new, &old), 0);
+	assert_int_equal(harness_sysctl("hw.mock.limit", &new, &old), 0);
 	assert_int_equal(old, 5);
-	assert_int_equal(host_sysctl("hw.mock.fixed", NULL, &old), 0);
+	assert_int_equal(harness_sysctl("hw.mock.fixed", NULL, &old), 0);
 	assert_int_equal(old, 7);
-	assert_int_equal(host_sysctl("hw.mock.fixed", &new, NULL), EPERM);
-	assert_int_equal(host_sysctl("hw.mock.limits", NULL, &old), ENOENT);
+	assert_int_equal(harness_sysctl("hw.mock.fixed", &new, NULL), EPERM);
+	assert_int_equal(harness_sysctl("hw.mock.limits", NULL, &old), ENOENT);
 }
 
 /* What a driver leaves behind is told. */
@@ -459,10 +462,10 @@ leaks_after(enum mock_op nr)
 
 	pid = fork();
 	if (pid == 0) {
-		host_open("mock", HOST_FREAD, &fp);
+		harness_open("mock", HARNESS_FREAD, &fp);
 		op(nr, NULL);
 		freopen("/dev/null", "w", stderr);
-		_exit((int)host_teardown(false));
+		_exit((int)harness_teardown(false));
 	}
 	waitpid(pid, &status, 0);
 	assert_true(WIFEXITED(status));
@@ -490,31 +493,32 @@ test_fork(void **state)
 	pid_t pid;
 
 	(void)state;
-	a = map(PAGE, RW, HOST_MAP_SHARED, 0);
+	a = map(PAGE, RW, HARNESS_MAP_SHARED, 0);
 	a[0] = 1;
-	host_fork_prepare();
+	harness_fork_prepare();
 	pid = fork();
 	if (pid == 0) {
-		host_fork_child();
-		assert_false(host_loaded());
+		harness_fork_child();
+		assert_false(harness_loaded());
 		parents = fp;
 		a[0] = 2;
-		if (host_open("mock", HOST_FREAD | HOST_FWRITE, &fp) != 0)
+		if (harness_open("mock", HARNESS_FREAD | HARNESS_FWRITE, &fp) !=
+		    0)
 			_exit(100);
 		(void)parents;
-		a = map(PAGE, RW, HOST_MAP_SHARED, 0);
+		a = map(PAGE, RW, HARNESS_MAP_SHARED, 0);
 		if (a[0] != 0)
 			_exit(101);
-		_exit((int)host_teardown(false));
+		_exit((int)harness_teardown(false));
 	}
-	host_fork_parent();
+	harness_fork_parent();
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(a[0], 2);
 	assert_int_equal(op(MOCK_EVENTS, &ev), 0);
 	assert_int_equal(ev.opens, 1);
 	assert_int_equal(ev.dtors, 0);
-	assert_int_equal(host_munmap(a, PAGE), 0);
+	assert_int_equal(harness_munmap(a, PAGE), 0);
 	assert_int_equal(pager_dtors(), 1);
 }
 
@@ -527,14 +531,16 @@ test_process_exit(void **state)
 	char *a;
 
 	(void)state;
-	a = map(PAGE, RW, HOST_MAP_SHARED, 0);
-	map(PAGE, RW, HOST_MAP_SHARED, 0);
-	object = host_share(a);
+	a = map(PAGE, RW, HARNESS_MAP_SHARED, 0);
+	map(PAGE, RW, HARNESS_MAP_SHARED, 0);
+	object = harness_share(a);
 	assert_non_null(object);
-	assert_null(host_share(&object));
-	host_exit();
-	assert_false(host_owns(a, PAGE));
-	assert_int_equal(host_open("mock", HOST_FREAD | HOST_FWRITE, &fp), 0);
+	assert_null(harness_share(&object));
+	harness_exit();
+	assert_false(harness_owns(a, PAGE));
+	assert_int_equal(harness_open("mock", HARNESS_FREAD | HARNESS_FWRITE,
+			     &fp),
+	    0);
 	assert_int_equal(op(MOCK_EVENTS, &ev), 0);
 	assert_int_equal(ev.exits, 1);
 	assert_int_equal(ev.exit_dtors, 0);
@@ -543,36 +549,36 @@ test_process_exit(void **state)
 	assert_int_equal(ev.dtors, 1);
 	/* Another process has one of them still. */
 	assert_int_equal(ev.pager_dtors, 1);
-	host_unshare(object);
+	harness_unshare(object);
 	assert_int_equal(op(MOCK_EVENTS, &ev), 0);
 	assert_int_equal(ev.pager_dtors, 2);
-	assert_int_equal(host_vmspace_hold(1), 2);
-	assert_int_equal(host_vmspace_hold(-1), 1);
+	assert_int_equal(harness_vmspace_hold(1), 2);
+	assert_int_equal(harness_vmspace_hold(-1), 1);
 }
 
 static void
 test_pins(void **state)
 {
-	struct host_pin *one, *two;
+	struct harness_pin *one, *two;
 	char *a;
 
 	(void)state;
-	a = map(PAGE, RW, HOST_MAP_SHARED, 0);
+	a = map(PAGE, RW, HARNESS_MAP_SHARED, 0);
 	/* Of an untouched page it would be the wirings of the fake one. */
 	a[0] = 1;
-	assert_int_equal(host_page_wirings(a), 1);
-	assert_int_equal(host_pin(a + 5, true, &one), 0);
-	assert_int_equal(host_pin(a, false, &two), 0);
-	assert_int_equal(host_page_wirings(a), 3);
-	host_unpin(two);
+	assert_int_equal(harness_page_wirings(a), 1);
+	assert_int_equal(harness_pin(a + 5, true, &one), 0);
+	assert_int_equal(harness_pin(a, false, &two), 0);
+	assert_int_equal(harness_page_wirings(a), 3);
+	harness_unpin(two);
 	/* The mapping goes; the page does not. */
-	assert_int_equal(host_munmap(a, PAGE), 0);
-	a = map(PAGE, RW, HOST_MAP_SHARED, 0);
+	assert_int_equal(harness_munmap(a, PAGE), 0);
+	a = map(PAGE, RW, HARNESS_MAP_SHARED, 0);
 	a[0] = 1;
-	assert_int_equal(host_page_wirings(a), 2);
-	host_unpin(one);
-	assert_int_equal(host_page_wirings(a), 1);
-	assert_int_equal(host_pin((void *)8, false, &one), EFAULT);
+	assert_int_equal(harness_page_wirings(a), 2);
+	harness_unpin(one);
+	assert_int_equal(harness_page_wirings(a), 1);
+	assert_int_equal(harness_pin((void *)8, false, &one), EFAULT);
 }
 
 /* FreeBSD's commands of the event channel device. */
@@ -590,37 +596,42 @@ test_evtchn(void **state)
 	size_t n;
 
 	(void)state;
-	assert_int_equal(host_open("xen/evtchn", HOST_FREAD | HOST_FWRITE, &a),
+	assert_int_equal(harness_open("xen/evtchn",
+			     HARNESS_FREAD | HARNESS_FWRITE, &a),
 	    0);
-	assert_int_equal(host_open("xen/evtchn", HOST_FREAD | HOST_FWRITE, &b),
+	assert_int_equal(harness_open("xen/evtchn",
+			     HARNESS_FREAD | HARNESS_FWRITE, &b),
 	    0);
-	assert_int_equal(host_ioctl(a, 0xc0084506, (uintptr_t)&unbound), 0);
+	assert_int_equal(harness_ioctl(a, 0xc0084506, (uintptr_t)&unbound), 0);
 	bind.remote = unbound.port;
-	assert_int_equal(host_ioctl(b, 0xc00c4505, (uintptr_t)&bind), 0);
-	assert_true(host_evtchn_wait(b, 0));
-	assert_int_equal(host_read(b, &port, 4, &n), 0);
+	assert_int_equal(harness_ioctl(b, 0xc00c4505, (uintptr_t)&bind), 0);
+	assert_true(harness_evtchn_wait(b, 0));
+	assert_int_equal(harness_read(b, &port, 4, &n), 0);
 	assert_int_equal(n, 4);
 	assert_int_equal(port, bind.port);
-	assert_int_equal(host_read(b, &port, 4, &n), 35);	/* EAGAIN */
-	assert_false(host_evtchn_wait(b, 1000000));
-	assert_int_equal(host_write(b, &port, 4, &n), 0);
-	assert_int_equal(host_ioctl(a, 0x80044508, (uintptr_t)&unbound.port),
+	assert_int_equal(harness_read(b, &port, 4, &n), 35);	/* EAGAIN */
+	assert_false(harness_evtchn_wait(b, 1000000));
+	assert_int_equal(harness_write(b, &port, 4, &n), 0);
+	assert_int_equal(harness_ioctl(a, 0x80044508, (uintptr_t)&unbound.port),
 	    0);
-	assert_true(host_evtchn_wait(b, 0));
+	assert_true(harness_evtchn_wait(b, 0));
 	/* The driver goes and comes; the channels stay. */
-	host_close(fp);
-	assert_int_equal(host_unload(), 0);
-	assert_int_equal(host_read(b, &port, 4, &n), 0);
-	host_close(a);
-	assert_int_equal(host_open("mock", HOST_FREAD | HOST_FWRITE, &fp), 0);
-	host_close(b);
+	harness_close(fp);
+	assert_int_equal(harness_unload(), 0);
+	assert_int_equal(harness_read(b, &port, 4, &n), 0);
+	harness_close(a);
+	assert_int_equal(harness_open("mock", HARNESS_FREAD | HARNESS_FWRITE,
+			     &fp),
+	    0);
+	harness_close(b);
 	/* Ends that no program reads. */
-	assert_int_equal(host_loopback(&near, &far), 0);
-	assert_false(host_event_pending(near) || host_event_pending(far));
-	host_port_close(near);
-	host_port_close(far);
+	assert_int_equal(harness_loopback(&near, &far), 0);
+	assert_false(harness_event_pending(near) || harness_event_pending(far));
+	harness_port_close(near);
+	harness_port_close(far);
 	/* And no handler of Linux's words. */
-	assert_int_equal(host_linux_ioctl(fp, 0x00184700, 0), 78); /* ENOSYS */
+	assert_int_equal(harness_linux_ioctl(fp, 0x00184700, 0),
+	    78); /* ENOSYS */
 }
 
 static void

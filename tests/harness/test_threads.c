@@ -32,8 +32,8 @@
 #include "xen/model.h"
 
 #define	PAGE	4096ul
-#define	READ	HOST_PROT_READ
-#define	RW	(HOST_PROT_READ | HOST_PROT_WRITE)
+#define	READ	HARNESS_PROT_READ
+#define	RW	(HARNESS_PROT_READ | HARNESS_PROT_WRITE)
 #define	DOMU	512u
 #define	REF	8u	/* references REF to REF + 15 */
 #define	BOTH	(UNMAP_NOTIFY_CLEAR_BYTE | UNMAP_NOTIFY_SEND_EVENT)
@@ -59,7 +59,7 @@ struct worker {
 		size_t	pages;
 		bool	writable;
 	} areas[AREAS];
-	struct host_pin	*pin;
+	struct harness_pin	*pin;
 	uint64_t	index;	/* of the last map or allocation */
 	size_t		count;
 	unsigned	peers;	/* the peer's slot of a page of ours, + 1 */
@@ -92,7 +92,7 @@ take(unsigned slot)
 
 	pthread_mutex_lock(&shared.lock);
 	fp = shared.files[slot];
-	host_hold(fp);
+	harness_hold(fp);
 	pthread_mutex_unlock(&shared.lock);
 	return (fp);
 }
@@ -103,14 +103,14 @@ replace(unsigned slot)
 	struct file *fp, *old;
 	int error;
 
-	error = host_open(node(slot), HOST_FREAD | HOST_FWRITE, &fp);
+	error = harness_open(node(slot), HARNESS_FREAD | HARNESS_FWRITE, &fp);
 	if (error != 0)
 		return (error);
 	pthread_mutex_lock(&shared.lock);
 	old = shared.files[slot];
 	shared.files[slot] = fp;
 	pthread_mutex_unlock(&shared.lock);
-	host_close(old);
+	harness_close(old);
 	return (0);
 }
 
@@ -118,7 +118,7 @@ static int
 call(struct file *fp, unsigned nr, void *arg)
 {
 
-	return (host_ioctl(fp, HOST_IO('G', nr), (uintptr_t)arg));
+	return (harness_ioctl(fp, HARNESS_IO('G', nr), (uintptr_t)arg));
 }
 
 /*
@@ -222,7 +222,7 @@ do_munmap(struct worker *w, unsigned i)
 		pages = 1;
 	} else
 		w->areas[i].p = NULL;
-	error = host_munmap(p, pages * PAGE);
+	error = harness_munmap(p, pages * PAGE);
 	if (error != 0)
 		w->wrong = "munmap";
 	return (error);
@@ -249,8 +249,8 @@ do_mmap(struct worker *w, struct file *fp)
 		pages = 1 + pick(w, 4);
 	}
 	writable = pick(w, 4) != 0;
-	error = host_mmap(fp, NULL, pages * PAGE, writable ? RW : READ,
-	    HOST_MAP_SHARED, (int64_t)index, &p);
+	error = harness_mmap(fp, NULL, pages * PAGE, writable ? RW : READ,
+	    HARNESS_MAP_SHARED, (int64_t)index, &p);
 	if (error == 0) {
 		w->areas[i].p = p;
 		w->areas[i].pages = pages;
@@ -320,14 +320,14 @@ do_pin(struct worker *w)
 	int error;
 
 	if (w->pin != NULL) {
-		host_unpin(w->pin);
+		harness_unpin(w->pin);
 		w->pin = NULL;
 		return (0);
 	}
 	i = pick(w, AREAS);
 	if (w->areas[i].p == NULL)
 		return (ENOENT);
-	error = host_pin(w->areas[i].p, w->areas[i].writable, &w->pin);
+	error = harness_pin(w->areas[i].p, w->areas[i].writable, &w->pin);
 	if (error != 0) {
 		w->pin = NULL;
 		if (!shortages)
@@ -347,13 +347,13 @@ do_peer(struct worker *w)
 	if (w->peers != 0) {
 		snprintf(request, sizeof(request), "unmap %u", w->peers - 1);
 		w->peers = 0;
-		if (host_peer(request, reply, sizeof(reply)) != 0 ||
+		if (harness_peer(request, reply, sizeof(reply)) != 0 ||
 		    strcmp(reply, "ok status=0") != 0)
 			w->wrong = "the peer's unmap";
 		return (0);
 	}
 	snprintf(request, sizeof(request), "map %u", 8 + pick(w, 64));
-	if (host_peer(request, reply, sizeof(reply)) != 0)
+	if (harness_peer(request, reply, sizeof(reply)) != 0)
 		w->wrong = "the peer's map";
 	else if (sscanf(reply, "ok status=%d slot=%u", &status, &slot) != 2)
 		return (ENOSPC);	/* of the peer's slots */
@@ -371,7 +371,7 @@ do_own_file(struct worker *w)
 	int error;
 
 	slot = pick(w, 2);
-	error = host_open(node(slot), HOST_FREAD | HOST_FWRITE, &fp);
+	error = harness_open(node(slot), HARNESS_FREAD | HARNESS_FWRITE, &fp);
 	if (error != 0) {
 		if (!shortages)
 			w->wrong = "open";
@@ -382,7 +382,7 @@ do_own_file(struct worker *w)
 		do_notify(w, fp);
 		do_mmap(w, fp);
 	}
-	host_close(fp);
+	harness_close(fp);
 	return (error);
 }
 
@@ -432,7 +432,7 @@ one(struct worker *w, unsigned what)
 		error = do_mmap(w, fp);
 		break;
 	}
-	host_close(fp);
+	harness_close(fp);
 	return (error);
 }
 
@@ -468,7 +468,7 @@ work(void *arg)
 		}
 	}
 	if (w->pin != NULL)
-		host_unpin(w->pin);
+		harness_unpin(w->pin);
 	if (w->peers != 0)
 		do_peer(w);
 	for (i = 0; i < AREAS; i++)
@@ -487,10 +487,10 @@ unloader(void *arg)
 
 	wrong = arg;
 	while (__atomic_load_n(&working, __ATOMIC_RELAXED)) {
-		*wrong = host_unload();
+		*wrong = harness_unload();
 		if (*wrong != EBUSY)
 			return (NULL);
-		host_run_tasks();
+		harness_run_tasks();
 		sched_yield();
 	}
 	*wrong = EBUSY;
@@ -502,7 +502,7 @@ sysctl(const char *name)
 {
 	uint64_t value;
 
-	assert_int_equal(host_sysctl64(name, &value), 0);
+	assert_int_equal(harness_sysctl64(name, &value), 0);
 	return (value);
 }
 
@@ -510,7 +510,7 @@ static void
 nothing_left(void)
 {
 	struct xen_counters own;
-	struct host_counts c;
+	struct harness_counts c;
 	char request[64];
 	uint64_t leaked;
 	unsigned i;
@@ -519,25 +519,25 @@ nothing_left(void)
 	for (i = 0; i < 1000 && (sysctl("hw.xen.gntdev.deferred") != 0 ||
 	    sysctl("hw.xen.gntalloc.in_flight") != 0 ||
 	    sysctl("hw.xen.gntalloc.deferred") != 0); i++)
-		host_run_tasks();
+		harness_run_tasks();
 	assert_int_equal(sysctl("hw.xen.gntdev.maps"), 0);
 	assert_int_equal(sysctl("hw.xen.gntdev.grants"), 0);
 	assert_int_equal(sysctl("hw.xen.gntdev.deferred"), 0);
 	leaked = sysctl("hw.xen.gntdev.slots.leaked");
-	assert_int_equal(leaked, host_unmap_refused());
+	assert_int_equal(leaked, harness_unmap_refused());
 	assert_true(leaked == 0 || shortages);
 	assert_int_equal(sysctl("hw.xen.gntdev.slots.free") + leaked,
 	    sysctl("hw.xen.gntdev.slots.total"));
 	assert_int_equal(sysctl("hw.xen.gntalloc.pages"), 0);
 	assert_int_equal(sysctl("hw.xen.gntalloc.deferred"), 0);
-	host_counts(&c);
+	harness_counts(&c);
 	assert_int_equal(c.entries, 0);
 	assert_int_equal(c.objects, 0);
 	assert_int_equal(c.grants, 0);
 	assert_int_equal(c.pages, 0);
 	assert_int_equal(c.fakes, 0);
 	assert_int_equal(c.files, 0);
-	xen_domain_counters(host_domain(), &own);
+	xen_domain_counters(harness_domain(), &own);
 	assert_int_equal(own.maps_live, 0);
 	for (i = 0; i < 16; i++) {
 		snprintf(request, sizeof(request), "entry %u", REF + i);
@@ -555,13 +555,15 @@ all_operations(void)
 	int unload;
 
 	for (i = 0; i < SHARED; i++)
-		assert_int_equal(host_open(node(i), HOST_FREAD | HOST_FWRITE,
-		    &shared.files[i]), 0);
-	assert_int_equal(host_loopback(&ports[0], &ports[1]), 0);
+		assert_int_equal(harness_open(node(i),
+				     HARNESS_FREAD | HARNESS_FWRITE,
+				     &shared.files[i]),
+		    0);
+	assert_int_equal(harness_loopback(&ports[0], &ports[1]), 0);
 	w = calloc(THREADS, sizeof(*w));
 	assert_non_null(w);
 	if (shortages)
-		host_faults_start(HOST_FAIL_ALL, 0, 40, 1);
+		harness_faults_start(HARNESS_FAIL_ALL, 0, 40, 1);
 	__atomic_store_n(&working, true, __ATOMIC_RELAXED);
 	assert_int_equal(pthread_create(&thread, NULL, unloader, &unload), 0);
 	for (i = 0; i < THREADS; i++) {
@@ -589,14 +591,14 @@ all_operations(void)
 			fail_msg("operation %u never got through", i);
 	__atomic_store_n(&working, false, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
-	host_faults_stop(NULL);
+	harness_faults_stop(NULL);
 	assert_int_equal(unload, EBUSY);
 	for (i = 0; i < SHARED; i++)
-		host_close(shared.files[i]);
+		harness_close(shared.files[i]);
 	nothing_left();
 	for (i = 0; i < 2; i++)
-		host_port_close(ports[i]);
-	assert_int_equal(host_unload(), 0);
+		harness_port_close(ports[i]);
+	assert_int_equal(harness_unload(), 0);
 }
 
 static void
@@ -650,9 +652,9 @@ fight(void *arg)
 			w->wrong = "map";
 		else {
 			call(fp, 7, &notify);
-			w->error = host_mmap(fp, NULL, PAGE, RW,
-			    HOST_MAP_SHARED, 0, &p);
-			if (w->error == 0 && host_munmap(p, PAGE) != 0)
+			w->error = harness_mmap(fp, NULL, PAGE, RW,
+			    HARNESS_MAP_SHARED, 0, &p);
+			if (w->error == 0 && harness_munmap(p, PAGE) != 0)
 				w->wrong = "munmap";
 			unmap.index = map.index;
 			call(fp, 1, &unmap);
@@ -669,9 +671,10 @@ test_one_index(void **state)
 	unsigned i;
 
 	(void)state;
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD | HOST_FWRITE,
-	    &shared.files[0]), 0);
-	assert_int_equal(host_loopback(&ports[0], &ports[1]), 0);
+	assert_int_equal(harness_open("xen/gntdev",
+			     HARNESS_FREAD | HARNESS_FWRITE, &shared.files[0]),
+	    0);
+	assert_int_equal(harness_loopback(&ports[0], &ports[1]), 0);
 	memset(w, 0, sizeof(w));
 	for (i = 0; i < 4; i++) {
 		w[i].maps = i % 2 != 0;
@@ -684,11 +687,11 @@ test_one_index(void **state)
 		if (w[i].wrong != NULL)
 			fail_msg("thread %u: %s", i, w[i].wrong);
 	}
-	host_close(shared.files[0]);
+	harness_close(shared.files[0]);
 	nothing_left();
 	for (i = 0; i < 2; i++)
-		host_port_close(ports[i]);
-	assert_int_equal(host_unload(), 0);
+		harness_port_close(ports[i]);
+	assert_int_equal(harness_unload(), 0);
 }
 
 /* Opens race with the unload: they fail or the unload does, nothing else. */
@@ -702,9 +705,10 @@ opener(void *arg)
 
 	wrong = arg;
 	for (i = 0; i < rounds / 6 && *wrong == 0; i++) {
-		*wrong = host_open(node(i), HOST_FREAD | HOST_FWRITE, &fp);
+		*wrong = harness_open(node(i), HARNESS_FREAD | HARNESS_FWRITE,
+		    &fp);
 		if (*wrong == 0)
-			host_close(fp);
+			harness_close(fp);
 		else if (*wrong == ENXIO || *wrong == ENOENT)
 			*wrong = 0;
 		/* A pause, or the unload is never let in. */
@@ -728,7 +732,7 @@ test_open_and_unload(void **state)
 	}
 	unloads = 0;
 	for (i = 0; i < rounds || (unloads == 0 && i < 100000); i++) {
-		error = host_unload();
+		error = harness_unload();
 		if (error == 0)
 			unloads++;
 		else if (error != EBUSY && error != ENOENT)
@@ -740,7 +744,7 @@ test_open_and_unload(void **state)
 		assert_int_equal(wrong[i], 0);
 	}
 	print_message("%u unloads among opens\n", unloads);
-	error = host_unload();
+	error = harness_unload();
 	assert_true(error == 0 || error == ENOENT);
 }
 
@@ -751,7 +755,7 @@ start(void **state)
 	unsigned i;
 
 	(void)state;
-	host_shake(true);
+	harness_shake(true);
 	ask_peer("new pages=16 frames=1", "ok");
 	for (i = 0; i < 16; i++) {
 		snprintf(request, sizeof(request), "grant %u %u 0x1", REF + i,
@@ -766,7 +770,7 @@ end(void **state)
 {
 
 	(void)state;
-	host_shake(false);
+	harness_shake(false);
 	ask_peer("destroy", "ok");
 	return (0);
 }

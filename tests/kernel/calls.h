@@ -25,8 +25,8 @@
 #include "xen/model.h"
 
 #define	PAGE	4096ul
-#define	READ	HOST_PROT_READ
-#define	RW	(HOST_PROT_READ | HOST_PROT_WRITE)
+#define	READ	HARNESS_PROT_READ
+#define	RW	(HARNESS_PROT_READ | HARNESS_PROT_WRITE)
 #define	DOMU	512u
 #define	REF	8u			/* references REF to REF + 15 */
 #define	MAPPED	0x18u			/* GTF_reading, GTF_writing */
@@ -39,7 +39,7 @@ SHARED int
 call(struct file *fp, unsigned nr, void *arg)
 {
 
-	return (host_ioctl(fp, HOST_IO('G', nr), (uintptr_t)arg));
+	return (harness_ioctl(fp, HARNESS_IO('G', nr), (uintptr_t)arg));
 }
 
 SHARED struct file *
@@ -47,7 +47,9 @@ reopen(const char *name)
 {
 	struct file *fp;
 
-	assert_int_equal(host_open(name, HOST_FREAD | HOST_FWRITE, &fp), 0);
+	assert_int_equal(harness_open(name, HARNESS_FREAD | HARNESS_FWRITE,
+			     &fp),
+	    0);
 	return (fp);
 }
 
@@ -60,7 +62,7 @@ peer(const char *expected, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(request, sizeof(request), fmt, ap);
 	va_end(ap);
-	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+	assert_int_equal(harness_peer(request, reply, sizeof(reply)), 0);
 	assert_string_equal(reply, expected);
 }
 
@@ -71,7 +73,7 @@ peer_flags(unsigned ref)
 	unsigned flags;
 
 	snprintf(request, sizeof(request), "entry %u", ref);
-	assert_int_equal(host_peer(request, reply, sizeof(reply)), 0);
+	assert_int_equal(harness_peer(request, reply, sizeof(reply)), 0);
 	assert_int_equal(sscanf(reply, "ok flags=%x", &flags), 1);
 	return (flags);
 }
@@ -122,8 +124,8 @@ mmap_at(struct file *fp, uint64_t index, size_t pages, int prot)
 {
 	char *p;
 
-	assert_int_equal(host_mmap(fp, NULL, pages * PAGE, prot,
-	    HOST_MAP_SHARED, (int64_t)index, (void **)&p), 0);
+	assert_int_equal(harness_mmap(fp, NULL, pages * PAGE, prot,
+	    HARNESS_MAP_SHARED, (int64_t)index, (void **)&p), 0);
 	return (p);
 }
 
@@ -131,7 +133,7 @@ SHARED void
 unmap_pages(char *p, size_t pages)
 {
 
-	assert_int_equal(host_munmap(p, pages * PAGE), 0);
+	assert_int_equal(harness_munmap(p, pages * PAGE), 0);
 }
 
 SHARED uint64_t
@@ -176,7 +178,7 @@ SHARED unsigned
 own_flags(unsigned ref)
 {
 
-	return (xen_domain_grant_entry(host_domain(), ref)->flags);
+	return (xen_domain_grant_entry(harness_domain(), ref)->flags);
 }
 
 SHARED uint64_t
@@ -184,7 +186,7 @@ count_of(const char *sysctl)
 {
 	uint64_t value;
 
-	assert_int_equal(host_sysctl64(sysctl, &value), 0);
+	assert_int_equal(harness_sysctl64(sysctl, &value), 0);
 	return (value);
 }
 
@@ -206,13 +208,13 @@ setup(void **state)
 SHARED int
 teardown(void **state)
 {
-	struct host_counts c;
+	struct harness_counts c;
 
 	(void)state;
-	host_fail_hook = NULL;
-	if (host_teardown(false) != 0)
+	harness_fail_hook = NULL;
+	if (harness_teardown(false) != 0)
 		return (-1);
-	host_counts(&c);
+	harness_counts(&c);
 	peer("ok", "clear");		/* nothing is mapped any more */
 	peer("ok", "destroy");
 	return ((int)(c.allocs + c.pages + c.entries));

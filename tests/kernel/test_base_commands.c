@@ -30,7 +30,7 @@ static int
 e_call(struct file *fp, unsigned long word, void *arg)
 {
 
-	return (host_ioctl(fp, word, (uintptr_t)arg));
+	return (harness_ioctl(fp, word, (uintptr_t)arg));
 }
 
 static void
@@ -112,7 +112,7 @@ test_base_alloc(void **state)
 	p = mmap_at(gntdev, a.index, 3, RW);
 	p[2 * PAGE] = 'e';
 
-	assert_int_equal(host_loopback(&near, &far), 0);
+	assert_int_equal(harness_loopback(&near, &far), 0);
 	op = (struct ioctl_gntdev_unmap_notify){ .index = a.index + PAGE + 1,
 	    .action = UNMAP_NOTIFY_SEND_EVENT, .event_channel_port = near };
 	assert_int_equal(e_call(gntdev, E_NOTIFY, &op), 0);
@@ -125,15 +125,15 @@ test_base_alloc(void **state)
 	gone.index = a.index;
 	assert_int_equal(e_call(gntdev, E_DEALLOC, &gone), 0);
 	assert_int_equal(e_call(gntdev, E_DEALLOC, &gone), EINVAL);
-	assert_false(host_event_pending(far));
+	assert_false(harness_event_pending(far));
 	unmap_pages(p, 3);
-	assert_true(host_event_take(far));
+	assert_true(harness_event_take(far));
 	assert_int_equal(own_flags(ids[0]), 0);
 	/* The rest goes with the file. */
-	host_close(gntdev);
+	harness_close(gntdev);
 	assert_int_equal(own_flags(more[0]), 0);
-	host_port_close(near);
-	host_port_close(far);
+	harness_port_close(near);
+	harness_port_close(far);
 }
 
 static void
@@ -147,10 +147,12 @@ test_base_alloc_errors(void **state)
 	a.count = 1025;
 	assert_int_equal(e_call(gntdev, E_ALLOC, &a), ENOSPC);
 	/* An offset where no gref is: gntdev's errno, not gntalloc's. */
-	assert_int_equal(host_mmap(gntdev, NULL, PAGE, RW, HOST_MAP_SHARED,
-	    (int64_t)1 << 41, &p), EINVAL);
-	assert_int_equal(host_mmap(gntdev, NULL, PAGE, RW, HOST_MAP_SHARED,
-	    -(int64_t)PAGE, &p), EINVAL);
+	assert_int_equal(harness_mmap(gntdev, NULL, PAGE, RW,
+			     HARNESS_MAP_SHARED, (int64_t)1 << 41, &p),
+	    EINVAL);
+	assert_int_equal(harness_mmap(gntdev, NULL, PAGE, RW,
+			     HARNESS_MAP_SHARED, -(int64_t)PAGE, &p),
+	    EINVAL);
 }
 
 /* hw.xen.gntdev.slots.limit: what a caller can make the kernel keep. */
@@ -161,7 +163,7 @@ test_slots_limit(void **state)
 	uint64_t a, b;
 
 	(void)state;
-	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
+	assert_int_equal(harness_sysctl("hw.xen.gntdev.slots.limit", &limit,
 	    &old), 0);
 	assert_int_equal(old, 1048576);
 	assert_int_equal(try_map(gntdev, DOMU, REF, 6, &a), ENOMEM);
@@ -170,22 +172,23 @@ test_slots_limit(void **state)
 	/* It is of pages in use, however many there are. */
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &b), ENOMEM);
 	limit = 10;
-	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
+	assert_int_equal(harness_sysctl("hw.xen.gntdev.slots.limit", &limit,
 	    NULL), 0);
 	b = map(gntdev, REF, 5);
 	assert_int_equal(b, 5 * PAGE);
 	limit = 9;
-	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
+	assert_int_equal(harness_sysctl("hw.xen.gntdev.slots.limit", &limit,
 	    NULL), 0);
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &a), ENOMEM);
 	limit = 1024;
-	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &limit,
+	assert_int_equal(harness_sysctl("hw.xen.gntdev.slots.limit", &limit,
 	    NULL), 0);
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1015, &a), ENOMEM);
 	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), 512);
-	assert_int_equal(host_sysctl("hw.xen.gntdev.slots.limit", &old, NULL),
+	assert_int_equal(harness_sysctl("hw.xen.gntdev.slots.limit", &old,
+			     NULL),
 	    0);
-	host_close(gntdev);
+	harness_close(gntdev);
 	assert_int_equal(count_of("hw.xen.gntdev.slots.free"), 512);
 }
 
@@ -201,17 +204,17 @@ test_copy_killed(void **state)
 	};
 
 	(void)state;
-	host_killed(true);
+	harness_killed(true);
 	assert_int_equal(call(gntdev, 8, &op), EINTR);
 	assert_int_equal(segment.status, 7);
-	host_killed(false);
-	host_thread_killed(true);
+	harness_killed(false);
+	harness_thread_killed(true);
 	assert_int_equal(call(gntdev, 8, &op), EINTR);
-	host_thread_killed(false);
-	host_exiting(true);
+	harness_thread_killed(false);
+	harness_exiting(true);
 	assert_int_equal(call(gntdev, 8, &op), EINTR);
 	assert_int_equal(segment.status, 7);
-	host_exiting(false);
+	harness_exiting(false);
 	assert_int_equal(call(gntdev, 8, &op), 0);
 	assert_int_equal(segment.status, 0);
 }

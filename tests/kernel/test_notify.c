@@ -17,15 +17,15 @@ setup_channel(void **state)
 
 	if (setup(state) != 0)
 		return (-1);
-	return (host_loopback(&near, &far));
+	return (harness_loopback(&near, &far));
 }
 
 static int
 teardown_channel(void **state)
 {
 
-	host_port_close(near);
-	host_port_close(far);
+	harness_port_close(near);
+	harness_port_close(far);
 	return (teardown(state));
 }
 
@@ -44,13 +44,13 @@ test_order(void **state)
 	    0);
 	unmap_pages(p, 2);
 	peer("ok data=78", "read 1 7 1");
-	assert_false(host_event_pending(far));
+	assert_false(harness_event_pending(far));
 	before = count_of("hw.xen.gntdev.events");
 	assert_int_equal(unmap(gntdev, index, 2), 0);
 	peer("ok data=787800787878", "read 1 5 6");
 	peer("ok data=78", "read 0 7 1");
 	assert_int_equal(peer_flags(REF + 1), 1);
-	assert_true(host_event_take(far));
+	assert_true(harness_event_take(far));
 	assert_int_equal(count_of("hw.xen.gntdev.events"), before + 1);
 }
 
@@ -63,8 +63,8 @@ test_never_mapped(void **state)
 	(void)state;
 	index = map(gntdev, REF, 1);
 	assert_int_equal(notify(gntdev, index, BYTE | EVENT, near), 0);
-	host_close(gntdev);
-	assert_true(host_event_take(far));
+	harness_close(gntdev);
+	assert_true(harness_event_take(far));
 }
 
 /* The channel went first: the port's new owner gets nothing. */
@@ -80,7 +80,7 @@ test_port_gone(void **state)
 	p = mmap_at(gntdev, index, 1, RW);
 	p[9] = 'x';
 	assert_int_equal(notify(gntdev, index + 9, BYTE | EVENT, near), 0);
-	host_port_close(near);
+	harness_port_close(near);
 	unmap_pages(p, 1);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
 	peer("ok data=00", "read 0 9 1");
@@ -96,10 +96,10 @@ test_ports(void **state)
 	(void)state;
 	index = map(gntdev, REF, 1);
 	gref = alloc(gntalloc, 1, NULL);
-	assert_int_equal(host_event_op(EVTCHNOP_bind_virq, &virq), 0);
+	assert_int_equal(harness_event_op(EVTCHNOP_bind_virq, &virq), 0);
 	assert_int_equal(notify(gntdev, index, EVENT, virq.port), EINVAL);
 	assert_int_equal(notify(gntalloc, gref, EVENT, virq.port), EINVAL);
-	host_port_close(virq.port);
+	harness_port_close(virq.port);
 	assert_int_equal(notify(gntdev, index, EVENT, virq.port), EINVAL);
 	assert_int_equal(notify(gntdev, index, EVENT, 0xffffffff), EINVAL);
 	assert_int_equal(notify(gntdev, index, BYTE, 0xffffffff), 0);
@@ -112,7 +112,7 @@ test_ports(void **state)
 	    ENOENT);
 	/* Nothing half done: the event was never armed. */
 	assert_int_equal(dealloc(gntalloc, gref, 1), 0);
-	assert_false(host_event_pending(far));
+	assert_false(harness_event_pending(far));
 }
 
 /* The last user of a page fires: here the second of two mappings. */
@@ -131,9 +131,9 @@ test_gref_users(void **state)
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
 	unmap_pages(p, 1);
 	assert_int_equal(q[3], 'x');
-	assert_false(host_event_pending(far));
+	assert_false(harness_event_pending(far));
 	unmap_pages(q, 1);
-	assert_true(host_event_take(far));
+	assert_true(harness_event_take(far));
 }
 
 /*
@@ -153,15 +153,15 @@ test_exit_server(void **state)
 	p[5] = 1;
 	assert_int_equal(notify(gntalloc, index + 5, BYTE | EVENT, near), 0);
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
-	host_exit_begin();
-	assert_true(host_event_take(far));
+	harness_exit_begin();
+	assert_true(harness_event_take(far));
 	assert_int_equal(p[5], 0);
 	/* As on Linux, whose address space goes first as well. */
 	assert_int_equal(own_flags(id), 0);
-	host_close(gntalloc);
-	host_close(gntdev);
-	host_exit_end();
-	assert_false(host_event_pending(far));	/* once */
+	harness_close(gntalloc);
+	harness_close(gntdev);
+	harness_exit_end();
+	assert_false(harness_event_pending(far));	/* once */
 }
 
 /* A client dies: its map is listed, so the descriptor's close decides. */
@@ -176,15 +176,15 @@ test_exit_client(void **state)
 	p = mmap_at(gntdev, index, 1, RW);
 	p[5] = 1;
 	assert_int_equal(notify(gntdev, index + 5, BYTE | EVENT, near), 0);
-	host_exit_begin();
-	assert_false(host_event_pending(far));	/* the file may be shared */
-	host_close(gntdev);
-	assert_true(host_event_take(far));
+	harness_exit_begin();
+	assert_false(harness_event_pending(far)); /* the file may be shared */
+	harness_close(gntdev);
+	assert_true(harness_event_take(far));
 	peer("ok data=00", "read 0 5 1");
 	assert_int_equal(peer_flags(REF), 1);
-	host_exit_end();
-	assert_false(host_event_pending(far));
-	host_close(gntalloc);
+	harness_exit_end();
+	assert_false(harness_event_pending(far));
+	harness_close(gntalloc);
 }
 
 /* The descriptors were closed long before (row O9): listed, but doomed. */
@@ -200,18 +200,18 @@ test_exit_after_close(void **state)
 	p = mmap_at(gntdev, index, 2, RW);
 	p[0] = 'x';
 	assert_int_equal(notify(gntdev, index, BYTE | EVENT, near), 0);
-	host_close(gntdev);
+	harness_close(gntdev);
 	gref = alloc(gntalloc, 2, NULL);
 	q = mmap_at(gntalloc, gref + PAGE, 1, RW);
 	assert_int_equal(notify(gntalloc, gref, EVENT, near), 0);
-	host_close(gntalloc);
+	harness_close(gntalloc);
 	(void)q;
-	host_exit_begin();
-	assert_true(host_event_take(far));
+	harness_exit_begin();
+	assert_true(harness_event_take(far));
 	peer("ok data=00", "read 0 0 1");
 	assert_int_equal(count_of("hw.xen.gntdev.events"), before + 2);
-	host_exit_end();
-	assert_false(host_event_pending(far));
+	harness_exit_end();
+	assert_false(harness_event_pending(far));
 }
 
 /* Both, split into pieces, with pages that nothing was said about. */
@@ -230,10 +230,10 @@ test_exit_pieces(void **state)
 	gref = alloc(gntalloc, 3, NULL);
 	q = mmap_at(gntalloc, gref, 3, RW);
 	unmap_pages(q + PAGE, 1);
-	host_exit_begin();
-	assert_true(host_event_take(far));
-	host_exit_end();
-	assert_false(host_event_pending(far));
+	harness_exit_begin();
+	assert_true(harness_event_take(far));
+	harness_exit_end();
+	assert_false(harness_event_pending(far));
 }
 
 /* Somebody else has the mapping, too: nothing fires before its time. */
@@ -249,23 +249,23 @@ test_exit_shared(void **state)
 	p = mmap_at(gntdev, index, 1, RW);
 	p[0] = 'x';
 	assert_int_equal(notify(gntdev, index, BYTE | EVENT, near), 0);
-	other = host_share(p);
+	other = harness_share(p);
 	assert_non_null(other);
 	gref = alloc(gntalloc, 1, NULL);
 	q = mmap_at(gntalloc, gref, 1, RW);
 	assert_int_equal(notify(gntalloc, gref, EVENT, near), 0);
 	assert_int_equal(dealloc(gntalloc, gref, 1), 0);
-	other_gref = host_share(q);
+	other_gref = harness_share(q);
 	assert_non_null(other_gref);
-	host_exit();
-	assert_false(host_event_pending(far));
+	harness_exit();
+	assert_false(harness_event_pending(far));
 	assert_int_equal(peer_flags(REF), 1 | MAPPED);
-	host_unshare(other);
-	assert_true(host_event_take(far));
+	harness_unshare(other);
+	assert_true(harness_event_take(far));
 	assert_int_equal(peer_flags(REF), 1);
 	peer("ok data=00", "read 0 0 1");
-	host_unshare(other_gref);
-	assert_true(host_event_take(far));
+	harness_unshare(other_gref);
+	assert_true(harness_event_take(far));
 }
 
 /* A descriptor elsewhere keeps the file, and with it what it lists. */
@@ -278,13 +278,13 @@ test_exit_shared_descriptor(void **state)
 	index = map(gntdev, REF, 1);
 	mmap_at(gntdev, index, 1, RW);
 	assert_int_equal(notify(gntdev, index, EVENT, near), 0);
-	host_hold(gntdev);
-	host_exit_begin();
-	host_close(gntdev);
-	host_exit_end();
-	assert_false(host_event_pending(far));
-	host_close(gntdev);
-	assert_true(host_event_take(far));
+	harness_hold(gntdev);
+	harness_exit_begin();
+	harness_close(gntdev);
+	harness_exit_end();
+	assert_false(harness_event_pending(far));
+	harness_close(gntdev);
+	assert_true(harness_event_take(far));
 }
 
 /* After vfork(2) the parent goes on with the address space. */
@@ -299,13 +299,13 @@ test_exit_vfork(void **state)
 	p = mmap_at(gntalloc, index, 1, RW);
 	assert_int_equal(notify(gntalloc, index, EVENT, near), 0);
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
-	host_vmspace_hold(1);
-	host_exit_begin();
-	assert_false(host_event_pending(far));
-	host_vmspace_hold(-1);
+	harness_vmspace_hold(1);
+	harness_exit_begin();
+	assert_false(harness_event_pending(far));
+	harness_vmspace_hold(-1);
 	unmap_pages(p, 1);
-	assert_true(host_event_take(far));
-	host_exit_end();
+	assert_true(harness_event_take(far));
+	harness_exit_end();
 }
 
 /* Two maps of one file; the other file's stay out of it. */
@@ -327,17 +327,17 @@ test_exit_files(void **state)
 	assert_int_equal(notify(gntdev, a, BYTE, 0), 0);
 	assert_int_equal(notify(gntdev, b, EVENT, near), 0);
 	assert_int_equal(notify(fp, c, BYTE | EVENT, near), 0);
-	host_exit_begin();
-	host_close(gntdev);
+	harness_exit_begin();
+	harness_close(gntdev);
 	peer("ok data=00", "read 0 0 1");
 	peer("ok data=78", "read 2 0 1");
-	assert_true(host_event_take(far));
-	assert_false(host_event_pending(far));
-	host_close(fp);
+	assert_true(harness_event_take(far));
+	assert_false(harness_event_pending(far));
+	harness_close(fp);
 	peer("ok data=00", "read 2 0 1");
-	assert_true(host_event_take(far));
-	host_exit_end();
-	assert_false(host_event_pending(far));
+	assert_true(harness_event_take(far));
+	harness_exit_end();
+	assert_false(harness_event_pending(far));
 }
 
 /*
@@ -347,7 +347,7 @@ test_exit_files(void **state)
 static void
 test_pinned(void **state)
 {
-	struct host_pin *pin;
+	struct harness_pin *pin;
 	uint64_t index;
 	char *p;
 
@@ -356,26 +356,26 @@ test_pinned(void **state)
 	p = mmap_at(gntdev, index, 3, RW);
 	p[0] = 'x';
 	assert_int_equal(notify(gntdev, index, BYTE | EVENT, near), 0);
-	assert_int_equal(host_pin(p + PAGE, true, &pin), 0);
+	assert_int_equal(harness_pin(p + PAGE, true, &pin), 0);
 	unmap_pages(p, 3);
 	assert_int_equal(unmap(gntdev, index, 3), 0);
 	peer("ok data=00", "read 0 0 1");
 	assert_int_equal(peer_flags(REF), 1 | MAPPED);
 	assert_int_equal(peer_flags(REF + 1), 1 | MAPPED);
-	assert_false(host_event_pending(far));
+	assert_false(harness_event_pending(far));
 	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 1);
 	assert_int_equal(count_of("hw.xen.gntdev.grants"), 3);
-	host_run_tasks();
+	harness_run_tasks();
 	assert_int_equal(peer_flags(REF + 1), 1 | MAPPED);
 	/* The file may go; the module may not. */
-	host_close(gntdev);
-	host_close(gntalloc);
-	assert_int_equal(host_unload(), EBUSY);
-	host_unpin(pin);
-	host_run_tasks();
+	harness_close(gntdev);
+	harness_close(gntalloc);
+	assert_int_equal(harness_unload(), EBUSY);
+	harness_unpin(pin);
+	harness_run_tasks();
 	assert_int_equal(peer_flags(REF), 1);
 	assert_int_equal(peer_flags(REF + 1), 1);
-	assert_true(host_event_take(far));
+	assert_true(harness_event_take(far));
 	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
 	assert_int_equal(count_of("hw.xen.gntdev.grants"), 0);
 	assert_int_equal(count_of("hw.xen.gntdev.maps"), 0);

@@ -15,7 +15,7 @@ static void
 set_limit(const char *name, unsigned value)
 {
 
-	assert_int_equal(host_sysctl(name, &value, NULL), 0);
+	assert_int_equal(harness_sysctl(name, &value, NULL), 0);
 }
 
 static int
@@ -24,7 +24,7 @@ no_setup(void **state)
 
 	(void)state;
 	/* The machine is there, the driver not yet. */
-	return (host_load() == 0 && host_unload() == 0 ? 0 : -1);
+	return (harness_load() == 0 && harness_unload() == 0 ? 0 : -1);
 }
 
 static int
@@ -32,7 +32,7 @@ no_teardown(void **state)
 {
 
 	(void)state;
-	return (host_teardown(false) == 0 ? 0 : -1);
+	return (harness_teardown(false) == 0 ? 0 : -1);
 }
 
 /* FreeBSD's own driver has the name. */
@@ -43,12 +43,14 @@ test_name_taken(void **state)
 
 	(void)state;
 	stand_in_node(0, "xen/gntdev");
-	assert_int_equal(host_load(), 0);
-	assert_int_equal(host_open("xen/xengntdev", HOST_FREAD | HOST_FWRITE,
-	    &fp), 0);
-	host_close(fp);
+	assert_int_equal(harness_load(), 0);
+	assert_int_equal(harness_open("xen/xengntdev",
+			     HARNESS_FREAD | HARNESS_FWRITE, &fp),
+	    0);
+	harness_close(fp);
 	stand_in_node_gone(0);
-	assert_int_equal(host_open("xen/gntdev", HOST_FREAD, &fp), ENOENT);
+	assert_int_equal(harness_open("xen/gntdev", HARNESS_FREAD, &fp),
+	    ENOENT);
 }
 
 /* Somebody has both names: no device at all, and nothing half made. */
@@ -59,15 +61,15 @@ test_names_taken(void **state)
 	(void)state;
 	stand_in_node(0, "xen/gntdev");
 	stand_in_node(1, "xen/xengntdev");
-	assert_int_not_equal(host_load(), 0);
+	assert_int_not_equal(harness_load(), 0);
 	stand_in_node_gone(1);
 	stand_in_node_gone(0);
 	stand_in_node(0, "xen/gntalloc");
-	assert_int_not_equal(host_load(), 0);
+	assert_int_not_equal(harness_load(), 0);
 	stand_in_node_gone(0);
 	/* Both names are free again. */
-	host_close(reopen("xen/gntdev"));
-	host_close(reopen("xen/gntalloc"));
+	harness_close(reopen("xen/gntdev"));
+	harness_close(reopen("xen/gntalloc"));
 }
 
 /* Another domain than Dom0 learns its number from Xen (K17). */
@@ -78,21 +80,23 @@ test_own_domain(void **state)
 	void *addr;
 
 	(void)state;
-	host_close(gntdev);
-	host_close(gntalloc);
+	harness_close(gntdev);
+	harness_close(gntalloc);
 	peer("ok", "destroy");
-	assert_int_equal(host_teardown(false), 0);
+	assert_int_equal(harness_teardown(false), 0);
 	assert_int_equal(setenv("XENGNT_HARNESS_DOMID", "7", 1), 0);
 	gntdev = reopen("xen/gntdev");
 	unsetenv("XENGNT_HARNESS_DOMID");
-	assert_int_equal(xen_domain_id(host_domain()), 7);
+	assert_int_equal(xen_domain_id(harness_domain()), 7);
 	assert_int_equal(try_map(gntdev, 7, 8, 1, &index), 0);
-	assert_int_equal(host_mmap(gntdev, NULL, PAGE, READ, HOST_MAP_SHARED,
-	    (int64_t)index, &addr), EINVAL);
+	assert_int_equal(harness_mmap(gntdev, NULL, PAGE, READ,
+			     HARNESS_MAP_SHARED, (int64_t)index, &addr),
+	    EINVAL);
 	assert_int_equal(try_map(gntdev, DOMID_SELF, 8, 1, &index), 0);
-	assert_int_equal(host_mmap(gntdev, NULL, PAGE, READ, HOST_MAP_SHARED,
-	    (int64_t)index, &addr), EINVAL);
-	host_close(gntdev);
+	assert_int_equal(harness_mmap(gntdev, NULL, PAGE, READ,
+			     HARNESS_MAP_SHARED, (int64_t)index, &addr),
+	    EINVAL);
+	harness_close(gntdev);
 	peer("ok domid=512 pages=1 entries=512", "new pages=1 frames=1");
 }
 
@@ -102,10 +106,10 @@ test_any_device(void **state)
 	int on = 1;
 
 	(void)state;
-	assert_int_equal(host_ioctl(gntdev, FIONBIO, (uintptr_t)&on), 0);
-	assert_int_equal(host_ioctl(gntdev, FIOASYNC, (uintptr_t)&on), 0);
-	assert_int_equal(host_ioctl(gntalloc, FIONBIO, (uintptr_t)&on), 0);
-	assert_int_equal(host_ioctl(gntalloc, FIOASYNC, (uintptr_t)&on), 0);
+	assert_int_equal(harness_ioctl(gntdev, FIONBIO, (uintptr_t)&on), 0);
+	assert_int_equal(harness_ioctl(gntdev, FIOASYNC, (uintptr_t)&on), 0);
+	assert_int_equal(harness_ioctl(gntalloc, FIONBIO, (uintptr_t)&on), 0);
+	assert_int_equal(harness_ioctl(gntalloc, FIOASYNC, (uintptr_t)&on), 0);
 }
 
 /* Rows O5, K13: the layouts are not those of the caller. */
@@ -118,7 +122,7 @@ test_ilp32(void **state)
 	stand_in_ilp32(true);
 	assert_int_equal(call(gntdev, 1, &op), ENOTTY);
 	assert_int_equal(call(gntalloc, 6, &op), ENOTTY);
-	assert_int_equal(host_linux_ioctl(gntdev, 0x104701, (uintptr_t)&op),
+	assert_int_equal(harness_linux_ioctl(gntdev, 0x104701, (uintptr_t)&op),
 	    ENOTTY);
 	stand_in_ilp32(false);
 	assert_int_equal(call(gntdev, 1, &op), ENOENT);
@@ -145,10 +149,10 @@ test_limits_in_use(void **state)
 }
 
 static bool
-no_malloc(enum host_fail kind)
+no_malloc(enum harness_fail kind)
 {
 
-	return (kind == HOST_FAIL_MALLOC);
+	return (kind == HARNESS_FAIL_MALLOC);
 }
 
 /* Beyond what Linux allows, a request fails rather than wait (M4). */
@@ -162,9 +166,9 @@ test_huge_map(void **state)
 	op = (void *)refs;
 	set_limit("hw.xen.gntdev.limit", 65537);
 	op->count = 65537;
-	host_fail_hook = no_malloc;
+	harness_fail_hook = no_malloc;
 	assert_int_equal(call(gntdev, 0, op), ENOMEM);
-	host_fail_hook = NULL;
+	harness_fail_hook = NULL;
 	assert_int_equal(count_of("hw.xen.gntdev.maps"), 0);
 	op->count = 65537;
 	assert_int_equal(call(gntdev, 0, op), 0);
@@ -207,7 +211,7 @@ test_copy_ends(void **state)
 static void
 test_killed_while_paged_out(void **state)
 {
-	struct host_counts before, c;
+	struct harness_counts before, c;
 	struct xen_domain_config config = {
 		.domid = 600, .grant_frames = 1, .max_grant_frames = 1,
 	};
@@ -224,12 +228,13 @@ test_killed_while_paged_out(void **state)
 	e->flags = GTF_permit_access;
 	assert_int_equal(xen_domain_page_out(other, 5, 1000), 0);
 	assert_int_equal(try_map(gntdev, 600, 9, 1, &index), 0);
-	host_counts(&before);
-	host_killed(true);
-	assert_int_equal(host_mmap(gntdev, NULL, PAGE, RW, HOST_MAP_SHARED,
-	    (int64_t)index, &addr), EINVAL);
-	host_killed(false);
-	host_counts(&c);
+	harness_counts(&before);
+	harness_killed(true);
+	assert_int_equal(harness_mmap(gntdev, NULL, PAGE, RW,
+			     HARNESS_MAP_SHARED, (int64_t)index, &addr),
+	    EINVAL);
+	harness_killed(false);
+	harness_counts(&c);
 	assert_int_equal(c.pauses, before.pauses);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
 	xen_domain_destroy(other);
@@ -239,7 +244,7 @@ test_killed_while_paged_out(void **state)
 static void
 test_paged_out_request(void **state)
 {
-	struct host_counts before, c;
+	struct harness_counts before, c;
 	struct xen_domain_config config = {
 		.domid = 600, .grant_frames = 1, .max_grant_frames = 1,
 	};
@@ -259,10 +264,11 @@ test_paged_out_request(void **state)
 		assert_int_equal(xen_domain_page_out(other, 5 + i, -1u), 0);
 	}
 	assert_int_equal(try_map(gntdev, 600, 9, 3, &index), 0);
-	host_counts(&before);
-	assert_int_equal(host_mmap(gntdev, NULL, 3 * PAGE, RW, HOST_MAP_SHARED,
-	    (int64_t)index, &addr), EINVAL);
-	host_counts(&c);
+	harness_counts(&before);
+	assert_int_equal(harness_mmap(gntdev, NULL, 3 * PAGE, RW,
+			     HARNESS_MAP_SHARED, (int64_t)index, &addr),
+	    EINVAL);
+	harness_counts(&c);
 	assert_int_equal(c.paused_ms - before.paused_ms, 255 * 256 / 2);
 	assert_int_equal(unmap(gntdev, index, 3), 0);
 	xen_domain_destroy(other);
@@ -283,15 +289,15 @@ test_shadowed_fault(void **state)
 	for (i = 0; i < 3; i++)
 		peer("ok", "write %u 0 %02x", i, 'a' + i);
 	index = map(gntdev, REF, 3);
-	host_lazy(true);
+	harness_lazy(true);
 	p = mmap_at(gntdev, index, 3, RW);
-	host_lazy(false);
-	assert_int_equal(host_fault(p + PAGE, true), 0);
+	harness_lazy(false);
+	assert_int_equal(harness_fault(p + PAGE, true), 0);
 	assert_int_equal(p[PAGE], 'b');
 	/* Nothing shadows it any more: populate meets the page that is there. */
-	assert_int_equal(host_fault(p, false), 0);
+	assert_int_equal(harness_fault(p, false), 0);
 	assert_int_equal(p[0], 'a');
-	assert_int_equal(host_fault(p + 2 * PAGE, false), 0);
+	assert_int_equal(harness_fault(p + 2 * PAGE, false), 0);
 	assert_int_equal(p[2 * PAGE], 'c');
 	p[PAGE] = 'd';
 	peer("ok data=64", "read 1 0 1");
@@ -307,19 +313,20 @@ test_shadowed_fault(void **state)
 static void
 test_raced_fault(void **state)
 {
-	enum host_racer racer;
+	enum harness_racer racer;
 	uint64_t index;
 	char *p;
 
 	(void)state;
-	for (racer = HOST_RACER_THREAD; racer <= HOST_RACER_DEBUGGED; racer++) {
+	for (racer = HARNESS_RACER_THREAD; racer <= HARNESS_RACER_DEBUGGED;
+	    racer++) {
 		index = map(gntdev, REF, 3);
-		host_lazy(true);
+		harness_lazy(true);
 		p = mmap_at(gntdev, index, 3, RW);
-		host_lazy(false);
-		assert_int_equal(host_fault_raced(p + PAGE, racer), 0);
+		harness_lazy(false);
+		assert_int_equal(harness_fault_raced(p + PAGE, racer), 0);
 		/* What the pager has entered beside it is there for others. */
-		assert_int_equal(host_fault(p, false), 0);
+		assert_int_equal(harness_fault(p, false), 0);
 		peer("ok", "write 0 0 %02x", '0' + (int)racer);
 		assert_int_equal(p[0], '0' + (int)racer);
 		unmap_pages(p, 3);
@@ -338,22 +345,22 @@ test_locked_in_memory(void **state)
 	(void)state;
 	index = map(gntdev, REF, 3);
 	p = mmap_at(gntdev, index, 3, RW);
-	host_mlock(p, 3 * PAGE, true);
-	host_mlock(p + PAGE, PAGE, false);
+	harness_mlock(p, 3 * PAGE, true);
+	harness_mlock(p + PAGE, PAGE, false);
 	unmap_pages(p, 3);
 	assert_int_equal(unmap(gntdev, index, 3), 0);
 	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
 	assert_int_equal(peer_flags(REF) & MAPPED, 0);
-	host_mlock_future(true);
+	harness_mlock_future(true);
 	index = map(gntdev, REF, 1);
 	p = mmap_at(gntdev, index, 1, RW);
-	host_mlock_future(false);
+	harness_mlock_future(false);
 	unmap_pages(p, 1);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
 	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
 	index = alloc(gntalloc, 2, NULL);
 	p = mmap_at(gntalloc, index, 2, RW);
-	host_mlock(p, 2 * PAGE, true);
+	harness_mlock(p, 2 * PAGE, true);
 	unmap_pages(p, 2);
 	assert_int_equal(dealloc(gntalloc, index, 2), 0);
 	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 0);
@@ -363,34 +370,34 @@ test_locked_in_memory(void **state)
 static void
 test_untouched_in_flight(void **state)
 {
-	struct host_counts before, c;
-	struct host_pin *pin;
+	struct harness_counts before, c;
+	struct harness_pin *pin;
 	uint64_t index;
 	uint32_t ids[2];
 	unsigned i;
 	char *p;
 
 	(void)state;
-	host_counts(&before);
+	harness_counts(&before);
 	index = alloc(gntalloc, 2, ids);
 	p = mmap_at(gntalloc, index, 2, RW);
-	assert_int_equal(host_pin(p + PAGE, false, &pin), 0);
+	assert_int_equal(harness_pin(p + PAGE, false, &pin), 0);
 	unmap_pages(p, 2);
 	assert_int_equal(dealloc(gntalloc, index, 2), 0);
 	assert_int_equal(own_flags(ids[0]), 0);
 	assert_int_equal(own_flags(ids[1]), 0);
 	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
 	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 1);
-	host_counts(&c);
+	harness_counts(&c);
 	assert_int_equal(c.pages, before.pages + 1);
-	assert_int_equal(host_unload(), EBUSY);
-	host_run_tasks();
+	assert_int_equal(harness_unload(), EBUSY);
+	harness_run_tasks();
 	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 1);
-	host_unpin(pin);
+	harness_unpin(pin);
 	for (i = 0; i < 3; i++)
-		host_run_tasks();
+		harness_run_tasks();
 	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 0);
-	host_counts(&c);
+	harness_counts(&c);
 	assert_int_equal(c.pages, before.pages);
 }
 
@@ -403,26 +410,26 @@ test_suspend(void **state)
 	char *p;
 
 	(void)state;
-	assert_int_equal(host_suspend(), 0);
+	assert_int_equal(harness_suspend(), 0);
 	index = map(gntdev, REF, 1);
-	assert_int_equal(host_suspend(), 0);
+	assert_int_equal(harness_suspend(), 0);
 	p = mmap_at(gntdev, index, 1, RW);
-	assert_int_equal(host_suspend(), EBUSY);
+	assert_int_equal(harness_suspend(), EBUSY);
 	unmap_pages(p, 1);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
-	assert_int_equal(host_suspend(), 0);
+	assert_int_equal(harness_suspend(), 0);
 	index = alloc(gntalloc, 1, NULL);
-	assert_int_equal(host_suspend(), EBUSY);
+	assert_int_equal(harness_suspend(), EBUSY);
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
-	assert_int_equal(host_suspend(), 0);
+	assert_int_equal(harness_suspend(), 0);
 	index = alloc(gntalloc, 1, &id);
 	peer("ok status=0 slot=0", "map %u", id);
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
 	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
-	assert_int_equal(host_suspend(), EBUSY);
+	assert_int_equal(harness_suspend(), EBUSY);
 	peer("ok status=0", "unmap 0");
-	host_run_tasks();
-	assert_int_equal(host_suspend(), 0);
+	harness_run_tasks();
+	assert_int_equal(harness_suspend(), 0);
 }
 
 /* A fault in the middle enters what lies before and behind it. */
@@ -436,11 +443,11 @@ test_fault_in_the_middle(void **state)
 	(void)state;
 	peer("ok", "write 0 0 61");
 	index = map(gntdev, REF, 3);
-	host_lazy(true);
+	harness_lazy(true);
 	p = mmap_at(gntdev, index, 3, RW);
-	assert_int_equal(host_fault(p + PAGE, false), 0);
-	host_lazy(false);
-	assert_int_equal(host_fault(p, false), 0);
+	assert_int_equal(harness_fault(p + PAGE, false), 0);
+	harness_lazy(false);
+	assert_int_equal(harness_fault(p, false), 0);
 	assert_int_equal(p[0], 'a');
 	unmap_pages(p, 3);
 	assert_int_equal(unmap(gntdev, index, 3), 0);
@@ -468,12 +475,12 @@ test_exit_shared_elsewhere(void **state)
 	p = mmap_at(gntdev, index, 1, RW);
 	assert_int_equal(notify(gntdev, index + 9, UNMAP_NOTIFY_CLEAR_BYTE, 0),
 	    0);
-	other = host_share(p);
+	other = harness_share(p);
 	assert_non_null(other);
 	unmap_pages(p, 1);
-	host_exit();
+	harness_exit();
 	peer("ok data=78", "read 0 9 1");
-	host_unshare(other);
+	harness_unshare(other);
 	peer("ok data=00", "read 0 9 1");
 }
 
@@ -523,7 +530,7 @@ test_peer_keeps(void **state)
 	unsigned i;
 
 	(void)state;
-	host_tasks_manual(true);
+	harness_tasks_manual(true);
 	assert_int_equal(xen_domain_create(host_machine(), &config, &other), 0);
 	memset(&arg, 0, sizeof(arg));
 	arg.op.domid = 600;
@@ -546,10 +553,10 @@ test_peer_keeps(void **state)
 	set_limit("hw.xen.gntalloc.deferred_batch", 0);
 	set_limit("hw.xen.gntalloc.deferred_interval", 0);
 	for (i = 0; i < 62; i++)
-		host_run_tasks();
+		harness_run_tasks();
 	set_limit("hw.xen.gntalloc.deferred_batch", 1);
 	set_limit("hw.xen.gntalloc.deferred_interval", 1000);
-	assert_int_equal(host_unload(), EBUSY);
+	assert_int_equal(harness_unload(), EBUSY);
 	/* They go in the middle of the list, at its end, and alone. */
 	for (i = 0; i < 3; i++) {
 		memset(&u, 0, sizeof(u));
@@ -558,10 +565,10 @@ test_peer_keeps(void **state)
 		assert_int_equal(xen_grant_table_op(other,
 		    GNTTABOP_unmap_grant_ref, &u, 1), 0);
 		set_limit("hw.xen.gntalloc.deferred_batch", 10);
-		host_run_tasks();
+		harness_run_tasks();
 		assert_int_equal(count_of("hw.xen.gntalloc.deferred"), 2 - i);
 	}
-	host_tasks_manual(false);
+	harness_tasks_manual(false);
 	xen_domain_destroy(other);
 }
 
@@ -569,30 +576,30 @@ test_peer_keeps(void **state)
 static void
 test_pinned_order(void **state)
 {
-	struct host_pin *pin[3];
+	struct harness_pin *pin[3];
 	uint64_t index;
 	unsigned i;
 	char *p;
 
 	(void)state;
-	host_tasks_manual(true);
+	harness_tasks_manual(true);
 	for (i = 0; i < 3; i++) {
 		index = map(gntdev, REF + i, 1);
 		p = mmap_at(gntdev, index, 1, RW);
-		assert_int_equal(host_pin(p, true, &pin[i]), 0);
+		assert_int_equal(harness_pin(p, true, &pin[i]), 0);
 		unmap_pages(p, 1);
 		assert_int_equal(unmap(gntdev, index, 1), 0);
 	}
 	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 3);
-	host_unpin(pin[1]);
-	host_run_tasks();
+	harness_unpin(pin[1]);
+	harness_run_tasks();
 	assert_int_equal(peer_flags(REF + 1) & MAPPED, 0);
 	assert_int_equal(peer_flags(REF) & MAPPED, MAPPED);
-	host_unpin(pin[0]);
-	host_unpin(pin[2]);
-	host_run_tasks();
+	harness_unpin(pin[0]);
+	harness_unpin(pin[2]);
+	harness_run_tasks();
 	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
-	host_tasks_manual(false);
+	harness_tasks_manual(false);
 }
 
 int

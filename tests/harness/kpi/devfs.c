@@ -212,11 +212,11 @@ destroy_dev(struct cdev *dev)
 }
 
 bool
-host_node_exists(const char *name)
+harness_node_exists(const char *name)
 {
 	bool found;
 
-	if (host_load() != 0)
+	if (harness_load() != 0)
 		return (false);
 	kpi_enter();
 	devfs_lock();
@@ -237,7 +237,7 @@ devfs_set_cdevpriv(void *priv, d_priv_dtor_t *dtor)
 	fp = curthread->td_fpop;
 	if (fp == NULL)
 		return (ENOENT);
-	if (xengnt_host_fail(HOST_FAIL_CDEVPRIV))
+	if (xengnt_harness_fail(HARNESS_FAIL_CDEVPRIV))
 		return (ENOMEM);
 	KASSERT(dtor != NULL, ("devfs_set_cdevpriv without a destructor"));
 	devfs_lock();
@@ -295,13 +295,13 @@ op_end(struct file *fp, const char *what)
 }
 
 int
-host_open(const char *name, int fflags, struct file **fpp)
+harness_open(const char *name, int fflags, struct file **fpp)
 {
 	struct file *fp;
 	struct cdev *dev;
 	int error;
 
-	error = host_load();
+	error = harness_load();
 	if (error != 0)
 		return (error);
 	kpi_enter();
@@ -339,7 +339,7 @@ host_open(const char *name, int fflags, struct file **fpp)
 		op_end(fp, "d_open returned");
 	}
 	if (error != 0) {
-		host_close(fp);
+		harness_close(fp);
 		return (error);
 	}
 	*fpp = fp;
@@ -347,14 +347,14 @@ host_open(const char *name, int fflags, struct file **fpp)
 }
 
 void
-host_hold(struct file *fp)
+harness_hold(struct file *fp)
 {
 
 	refcount_acquire(&fp->f_count);
 }
 
 void
-host_close(struct file *fp)
+harness_close(struct file *fp)
 {
 
 	kpi_enter();
@@ -382,12 +382,12 @@ kpi_files_close_all(void)
 
 	while ((fp = TAILQ_FIRST(&devfs.files)) != NULL) {
 		fp->f_count = 1;
-		host_close(fp);
+		harness_close(fp);
 	}
 }
 
 bool
-host_file_is(const struct file *fp, const char *name)
+harness_file_is(const struct file *fp, const char *name)
 {
 	bool same;
 
@@ -421,7 +421,7 @@ fo_ioctl(struct file *fp, u_long cmd, void *data, struct ucred *cred,
 
 /* What reaches the driver of an ioctl(2), as sys_ioctl() has it. */
 int
-host_ioctl(struct file *fp, unsigned long cmd, uintptr_t arg)
+harness_ioctl(struct file *fp, unsigned long cmd, uintptr_t arg)
 {
 	char data[IOCPARM_MASK + 1] __aligned(8);
 	u_int size;
@@ -483,14 +483,14 @@ file_rw(struct file *fp, void *buf, size_t len, size_t *done, bool write)
 }
 
 int
-host_read(struct file *fp, void *buf, size_t len, size_t *done)
+harness_read(struct file *fp, void *buf, size_t len, size_t *done)
 {
 
 	return (file_rw(fp, buf, len, done, false));
 }
 
 int
-host_write(struct file *fp, const void *buf, size_t len, size_t *done)
+harness_write(struct file *fp, const void *buf, size_t len, size_t *done)
 {
 
 	return (file_rw(fp, __DECONST(void *, buf), len, done, true));
@@ -504,15 +504,20 @@ mmap_check(size_t len, int prot, int flags)
 
 	if (len == 0)
 		return (EINVAL);
-	if ((prot & ~(HOST_PROT_READ | HOST_PROT_WRITE | HOST_PROT_EXEC)) != 0)
+	if ((prot &
+		~(HARNESS_PROT_READ | HARNESS_PROT_WRITE |
+		    HARNESS_PROT_EXEC)) != 0)
 		return (EINVAL);
-	if ((flags & ~(HOST_MAP_SHARED | HOST_MAP_PRIVATE | HOST_MAP_FIXED |
-	    HOST_MAP_NOSYNC | HOST_MAP_EXCL | HOST_MAP_32BIT)) != 0)
+	if ((flags &
+		~(HARNESS_MAP_SHARED | HARNESS_MAP_PRIVATE | HARNESS_MAP_FIXED |
+		    HARNESS_MAP_NOSYNC | HARNESS_MAP_EXCL |
+		    HARNESS_MAP_32BIT)) != 0)
 		return (EINVAL);
-	if ((flags & (HOST_MAP_EXCL | HOST_MAP_FIXED)) == HOST_MAP_EXCL)
+	if ((flags & (HARNESS_MAP_EXCL | HARNESS_MAP_FIXED)) ==
+	    HARNESS_MAP_EXCL)
 		return (EINVAL);
-	if ((flags & (HOST_MAP_SHARED | HOST_MAP_PRIVATE)) ==
-	    (HOST_MAP_SHARED | HOST_MAP_PRIVATE))
+	if ((flags & (HARNESS_MAP_SHARED | HARNESS_MAP_PRIVATE)) ==
+	    (HARNESS_MAP_SHARED | HARNESS_MAP_PRIVATE))
 		return (EINVAL);
 	return (0);
 }
@@ -535,7 +540,7 @@ mmap_cdev(struct file *fp, vm_size_t size, int prot, vm_prot_t maxprot,
 
 	if ((maxprot & VM_PROT_WRITE) == 0 && (prot & VM_PROT_WRITE) != 0)
 		return (EACCES);
-	if ((flags & HOST_MAP_PRIVATE) != 0)
+	if ((flags & HARNESS_MAP_PRIVATE) != 0)
 		return (EINVAL);		/* row K2 */
 	devsw = fp->f_cdev->si_devsw;
 	*object = NULL;
@@ -553,7 +558,7 @@ mmap_cdev(struct file *fp, vm_size_t size, int prot, vm_prot_t maxprot,
 }
 
 int
-host_mmap(struct file *fp, void *hint, size_t len, int prot, int flags,
+harness_mmap(struct file *fp, void *hint, size_t len, int prot, int flags,
     int64_t pos, void **addrp)
 {
 	vm_offset_t addr;
@@ -573,14 +578,14 @@ host_mmap(struct file *fp, void *hint, size_t len, int prot, int flags,
 	size = round_page(len + pageoff);
 	if (len > size)
 		return (ENOMEM);
-	if ((flags & HOST_MAP_FIXED) != 0) {
+	if ((flags & HARNESS_MAP_FIXED) != 0) {
 		addr -= pageoff;
 		if ((addr & PAGE_MASK) != 0 ||
 		    !map_range_valid(addr, addr + size))
 			return (EINVAL);
 	} else
 		addr = round_page(addr);
-	if ((flags & (HOST_MAP_SHARED | HOST_MAP_PRIVATE)) == 0)
+	if ((flags & (HARNESS_MAP_SHARED | HARNESS_MAP_PRIVATE)) == 0)
 		return (EINVAL);		/* row K6 */
 
 	/* devfs_mmap_f: what the descriptor allows. */
@@ -589,7 +594,7 @@ host_mmap(struct file *fp, void *hint, size_t len, int prot, int flags,
 		maxprot |= VM_PROT_READ;
 	else if ((prot & VM_PROT_READ) != 0)
 		return (EACCES);
-	if ((flags & HOST_MAP_SHARED) != 0) {
+	if ((flags & HARNESS_MAP_SHARED) != 0) {
 		if ((fp->f_flag & FWRITE) != 0)
 			maxprot |= VM_PROT_WRITE;
 		else if ((prot & VM_PROT_WRITE) != 0)
@@ -604,7 +609,7 @@ host_mmap(struct file *fp, void *hint, size_t len, int prot, int flags,
 	}
 	if ((foff & PAGE_MASK) != 0)
 		error = EINVAL;
-	else if (xengnt_host_fail(HOST_FAIL_MAP))
+	else if (xengnt_harness_fail(HARNESS_FAIL_MAP))
 		error = ENOMEM;
 	else
 		error = kpi_map_insert(object, foff, &addr, size,
@@ -618,7 +623,7 @@ host_mmap(struct file *fp, void *hint, size_t len, int prot, int flags,
 }
 
 int
-host_munmap(void *addr, size_t len)
+harness_munmap(void *addr, size_t len)
 {
 	vm_offset_t start;
 	vm_size_t size;
@@ -636,7 +641,7 @@ host_munmap(void *addr, size_t len)
 }
 
 void
-host_mapped_over(void *addr, size_t len)
+harness_mapped_over(void *addr, size_t len)
 {
 
 	kpi_enter();
@@ -646,12 +651,14 @@ host_mapped_over(void *addr, size_t len)
 }
 
 int
-host_mprotect(void *addr, size_t len, int prot)
+harness_mprotect(void *addr, size_t len, int prot)
 {
 	vm_offset_t start;
 	int error;
 
-	if ((prot & ~(HOST_PROT_READ | HOST_PROT_WRITE | HOST_PROT_EXEC)) != 0)
+	if ((prot &
+		~(HARNESS_PROT_READ | HARNESS_PROT_WRITE |
+		    HARNESS_PROT_EXEC)) != 0)
 		return (EINVAL);
 	start = trunc_page(addr);
 	kpi_enter();
@@ -662,7 +669,7 @@ host_mprotect(void *addr, size_t len, int prot)
 }
 
 bool
-host_owns(const void *addr, size_t len)
+harness_owns(const void *addr, size_t len)
 {
 
 	return (kpi_map_overlaps(trunc_page(addr),

@@ -36,7 +36,7 @@ struct evtchn_file {
 	uint32_t	ring[RING];
 	uint32_t	prod, cons;		/* never wrapped */
 	bool		overflow;
-	void		(*watch)(void *, enum host_watch);
+	void		(*watch)(void *, enum harness_watch);
 	void		*watch_arg;
 };
 
@@ -67,7 +67,7 @@ ev_init(void)
 }
 
 static void
-watch(struct evtchn_file *f, enum host_watch what)
+watch(struct evtchn_file *f, enum harness_watch what)
 {
 
 	if (f->watch != NULL)
@@ -86,7 +86,7 @@ deliver(struct evtchn_file *f, uint32_t port)
 	else {
 		f->ring[f->prod % RING] = port;
 		if (f->prod++ == f->cons)
-			watch(f, HOST_WATCH_READY);
+			watch(f, HARNESS_WATCH_READY);
 	}
 	os_cond_broadcast(&ev.cond);
 }
@@ -200,7 +200,7 @@ file_free(void *arg)
 	f = arg;
 	os_mutex_lock(&ev.mutex);
 	LIST_REMOVE(f, link);
-	watch(f, HOST_WATCH_GONE);
+	watch(f, HARNESS_WATCH_GONE);
 	os_mutex_unlock(&ev.mutex);
 	for (i = 1; i < XEN_MODEL_PORTS && !kpi_inherited; i++)
 		if (f->use[i] != UNUSED) {
@@ -249,7 +249,7 @@ evtchn_read(struct cdev *dev, struct uio *uio, int ioflag)
 		port = f->ring[f->cons % RING];
 		error = uiomove(&port, sizeof(port), uio);
 		if (error == 0 && ++f->cons == f->prod)
-			watch(f, HOST_WATCH_EMPTY);
+			watch(f, HARNESS_WATCH_EMPTY);
 	}
 	os_mutex_unlock(&ev.mutex);
 	return (error);
@@ -386,7 +386,7 @@ reset(struct evtchn_file *f)
 	os_mutex_lock(&ev.mutex);
 	f->cons = f->prod;
 	f->overflow = false;
-	watch(f, HOST_WATCH_EMPTY);
+	watch(f, HARNESS_WATCH_EMPTY);
 	os_mutex_unlock(&ev.mutex);
 	return (0);
 }
@@ -438,7 +438,7 @@ file_of(struct file *fp)
 }
 
 void
-host_evtchn_watch(struct file *fp, void (*fn)(void *, enum host_watch),
+harness_evtchn_watch(struct file *fp, void (*fn)(void *, enum harness_watch),
     void *arg)
 {
 	struct evtchn_file *f;
@@ -448,12 +448,12 @@ host_evtchn_watch(struct file *fp, void (*fn)(void *, enum host_watch),
 	f->watch = fn;
 	f->watch_arg = arg;
 	if (f->prod != f->cons)
-		watch(f, HOST_WATCH_READY);
+		watch(f, HARNESS_WATCH_READY);
 	os_mutex_unlock(&ev.mutex);
 }
 
 bool
-host_evtchn_wait(struct file *fp, uint64_t timeout_ns)
+harness_evtchn_wait(struct file *fp, uint64_t timeout_ns)
 {
 	struct evtchn_file *f;
 	uint64_t deadline;

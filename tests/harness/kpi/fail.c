@@ -6,7 +6,7 @@
 
 #include "kpi.h"
 
-bool (*host_fail_hook)(enum host_fail);
+bool (*harness_fail_hook)(enum harness_fail);
 
 static struct {
 	unsigned	kinds;
@@ -28,13 +28,13 @@ kpi_spare(bool on)
 }
 
 bool
-xengnt_host_fail(enum host_fail kind)
+xengnt_harness_fail(enum harness_fail kind)
 {
-	bool (*hook)(enum host_fail);
+	bool (*hook)(enum harness_fail);
 
 	if (spared != 0)
 		return (false);
-	hook = __atomic_load_n(&host_fail_hook, __ATOMIC_ACQUIRE);
+	hook = __atomic_load_n(&harness_fail_hook, __ATOMIC_ACQUIRE);
 	return (hook != NULL && hook(kind));
 }
 
@@ -52,7 +52,7 @@ plan_random(void)
 }
 
 static bool
-plan_hook(enum host_fail kind)
+plan_hook(enum harness_fail kind)
 {
 	uint64_t n;
 	bool fail;
@@ -75,24 +75,25 @@ kpi_faults_made(void)
 }
 
 void
-host_faults_start(unsigned kinds, uint64_t nth, uint64_t one_in, uint64_t seed)
+harness_faults_start(unsigned kinds, uint64_t nth, uint64_t one_in,
+    uint64_t seed)
 {
 
 	/* A task may still be in the hook of an earlier plan. */
-	host_faults_stop(NULL);
+	harness_faults_stop(NULL);
 	plan.kinds = kinds;
 	plan.nth = nth;
 	plan.one_in = one_in;
 	plan.random = seed;
 	plan.seen = plan.failed = 0;
-	__atomic_store_n(&host_fail_hook, plan_hook, __ATOMIC_RELEASE);
+	__atomic_store_n(&harness_fail_hook, plan_hook, __ATOMIC_RELEASE);
 }
 
 uint64_t
-host_faults_stop(uint64_t *failed)
+harness_faults_stop(uint64_t *failed)
 {
 
-	__atomic_store_n(&host_fail_hook, NULL, __ATOMIC_RELEASE);
+	__atomic_store_n(&harness_fail_hook, NULL, __ATOMIC_RELEASE);
 	kpi_barrier();
 	if (failed != NULL)
 		*failed = plan.failed;

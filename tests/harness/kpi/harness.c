@@ -74,7 +74,7 @@ kpi_barrier(void)
 }
 
 void
-host_quiesce(void)
+harness_quiesce(void)
 {
 
 	gate_init();
@@ -181,7 +181,7 @@ disown(void)
 }
 
 int
-host_load(void)
+harness_load(void)
 {
 	int error;
 
@@ -197,7 +197,7 @@ host_load(void)
 }
 
 bool
-host_loaded(void)
+harness_loaded(void)
 {
 
 	return (loaded && !kpi_inherited);
@@ -263,7 +263,7 @@ unload(void)
 }
 
 int
-host_suspend(void)
+harness_suspend(void)
 {
 	int error;
 
@@ -274,7 +274,7 @@ host_suspend(void)
 }
 
 int
-host_unload(void)
+harness_unload(void)
 {
 	int error;
 
@@ -296,7 +296,7 @@ host_unload(void)
 /* The end of a process as exit1() has it. */
 
 void
-host_exit_begin(void)
+harness_exit_begin(void)
 {
 
 	kpi_enter();
@@ -306,7 +306,7 @@ host_exit_begin(void)
 }
 
 void
-host_exit_end(void)
+harness_exit_end(void)
 {
 
 	kpi_enter();
@@ -316,16 +316,16 @@ host_exit_end(void)
 }
 
 void
-host_exit(void)
+harness_exit(void)
 {
 
-	host_exit_begin();
+	harness_exit_begin();
 	kpi_files_close_all();
-	host_exit_end();
+	harness_exit_end();
 }
 
 void
-host_killed(bool killed)
+harness_killed(bool killed)
 {
 
 	kpi_enter();
@@ -334,14 +334,14 @@ host_killed(bool killed)
 }
 
 void
-host_thread_killed(bool killed)
+harness_thread_killed(bool killed)
 {
 
 	curthread->td_siglist.__bits[0] = killed ? 1u << (SIGKILL - 1) : 0;
 }
 
 void
-host_exiting(bool exits)
+harness_exiting(bool exits)
 {
 
 	kpi_enter();
@@ -353,14 +353,14 @@ host_exiting(bool exits)
 }
 
 void
-host_lazy(bool on)
+harness_lazy(bool on)
 {
 
 	kpi_map_lazy = on;
 }
 
 int
-host_fault(const void *addr, bool shadowed)
+harness_fault(const void *addr, bool shadowed)
 {
 	int error;
 
@@ -371,7 +371,7 @@ host_fault(const void *addr, bool shadowed)
 }
 
 int
-host_fault_raced(const void *addr, enum host_racer racer)
+harness_fault_raced(const void *addr, enum harness_racer racer)
 {
 	static struct vmspace debuggers_vmspace = { .vm_refcnt = 1 };
 	struct proc debugger;
@@ -384,13 +384,13 @@ host_fault_raced(const void *addr, enum host_racer racer)
 	debugger.p_pid = p->p_pid + 1;
 	debugger.p_vmspace = &debuggers_vmspace;
 	switch (racer) {
-	case HOST_RACER_THREAD:
+	case HARNESS_RACER_THREAD:
 		p->p_numthreads++;
 		break;
-	case HOST_RACER_SHARER:
+	case HARNESS_RACER_SHARER:
 		refcount_acquire(&p->p_vmspace->vm_refcnt);
 		break;
-	case HOST_RACER_DEBUGGED:
+	case HARNESS_RACER_DEBUGGED:
 		curthread->td_proc = &debugger;
 		break;
 	}
@@ -398,16 +398,16 @@ host_fault_raced(const void *addr, enum host_racer racer)
 	error = kpi_map_fault((vm_offset_t)addr, false);
 	kpi_map_changes = false;
 	curthread->td_proc = p;
-	if (racer == HOST_RACER_THREAD)
+	if (racer == HARNESS_RACER_THREAD)
 		p->p_numthreads--;
-	else if (racer == HOST_RACER_SHARER)
+	else if (racer == HARNESS_RACER_SHARER)
 		refcount_release(&p->p_vmspace->vm_refcnt);
 	kpi_leave("a fault");
 	return (error);
 }
 
 void
-host_mlock(const void *addr, size_t len, bool lock)
+harness_mlock(const void *addr, size_t len, bool lock)
 {
 
 	kpi_enter();
@@ -417,7 +417,7 @@ host_mlock(const void *addr, size_t len, bool lock)
 }
 
 void
-host_mlock_future(bool on)
+harness_mlock_future(bool on)
 {
 
 	kpi_map_wire_future = on;
@@ -425,14 +425,14 @@ host_mlock_future(bool on)
 
 /* Others that use what the process has mapped. */
 
-struct host_pin {
+struct harness_pin {
 	vm_page_t	page;
 };
 
 int
-host_pin(const void *addr, bool write, struct host_pin **pinp)
+harness_pin(const void *addr, bool write, struct harness_pin **pinp)
 {
-	struct host_pin *pin;
+	struct harness_pin *pin;
 	vm_page_t m;
 
 	kpi_enter();
@@ -448,7 +448,7 @@ host_pin(const void *addr, bool write, struct host_pin **pinp)
 }
 
 void
-host_unpin(struct host_pin *pin)
+harness_unpin(struct harness_pin *pin)
 {
 
 	kpi_enter();
@@ -458,7 +458,7 @@ host_unpin(struct host_pin *pin)
 }
 
 unsigned
-host_page_wirings(const void *addr)
+harness_page_wirings(const void *addr)
 {
 	vm_page_t m;
 	u_int n;
@@ -475,7 +475,7 @@ host_page_wirings(const void *addr)
 }
 
 struct vm_object *
-host_share(const void *addr)
+harness_share(const void *addr)
 {
 	vm_map_entry_t entry;
 	vm_object_t object;
@@ -495,7 +495,7 @@ host_share(const void *addr)
 }
 
 void
-host_unshare(struct vm_object *object)
+harness_unshare(struct vm_object *object)
 {
 
 	kpi_enter();
@@ -504,7 +504,7 @@ host_unshare(struct vm_object *object)
 }
 
 unsigned
-host_vmspace_hold(int n)
+harness_vmspace_hold(int n)
 {
 
 	return (atomic_fetchadd_int(&kpi_vmspace.vm_refcnt, (u_int)n) +
@@ -514,7 +514,7 @@ host_vmspace_hold(int n)
 /* Event channels. */
 
 int
-host_event_op(unsigned cmd, void *arg)
+harness_event_op(unsigned cmd, void *arg)
 {
 	int error;
 
@@ -524,7 +524,7 @@ host_event_op(unsigned cmd, void *arg)
 }
 
 int
-host_loopback(uint32_t *a, uint32_t *b)
+harness_loopback(uint32_t *a, uint32_t *b)
 {
 	struct evtchn_bind_interdomain bind;
 	struct evtchn_alloc_unbound alloc;
@@ -533,49 +533,49 @@ host_loopback(uint32_t *a, uint32_t *b)
 
 	memset(&alloc, 0, sizeof(alloc));
 	alloc.dom = alloc.remote_dom = DOMID_SELF;
-	error = host_event_op(EVTCHNOP_alloc_unbound, &alloc);
+	error = harness_event_op(EVTCHNOP_alloc_unbound, &alloc);
 	if (error != 0)
 		return (os_errno_to_freebsd(-error));
 	memset(&bind, 0, sizeof(bind));
 	bind.remote_dom = DOMID_SELF;
 	bind.remote_port = alloc.port;
-	error = host_event_op(EVTCHNOP_bind_interdomain, &bind);
+	error = harness_event_op(EVTCHNOP_bind_interdomain, &bind);
 	if (error != 0) {
 		close.port = alloc.port;
-		host_event_op(EVTCHNOP_close, &close);
+		harness_event_op(EVTCHNOP_close, &close);
 		return (os_errno_to_freebsd(-error));
 	}
 	*a = alloc.port;
 	*b = bind.local_port;
-	host_event_take(*b);
+	harness_event_take(*b);
 	return (0);
 }
 
 void
-host_port_close(uint32_t port)
+harness_port_close(uint32_t port)
 {
 	struct evtchn_close close;
 
 	close.port = port;
-	host_event_op(EVTCHNOP_close, &close);
+	harness_event_op(EVTCHNOP_close, &close);
 }
 
 bool
-host_event_pending(uint32_t port)
+harness_event_pending(uint32_t port)
 {
 
 	return (xen_domain_port_pending(kpi_domain, port));
 }
 
 bool
-host_event_take(uint32_t port)
+harness_event_take(uint32_t port)
 {
 
 	return (xen_domain_port_take(kpi_domain, port));
 }
 
 unsigned
-host_teardown(bool exiting)
+harness_teardown(bool exiting)
 {
 	u_int lines;
 	int error;
@@ -614,7 +614,7 @@ host_teardown(bool exiting)
 }
 
 void
-host_counts(struct host_counts *c)
+harness_counts(struct harness_counts *c)
 {
 
 	memset(c, 0, sizeof(*c));
@@ -634,14 +634,14 @@ host_counts(struct host_counts *c)
 }
 
 uint64_t
-host_lock_count(const char *name)
+harness_lock_count(const char *name)
 {
 
 	return (kpi_lock_count(name));
 }
 
 unsigned
-host_run_tasks(void)
+harness_run_tasks(void)
 {
 
 	return (kpi_tasks_run());
@@ -655,28 +655,28 @@ host_machine(void)
 }
 
 struct xen_domain *
-host_domain(void)
+harness_domain(void)
 {
 
 	return (kpi_domain);
 }
 
 int
-host_sysctl(const char *name, const unsigned *newval, unsigned *oldval)
+harness_sysctl(const char *name, const unsigned *newval, unsigned *oldval)
 {
 
 	return (kpi_sysctl(name, newval, oldval));
 }
 
 int
-host_sysctl64(const char *name, uint64_t *value)
+harness_sysctl64(const char *name, uint64_t *value)
 {
 
 	return (kpi_sysctl64(name, value));
 }
 
 int
-host_peer(const char *request, char *reply, size_t replylen)
+harness_peer(const char *request, char *reply, size_t replylen)
 {
 	int error;
 
@@ -701,7 +701,7 @@ host_peer(const char *request, char *reply, size_t replylen)
 /* fork(2). */
 
 void
-host_fork_prepare(void)
+harness_fork_prepare(void)
 {
 
 	gate_init();
@@ -710,7 +710,7 @@ host_fork_prepare(void)
 }
 
 void
-host_fork_parent(void)
+harness_fork_parent(void)
 {
 
 	os_rwlock_unlock(gate.lock);
@@ -718,7 +718,7 @@ host_fork_parent(void)
 }
 
 void
-host_fork_child(void)
+harness_fork_child(void)
 {
 
 	/* The old one's writer is not a thread of the child. */

@@ -145,7 +145,7 @@ malloc(size_t size, struct malloc_type *type, int flags)
 	    type->ks_shortdesc));
 	if ((flags & M_WAITOK) != 0)
 		kpi_no_sleep("malloc(M_WAITOK)");
-	else if (size > ALLOC_MAX || xengnt_host_fail(HOST_FAIL_MALLOC))
+	else if (size > ALLOC_MAX || xengnt_harness_fail(HARNESS_FAIL_MALLOC))
 		return (NULL);
 	a = size > ALLOC_MAX ? NULL : os_alloc(sizeof(*a) + size);
 	if (a == NULL) {
@@ -235,7 +235,8 @@ copyin(const void *uaddr, void *kaddr, size_t len)
 
 	kpi_no_sleep("copyin");
 	kpi_no_map_lock("copyin");
-	if (!user_range(uaddr, len) || xengnt_host_fail(HOST_FAIL_COPYIN) ||
+	if (!user_range(uaddr, len) ||
+	    xengnt_harness_fail(HARNESS_FAIL_COPYIN) ||
 	    !os_copyin(uaddr, kaddr, len))
 		return (EFAULT);
 	return (0);
@@ -247,7 +248,8 @@ copyout(const void *kaddr, void *uaddr, size_t len)
 
 	kpi_no_sleep("copyout");
 	kpi_no_map_lock("copyout");
-	if (!user_range(uaddr, len) || xengnt_host_fail(HOST_FAIL_COPYOUT) ||
+	if (!user_range(uaddr, len) ||
+	    xengnt_harness_fail(HARNESS_FAIL_COPYOUT) ||
 	    !os_copyout(kaddr, uaddr, len))
 		return (EFAULT);
 	return (0);

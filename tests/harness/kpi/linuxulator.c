@@ -75,7 +75,7 @@ fdrop(struct file *fp, struct thread *td)
 {
 
 	if (fp->f_type == DTYPE_VNODE)
-		host_close(fp);
+		harness_close(fp);
 	else
 		refcount_release(&fp->f_count);
 	return (0);
@@ -83,7 +83,7 @@ fdrop(struct file *fp, struct thread *td)
 
 /* ENOSYS: no module takes it. */
 int
-host_linux_ioctl(struct file *fp, uint32_t cmd, uintptr_t arg)
+harness_linux_ioctl(struct file *fp, uint32_t cmd, uintptr_t arg)
 {
 	struct linux_ioctl_args args;
 	struct file other;

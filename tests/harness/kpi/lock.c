@@ -338,7 +338,7 @@ kpi_no_map_lock(const char *what)
 static volatile u_int shaking;
 
 void
-host_shake(bool on)
+harness_shake(bool on)
 {
 
 	atomic_store_int(&shaking, on);

@@ -107,7 +107,7 @@ kpi_map_overlaps(vm_offset_t start, vm_offset_t end)
 /* Pages. */
 
 static int
-host_prot(vm_prot_t prot)
+harness_prot(vm_prot_t prot)
 {
 
 	/* amd64 has no write-only pages. */
@@ -126,7 +126,7 @@ kpi_frame_protection(enum xen_p2m_type type, vm_prot_t prot,
 {
 
 	*kind = type == XEN_P2M_GRANT_RO ? OS_MAP_PRIVATE : OS_MAP_SHARED;
-	return (host_prot(prot));
+	return (harness_prot(prot));
 }
 
 /* Nothing behind a guest-physical page: reads give ones, writes are lost. */
@@ -136,7 +136,7 @@ map_void(vm_offset_t va, vm_prot_t prot)
 
 	os_map((void *)va, PAGE_SIZE, VM_PROT_RW, OS_MAP_ANON, -1, 0);
 	memset((void *)va, 0xff, PAGE_SIZE);
-	os_protect((void *)va, PAGE_SIZE, host_prot(prot));
+	os_protect((void *)va, PAGE_SIZE, harness_prot(prot));
 }
 
 struct run {
@@ -432,11 +432,11 @@ kpi_map_insert(vm_object_t object, vm_ooffset_t foff, vm_offset_t *addr,
 
 	dead = NULL;
 	vm_map_lock(MAP);
-	if ((flags & HOST_MAP_EXCL) != 0) {
+	if ((flags & HARNESS_MAP_EXCL) != 0) {
 		va = (void *)*addr;
 		/* vm_mmap_to_errno(KERN_NO_SPACE) */
 		error = os_reserve_excl(va, size) == 0 ? 0 : ENOMEM;
-	} else if ((flags & HOST_MAP_FIXED) != 0) {
+	} else if ((flags & HARNESS_MAP_FIXED) != 0) {
 		va = (void *)*addr;
 		error = os_map(va, size, 0, OS_MAP_ANON, -1, 0);
 		if (error == 0)
@@ -444,7 +444,7 @@ kpi_map_insert(vm_object_t object, vm_ooffset_t foff, vm_offset_t *addr,
 			    &dead);
 	} else
 		error = os_reserve((void *)*addr, size,
-		    (flags & HOST_MAP_32BIT) != 0, &va);
+		    (flags & HARNESS_MAP_32BIT) != 0, &va);
 	if (error != 0) {
 		vm_map_unlock(MAP);
 		return (ENOMEM);
@@ -490,7 +490,7 @@ kpi_map_protect(vm_offset_t start, vm_offset_t end, vm_prot_t prot)
 			error = EACCES;
 	if (error == 0)
 		error = os_errno_to_freebsd(os_protect((void *)start,
-		    end - start, host_prot(prot)));
+		    end - start, harness_prot(prot)));
 	if (error == 0) {
 		for (e = entry_above(start); e != &MAP->header &&
 		    e->start < end; e = e->next) {

@@ -41,7 +41,7 @@ phys_pager_allocate(void *handle, const struct phys_pager_ops *ops,
 	kpi_no_sleep("phys_pager_allocate");
 	KASSERT(handle == NULL, ("phys_pager_allocate: handles are not "
 	    "modelled"));
-	if ((foff & PAGE_MASK) != 0 || xengnt_host_fail(HOST_FAIL_PAGER))
+	if ((foff & PAGE_MASK) != 0 || xengnt_harness_fail(HARNESS_FAIL_PAGER))
 		return (NULL);
 	object = os_alloc(sizeof(*object));
 	KASSERT(object != NULL, ("no memory for a VM object"));

@@ -109,7 +109,7 @@ vm_page_alloc_noobj(int req)
 	    (VM_ALLOC_WAITOK | VM_ALLOC_NOWAIT), ("both WAITOK and NOWAIT"));
 	if ((req & VM_ALLOC_WAITOK) != 0)
 		kpi_no_sleep("vm_page_alloc_noobj(VM_ALLOC_WAITOK)");
-	else if (xengnt_host_fail(HOST_FAIL_PAGE))
+	else if (xengnt_harness_fail(HARNESS_FAIL_PAGE))
 		return (NULL);
 	gfn = gfn_take();
 	if (gfn != 0 && xen_domain_populate(kpi_domain, gfn) != 0) {
@@ -394,7 +394,7 @@ vm_page_insert(vm_page_t m, vm_object_t object, vm_pindex_t pindex)
 	    "already", m->phys_addr));
 	KASSERT(pindex < object->size, ("vm_page_insert: index %ju beyond the "
 	    "object", (uintmax_t)pindex));
-	if (xengnt_host_fail(HOST_FAIL_PAGE_INSERT))
+	if (xengnt_harness_fail(HARNESS_FAIL_PAGE_INSERT))
 		return (1);
 	m->pindex = pindex;
 	KASSERT(RB_INSERT(vm_pages, &object->pages, m) == NULL,
@@ -507,7 +507,7 @@ hold_page(vm_map_t map, vm_offset_t va, vm_prot_t prot)
 	vm_object_t object;
 	vm_page_t m;
 
-	if (xengnt_host_fail(HOST_FAIL_HOLD_PAGE))
+	if (xengnt_harness_fail(HARNESS_FAIL_HOLD_PAGE))
 		return (NULL);
 	vm_map_lock_read(map);
 	m = NULL;

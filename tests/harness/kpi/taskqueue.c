@@ -226,7 +226,7 @@ taskqueue_drain_timeout(struct taskqueue *q, struct timeout_task *tt)
 }
 
 void
-host_tasks_manual(bool on)
+harness_tasks_manual(bool on)
 {
 	struct taskqueue *q;
 

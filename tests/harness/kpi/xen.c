@@ -178,7 +178,7 @@ xenmem_alloc(device_t dev, int *res_id, size_t size)
 	kpi_no_sleep("xenmem_alloc");
 	KASSERT(size != 0 && (size & PAGE_MASK) == 0,
 	    ("xenmem_alloc: %zu is not in pages", size));
-	if (xengnt_host_fail(HOST_FAIL_XENMEM))
+	if (xengnt_harness_fail(HARNESS_FAIL_XENMEM))
 		return (NULL);
 	r = os_alloc(sizeof(*r));
 	KASSERT(r != NULL, ("no memory for a resource"));
@@ -346,7 +346,7 @@ after_unmap(const struct gnttab_unmap_grant_ref *ops, u_int count)
 	kva_flush(&run);
 }
 
-/* Unmaps that we did not let through, for host_unmap_refused(). */
+/* Unmaps that we did not let through, for harness_unmap_refused(). */
 struct refused {
 	struct refused	*next;
 	struct gnttab_unmap_grant_ref op;
@@ -426,12 +426,13 @@ grant_op(u_int cmd, void *ops, u_int count)
 	u_int i;
 	int rc;
 
-	if (atomic_load_ptr(&host_fail_hook) == NULL || element_size(cmd) == 0)
+	if (atomic_load_ptr(&harness_fail_hook) == NULL ||
+	    element_size(cmd) == 0)
 		return ((int)xen_grant_table_op(kpi_domain, cmd, ops, count));
 	op = ops;
 	rc = 0;
 	for (i = 0; i < count && rc == 0; i++, op += element_size(cmd))
-		if (!xengnt_host_fail(HOST_FAIL_STATUS) ||
+		if (!xengnt_harness_fail(HARNESS_FAIL_STATUS) ||
 		    !fail_element(cmd, op, kpi_faults_made()))
 			rc = (int)xen_grant_table_op(kpi_domain, cmd, op, 1);
 	return (rc);
@@ -451,7 +452,7 @@ HYPERVISOR_grant_table_op(unsigned int cmd, void *uop, unsigned int count)
 			unmap[i].status = GNTST_okay;
 		return (0);
 	}
-	if (xengnt_host_fail(HOST_FAIL_HYPERCALL)) {
+	if (xengnt_harness_fail(HARNESS_FAIL_HYPERCALL)) {
 		if (cmd == GNTTABOP_unmap_grant_ref)
 			refuse_unmap(uop, count);
 		return (-12);	/* Xen's ENOMEM */
@@ -465,7 +466,7 @@ HYPERVISOR_grant_table_op(unsigned int cmd, void *uop, unsigned int count)
 }
 
 unsigned
-host_unmap_refused(void)
+harness_unmap_refused(void)
 {
 	struct refused *r;
 	u_int n;
@@ -495,7 +496,7 @@ HYPERVISOR_event_channel_op(int cmd, void *arg)
 
 	if (kpi_inherited)
 		return (-22);	/* Xen's EINVAL: no such port */
-	if (xengnt_host_fail(HOST_FAIL_EVENT))
+	if (xengnt_harness_fail(HARNESS_FAIL_EVENT))
 		return (-12);
 	rc = (int)xen_event_channel_op(kpi_domain, (unsigned)cmd, arg);
 	kpi_evtchn_scan();
@@ -547,7 +548,7 @@ gnttab_alloc_grant_references(uint16_t count, grant_ref_t *head)
 	grant_ref_t ref;
 
 	KASSERT(count > 0, ("no grant references asked for"));
-	if (xengnt_host_fail(HOST_FAIL_GRANT))
+	if (xengnt_harness_fail(HARNESS_FAIL_GRANT))
 		return (ENOSPC);
 	os_mutex_lock(&gnttab.mutex);
 	while (gnttab.nfree < count && xen_domain_grow_grants(kpi_domain) == 0)
@@ -622,7 +623,7 @@ gnttab_end_foreign_access_ref(grant_ref_t ref)
 	if (kpi_inherited)
 		return (1);
 	e = entry_of(ref);
-	if (xengnt_host_fail(HOST_FAIL_END_ACCESS))
+	if (xengnt_harness_fail(HARNESS_FAIL_END_ACCESS))
 		return (0);
 	reaped = false;
 	flags = __atomic_load_n(&e->flags, __ATOMIC_ACQUIRE);

@@ -19,7 +19,7 @@ close(int fd)
 	error = NEXT(close)(fd);
 	if (fp != NULL) {
 		saved = errno;
-		host_close(fp);
+		harness_close(fp);
 		errno = saved;
 	}
 	return (error);
@@ -39,7 +39,7 @@ close_range(unsigned first, unsigned last, int flags)
 	for (fd = first; fd < MAX_FDS && fd <= last; fd++) {
 		fp = table_take((int)fd);
 		if (fp != NULL)
-			host_close(fp);
+			harness_close(fp);
 	}
 	errno = saved;
 	return (error);
@@ -66,9 +66,9 @@ duplicated(struct file *fp, int new)
 		/* Something else may now be where ours was. */
 		old = new < 0 ? NULL : table_take(new);
 		if (old != NULL)
-			host_close(old);
+			harness_close(old);
 	} else if (new < 0)
-		host_close(fp);
+		harness_close(fp);
 	else
 		table_put(new, fp);
 	errno = saved;
@@ -140,9 +140,10 @@ device_rw(int fd, enum rw rw, const struct iovec *iov, int niov, ssize_t *done)
 	if (fp == NULL)
 		return (false);
 	saved = errno;
-	if (!host_file_is(fp, EVTCHN_NAME)) {
+	if (!harness_file_is(fp, EVTCHN_NAME)) {
 		error = rw == WRITE || rw == PWRITE ?
-		    host_write(fp, NULL, 0, &n) : host_read(fp, NULL, 0, &n);
+		    harness_write(fp, NULL, 0, &n) :
+		    harness_read(fp, NULL, 0, &n);
 		*done = result(error, saved);
 	} else if (rw == READ)
 		*done = evtchn_readv(fd, fp, iov, niov);
@@ -153,7 +154,7 @@ device_rw(int fd, enum rw rw, const struct iovec *iov, int niov, ssize_t *done)
 		errno = ESPIPE;
 	}
 	saved = errno;
-	host_close(fp);
+	harness_close(fp);
 	errno = saved;
 	return (true);
 }

@@ -45,7 +45,7 @@ bell_free(struct bell *b)
 
 /* Called by the device, one call at a time. */
 static void
-bell_told(void *arg, enum host_watch what)
+bell_told(void *arg, enum harness_watch what)
 {
 	struct bell *b, **bp;
 	char byte;
@@ -54,18 +54,18 @@ bell_told(void *arg, enum host_watch what)
 	saved = errno;
 	b = arg;
 	byte = 0;
-	if (what == HOST_WATCH_GONE) {
+	if (what == HARNESS_WATCH_GONE) {
 		pthread_mutex_lock(&bells_lock);
 		for (bp = &bells; *bp != b; bp = &(*bp)->next)
 			;
 		*bp = b->next;
 		pthread_mutex_unlock(&bells_lock);
 		bell_free(b);
-	} else if (what == HOST_WATCH_READY && !b->rung) {
+	} else if (what == HARNESS_WATCH_READY && !b->rung) {
 		b->rung = true;
 		syscall(SYS_sendto, b->ours, &byte, 1ul,
 		    (long)(MSG_DONTWAIT | MSG_NOSIGNAL), NULL, 0l);
-	} else if (what == HOST_WATCH_EMPTY && b->rung) {
+	} else if (what == HARNESS_WATCH_EMPTY && b->rung) {
 		b->rung = false;
 		syscall(SYS_recvfrom, b->theirs, &byte, 1ul,
 		    (long)MSG_DONTWAIT, NULL, NULL);
@@ -117,7 +117,7 @@ evtchn_opened(struct file *fp, struct bell *b)
 	b->next = bells;
 	bells = b;
 	pthread_mutex_unlock(&bells_lock);
-	host_evtchn_watch(fp, bell_told, b);
+	harness_evtchn_watch(fp, bell_told, b);
 }
 
 bool
@@ -162,8 +162,8 @@ evtchn_readv(int fd, struct file *fp, const struct iovec *iov, int n)
 		error = 0;
 		done = 0;
 		for (i = 0; i < n && error == 0; i++) {
-			error = host_read(fp, iov[i].iov_base, iov[i].iov_len,
-			    &part);
+			error = harness_read(fp, iov[i].iov_base,
+			    iov[i].iov_len, &part);
 			done += part;
 			if (part < iov[i].iov_len)
 				break;
@@ -189,7 +189,8 @@ evtchn_writev(struct file *fp, const struct iovec *iov, int n)
 	error = 0;
 	done = 0;
 	for (i = 0; i < n && error == 0; i++) {
-		error = host_write(fp, iov[i].iov_base, iov[i].iov_len, &part);
+		error = harness_write(fp, iov[i].iov_base, iov[i].iov_len,
+		    &part);
 		done += part;
 	}
 	if (done != 0)
@@ -225,7 +226,7 @@ evtchn_ioctl(struct file *fp, unsigned cmd, uintptr_t arg)
 		{ BIND_UNBOUND_PORT, FREEBSD_WORD(INOUT, 6, 8), true },
 		{ UNBIND, FREEBSD_WORD(IN, 7, 4), false },
 		{ NOTIFY, FREEBSD_WORD(IN, 8, 4), false },
-		{ RESET, HOST_IO('E', 9), false },
+		{ RESET, HARNESS_IO('E', 9), false },
 	};
 	unsigned op[3], i, size;
 	int error, saved;
@@ -243,7 +244,7 @@ evtchn_ioctl(struct file *fp, unsigned cmd, uintptr_t arg)
 		errno = EFAULT;
 		return (-1);
 	}
-	error = host_ioctl(fp, words[i].word, (uintptr_t)op);
+	error = harness_ioctl(fp, words[i].word, (uintptr_t)op);
 	if (error == 0 && words[i].binds) {
 		errno = saved;
 		return ((int)op[size / sizeof(op[0])]);

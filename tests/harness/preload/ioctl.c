@@ -20,10 +20,10 @@ linux_ioctl(struct file *fp, unsigned cmd, uintptr_t arg)
 {
 	int error;
 
-	error = host_linux_ioctl(fp, cmd, arg);
+	error = harness_linux_ioctl(fp, cmd, arg);
 	/* Without the module, as for tests of the shim: the bare number. */
 	if (error == FREEBSD_ENOSYS)
-		error = host_ioctl(fp, HOST_IO('G', cmd & 0xff), arg);
+		error = harness_ioctl(fp, HARNESS_IO('G', cmd & 0xff), arg);
 	return (error == FREEBSD_ENOIOCTL ? FREEBSD_ENOTTY : error);
 }
 
@@ -43,15 +43,15 @@ ioctl(int fd, unsigned long request, ...)
 	cmd = (unsigned)request;
 	if (fp == NULL || cmd == FIOCLEX || cmd == FIONCLEX)
 		error = NEXT(ioctl)(fd, request, arg);
-	else if (host_file_is(fp, EVTCHN_NAME))
+	else if (harness_file_is(fp, EVTCHN_NAME))
 		error = cmd == FIONBIO ? NEXT(ioctl)(fd, request, arg) :
 		    evtchn_ioctl(fp, cmd, arg);
 	else {
 		saved = errno;
 		if (cmd == FIONBIO)
-			error = host_ioctl(fp, 0x8004667e, arg);
+			error = harness_ioctl(fp, 0x8004667e, arg);
 		else if (cmd == FIOASYNC)
-			error = host_ioctl(fp, 0x8004667d, arg);
+			error = harness_ioctl(fp, 0x8004667d, arg);
 		else
 			error = linux_ioctl(fp, cmd, arg);
 		error = result(error, saved);
@@ -60,7 +60,7 @@ ioctl(int fd, unsigned long request, ...)
 	}
 	if (fp != NULL) {
 		saved = errno;
-		host_close(fp);
+		harness_close(fp);
 		errno = saved;
 	}
 	return (error);
@@ -78,7 +78,7 @@ EXPORT int
 xengnt_harness_peer(const char *request, char *reply, size_t replylen)
 {
 
-	return (host_peer(request, reply, replylen));
+	return (harness_peer(request, reply, replylen));
 }
 
 EXPORT int
@@ -88,7 +88,7 @@ xengnt_harness_sysctl(const char *name, const unsigned *newval,
 	int saved;
 
 	saved = errno;
-	return (result(host_sysctl(name, newval, oldval), saved));
+	return (result(harness_sysctl(name, newval, oldval), saved));
 }
 
 EXPORT int
@@ -97,7 +97,7 @@ xengnt_harness_sysctl64(const char *name, uint64_t *value)
 	int saved;
 
 	saved = errno;
-	return (result(host_sysctl64(name, value), saved));
+	return (result(harness_sysctl64(name, value), saved));
 }
 
 /* 0, or -1 with EBUSY; the next open loads again. */
@@ -107,5 +107,5 @@ xengnt_harness_unload(void)
 	int saved;
 
 	saved = errno;
-	return (result(host_unload(), saved));
+	return (result(harness_unload(), saved));
 }

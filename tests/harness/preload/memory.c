@@ -15,19 +15,19 @@ mmap_flags(int flags, int *out)
 	/* Linux wants exactly one; its Linuxulator does too (row K6). */
 	switch (flags & (MAP_SHARED | MAP_PRIVATE)) {
 	case MAP_SHARED:
-		*out = HOST_MAP_SHARED;
+		*out = HARNESS_MAP_SHARED;
 		break;
 	case MAP_PRIVATE:
-		*out = HOST_MAP_PRIVATE;
+		*out = HARNESS_MAP_PRIVATE;
 		break;
 	default:
 		return (EINVAL);
 	}
-	*out |= HOST_MAP_NOSYNC;
+	*out |= HARNESS_MAP_NOSYNC;
 	if ((flags & MAP_FIXED) != 0)
-		*out |= HOST_MAP_FIXED;
+		*out |= HARNESS_MAP_FIXED;
 	else if ((flags & MAP_32BIT) != 0)
-		*out |= HOST_MAP_32BIT;
+		*out |= HARNESS_MAP_32BIT;
 	return (0);
 }
 
@@ -44,17 +44,17 @@ do_mmap(void *addr, size_t len, int prot, int flags, int fd, off64_t offset,
 	if (fp == NULL) {
 		p = next(addr, len, prot, flags, fd, offset);
 		if (p != MAP_FAILED && (flags & MAP_FIXED) != 0 &&
-		    is_owner() && host_owns(p, len)) {
+		    is_owner() && harness_owns(p, len)) {
 			saved = errno;
-			host_mapped_over(p, len);
+			harness_mapped_over(p, len);
 			errno = saved;
 		}
 		return (p);
 	}
 	error = mmap_flags(flags, &hflags);
 	if (error == 0)
-		error = host_mmap(fp, addr, len, prot, hflags, offset, &p);
-	host_close(fp);
+		error = harness_mmap(fp, addr, len, prot, hflags, offset, &p);
+	harness_close(fp);
 	return (result(error, saved) == 0 ? p : MAP_FAILED);
 }
 
@@ -76,7 +76,7 @@ static bool
 ours(const void *addr, size_t len)
 {
 
-	if (!host_owns(addr, len) || !is_owner())
+	if (!harness_owns(addr, len) || !is_owner())
 		return (false);
 	stop_if_exiting();
 	return (is_running());
@@ -90,7 +90,7 @@ munmap(void *addr, size_t len)
 	saved = errno;
 	if (!ours(addr, len))
 		return (NEXT(munmap)(addr, len));
-	return (result(host_munmap(addr, len), saved));
+	return (result(harness_munmap(addr, len), saved));
 }
 
 EXPORT int
@@ -101,7 +101,7 @@ mprotect(void *addr, size_t len, int prot)
 	saved = errno;
 	if (!ours(addr, len))
 		return (NEXT(mprotect)(addr, len, prot));
-	return (result(host_mprotect(addr, len, prot), saved));
+	return (result(harness_mprotect(addr, len, prot), saved));
 }
 
 EXPORT int
@@ -109,7 +109,7 @@ mlock(const void *addr, size_t len)
 {
 
 	if (ours(addr, len))
-		host_mlock(addr, len, true);
+		harness_mlock(addr, len, true);
 	return (NEXT(mlock)(addr, len));
 }
 
@@ -118,7 +118,7 @@ munlock(const void *addr, size_t len)
 {
 
 	if (ours(addr, len))
-		host_mlock(addr, len, false);
+		harness_mlock(addr, len, false);
 	return (NEXT(munlock)(addr, len));
 }
 
@@ -130,8 +130,8 @@ mlockall(int flags)
 
 	if (is_owner() && is_running()) {
 		if ((flags & MCL_CURRENT) != 0)
-			host_mlock(NULL, EVERYTHING, true);
-		host_mlock_future((flags & MCL_FUTURE) != 0);
+			harness_mlock(NULL, EVERYTHING, true);
+		harness_mlock_future((flags & MCL_FUTURE) != 0);
 	}
 	return (NEXT(mlockall)(flags));
 }
@@ -141,8 +141,8 @@ munlockall(void)
 {
 
 	if (is_owner() && is_running()) {
-		host_mlock(NULL, EVERYTHING, false);
-		host_mlock_future(false);
+		harness_mlock(NULL, EVERYTHING, false);
+		harness_mlock_future(false);
 	}
 	return (NEXT(munlockall)());
 }
@@ -164,7 +164,7 @@ mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 		p = NEXT(mremap)(old, old_len, new_len, flags, new);
 		if (p != MAP_FAILED && (flags & MREMAP_FIXED) != 0 &&
 		    ours(p, new_len)) {
-			host_mapped_over(p, new_len);
+			harness_mapped_over(p, new_len);
 			errno = saved;
 		}
 		return (p);
@@ -181,7 +181,7 @@ mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 		errno = ENOMEM;
 		return (MAP_FAILED);
 	}
-	if (new_len < old_len && result(host_munmap((char *)old + new_len,
+	if (new_len < old_len && result(harness_munmap((char *)old + new_len,
 	    old_len - new_len), saved) != 0)
 		return (MAP_FAILED);
 	return (old);

@@ -39,8 +39,8 @@ device_open(const char *name, int flags)
 		errno = ENXIO;
 		return (-1);
 	}
-	error = host_load();
-	if (error == 0 && !host_node_exists(name))
+	error = harness_load();
+	if (error == 0 && !harness_node_exists(name))
 		error = ENOENT;
 	if (error != 0)
 		return (result(error, saved));
@@ -66,20 +66,20 @@ device_open(const char *name, int flags)
 		error = 24;		/* FreeBSD's EMFILE */
 	switch (flags & O_ACCMODE) {
 	case O_RDONLY:
-		fflags = HOST_FREAD;
+		fflags = HARNESS_FREAD;
 		break;
 	case O_WRONLY:
-		fflags = HOST_FWRITE;
+		fflags = HARNESS_FWRITE;
 		break;
 	case O_RDWR:
-		fflags = HOST_FREAD | HOST_FWRITE;
+		fflags = HARNESS_FREAD | HARNESS_FWRITE;
 		break;
 	default:
 		fflags = 0;
 		break;
 	}
 	if (error == 0)
-		error = host_open(name, fflags, &fp);
+		error = harness_open(name, fflags, &fp);
 	if (bell != NULL)
 		evtchn_opened(error == 0 ? fp : NULL, bell);
 	if (error != 0) {
@@ -204,10 +204,10 @@ node_by_fd(int fd)
 	fp = table_get(fd);
 	if (fp == NULL)
 		return (NULL);
-	name = host_file_is(fp, EVTCHN_NAME) ? EVTCHN_NAME :
-	    host_file_is(fp, "xen/gntalloc") ? "xen/gntalloc" :
+	name = harness_file_is(fp, EVTCHN_NAME) ? EVTCHN_NAME :
+	    harness_file_is(fp, "xen/gntalloc") ? "xen/gntalloc" :
 	    "xen/gntdev";
-	host_close(fp);
+	harness_close(fp);
 	return (name);
 }
 
@@ -225,7 +225,7 @@ node_missing(const char *name)
 	int saved;
 
 	saved = errno;
-	if (host_node_exists(name)) {
+	if (harness_node_exists(name)) {
 		errno = saved;
 		return (false);
 	}

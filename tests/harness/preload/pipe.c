@@ -21,7 +21,7 @@
 
 struct held {
 	struct held	*next;
-	struct host_pin	*pin;
+	struct harness_pin	*pin;
 	dev_t		dev;		/* of the pipe */
 	ino_t		ino;
 };
@@ -36,7 +36,7 @@ let_go(struct held *list)
 
 	while ((h = list) != NULL) {
 		list = h->next;
-		host_unpin(h->pin);
+		harness_unpin(h->pin);
 		free(h);
 	}
 }
@@ -56,12 +56,12 @@ hold(int fd, const struct iovec *iov, size_t n, struct held **list)
 		addr = (uintptr_t)iov[i].iov_base & ~(uintptr_t)(PAGE - 1);
 		for (; addr < (uintptr_t)iov[i].iov_base + iov[i].iov_len;
 		    addr += PAGE) {
-			if (!host_owns((void *)addr, 1))
+			if (!harness_owns((void *)addr, 1))
 				continue;
 			h = calloc(1, sizeof(*h));
 			if (h == NULL)
 				return (false);
-			if (host_pin((void *)addr, false, &h->pin) != 0) {
+			if (harness_pin((void *)addr, false, &h->pin) != 0) {
 				free(h);
 				errno = EFAULT;
 				return (false);
@@ -82,7 +82,7 @@ vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
 	ssize_t done;
 	int saved;
 
-	if (!is_owner() || !is_running() || !host_loaded())
+	if (!is_owner() || !is_running() || !harness_loaded())
 		return (NEXT(vmsplice)(fd, iov, n, flags));
 	saved = errno;
 	list = NULL;

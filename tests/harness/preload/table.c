@@ -104,7 +104,7 @@ table_put(int fd, struct file *fp)
 		__atomic_store_n(&table_end, fd + 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&table_lock);
 	if (old != NULL && old != GONE)
-		host_close(old);
+		harness_close(old);
 }
 
 /* The file behind fd, held, or NULL. */
@@ -123,7 +123,7 @@ table_get(int fd)
 	if (!is_placeholder(fd)) {
 		fp = table_take(fd);
 		if (fp != NULL)
-			host_close(fp);
+			harness_close(fp);
 		errno = saved;
 		return (NULL);
 	}
@@ -133,7 +133,7 @@ table_get(int fd)
 	if (fp == GONE)
 		fp = NULL;
 	if (fp != NULL)
-		host_hold(fp);
+		harness_hold(fp);
 	pthread_mutex_unlock(&table_lock);
 	if (fp == NULL)
 		stop_if_exiting();
@@ -173,18 +173,18 @@ shut_down(void)
 	exiting_thread = pthread_self();
 	__atomic_store_n(&state, EXITING, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&table_lock);
-	host_quiesce();
-	if (host_loaded())
-		host_exit_begin();
+	harness_quiesce();
+	if (harness_loaded())
+		harness_exit_begin();
 	for (fd = 0; fd < table_end; fd++) {
 		fp = table_take(fd);
 		if (fp != NULL) {
 			table_put(fd, GONE);
-			host_close(fp);
+			harness_close(fp);
 		}
 	}
 	pipes_closed();
-	leaks = host_teardown(true);
+	leaks = harness_teardown(true);
 	__atomic_store_n(&state, DOWN, __ATOMIC_RELEASE);
 	return (leaks);
 }
@@ -219,14 +219,14 @@ fork_prepare(void)
 {
 
 	pthread_mutex_lock(&table_lock);
-	host_fork_prepare();
+	harness_fork_prepare();
 }
 
 static void
 fork_parent(void)
 {
 
-	host_fork_parent();
+	harness_fork_parent();
 	pthread_mutex_unlock(&table_lock);
 }
 
@@ -238,7 +238,7 @@ static void
 fork_child(void)
 {
 
-	host_fork_child();
+	harness_fork_child();
 	pthread_mutex_init(&table_lock, NULL);
 	evtchn_fork_child();
 	pipes_fork_child();
