@@ -22,7 +22,6 @@ from devtools.console import DevError
 
 from . import report
 from .machines import Setting, system
-from .measure import COST_WORKS, PROFILE_WORKS, Session, begin
 from .plan import (
     BACKENDS,
     BLKBACK,
@@ -36,6 +35,7 @@ from .plan import (
     check_only,
     groups,
 )
+from .session import COST_WORKS, PROFILE_WORKS, Session, begin
 from .store import Store, from_json, restored
 
 #: The round that fills the images and does not count.

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 from clients.guests import Run
 from clients.shell import Failed
-from disks import measure, plan, profile, report, run
+from disks import plan, profile, report, run, session
 from disks.machines import System
 from disks.plan import BLKBACK, OURS, THEIRS, WORKS, Broken, Cost, Machine, Place, Round
 from disks.store import Store, from_json, machine_json, restored
@@ -270,21 +270,21 @@ class Guest:
         return self.answer
 
 
-def session(dom0: Dom0, guest: Guest, only: tuple[str, ...]) -> measure.Session:
+def booted(dom0: Dom0, guest: Guest, only: tuple[str, ...]) -> session.Session:
     system = SimpleNamespace(
         name="freebsd", theirs="/theirs", looks_once=True, arguments=lambda pid: "args",
         second_qemu=lambda domid, kind: f"second {domid} {kind} &",
         physical=lambda disk: ("losetup", {"physical-device": "7:0"}),
     )  # fmt: skip
     played: Any = SimpleNamespace(dom0=dom0, tool=lambda name: name, running_guest=lambda: guest)
-    return measure.Session(
+    return session.Session(
         cast(System, system), cast(Run, played), plan.groups("freebsd", only), print, {OURS: 11}
     )
 
 
 def test_only_the_qemu_that_is_meant_takes_a_disk() -> None:
     dom0 = Dom0()
-    played = session(dom0, Guest(dom0), ("512", "raw"))
+    played = booted(dom0, Guest(dom0), ("512", "raw"))
     played.second()
     assert played.qemus == {OURS: 11, THEIRS: 77}
     assert any("second 3 xenpv & echo $!" in line for line in dom0.asked)
@@ -307,13 +307,13 @@ def test_only_the_qemu_that_is_meant_takes_a_disk() -> None:
 def test_a_qemu_on_the_wrong_library_is_noticed() -> None:
     dom0 = Dom0()
     with pytest.raises(Failed, match=r"our library and driver has loaded.*/11/"):
-        session(dom0, Guest(dom0), ("512", "raw")).check()
+        booted(dom0, Guest(dom0), ("512", "raw")).check()
 
 
 def test_a_round_has_a_unit_beside_each_group() -> None:
     dom0 = Dom0()
     guest = Guest(dom0)
-    played = session(dom0, guest, ("512", "raw", "seq64k"))
+    played = booted(dom0, guest, ("512", "raw", "seq64k"))
     lines = terse(played.groups[0])
     guest.answer = "\n".join(["unit: ns=40000", *lines, "unit: ns=60000"])
     found = played.round(4)
@@ -327,7 +327,7 @@ def test_a_round_has_a_unit_beside_each_group() -> None:
 def test_what_dom0_takes_anyway_is_no_cost() -> None:
     dom0 = Dom0()
     guest = Guest(dom0)
-    played = session(dom0, guest, ("512", "raw", "seq64k", "ours"))
+    played = booted(dom0, guest, ("512", "raw", "seq64k", "ours"))
     assert played.idle() == pytest.approx(1 / 4)
     disk, work = played.groups[0].disks[0], WORKS["seq64k"]
     stat = "requests: {} 0 0 0 {} 0 0"
@@ -341,13 +341,13 @@ def test_what_dom0_takes_anyway_is_no_cost() -> None:
 def test_copies_of_a_disk_that_is_not_ours_are_an_error() -> None:
     dom0 = Dom0()
     guest = Guest(dom0)
-    played = session(dom0, guest, ("512", "raw", "seq64k", "theirs"))
+    played = booted(dom0, guest, ("512", "raw", "seq64k", "theirs"))
     stat = "requests: {} 0 0 0 0 0 0"
     guest.answer = "\n".join([stat.format(0), *terse(played.groups[0]), stat.format(9)])
     with pytest.raises(Broken, match="our driver counts 64"):
         played.cost(played.groups[0].disks[0], WORKS["seq64k"], 0.0)
     with pytest.raises(Broken, match="not told its requests"):
-        measure.requests(stat.format(1))
+        session.requests(stat.format(1))
 
 
 @pytest.mark.parametrize(("vdev", "number"), [("xvdb", 51728), ("xvdp", 51952)])
