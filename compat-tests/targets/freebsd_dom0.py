@@ -125,6 +125,11 @@ class FreeBSDTarget(Dom0Target):
         self._ours = True
         try:
             self._release = FreeBSD(self._sets, self.setting.cache, self.progress)
+            reason = python_worker.reason_against(self._release.version)
+            self._lacks = dict(self._setup.lacks)
+            if reason:
+                self.programs.pop("python", None)
+                self._lacks["python"] = reason
             self._boot()
         except TestbedError as error:
             raise TargetMissing(f"{self.name}: {error}") from error
@@ -135,7 +140,6 @@ class FreeBSDTarget(Dom0Target):
         if self.name == "freebsd-linux":
             # The file of the Linux targets, byte for byte.
             self.facts["agent_sha256"] = hashlib.sha256(self._agent_file.read_bytes()).hexdigest()
-        self._lacks = dict(self._setup.lacks)
         if self.setting.cpus > 1:
             self._lacks["event_order"] = "each processor takes its own event channels' events"
         self._probe()

@@ -23,11 +23,22 @@ SCRIPT = "/usr/local/lib/xengnt/library_worker.py"
 PROGRAM = (freebsd_python.PROGRAM, SCRIPT)
 
 
+def reason_against(version: str) -> str | None:
+    """Why a release has no Python; None if it has one."""
+    if _major(version) in RELEASES:
+        return None
+    return f"Python is built for FreeBSD {WITH_HEADERS}, not for {version}"
+
+
+def _major(version: str) -> int:
+    return int(version.split(".")[0])
+
+
 def files(release: FreeBSD) -> list[File]:
     """The interpreter, its library, cffi's run-time part, the package, and the library under it."""
-    made = RELEASES.get(int(release.version.split(".")[0]))
-    if made is None:
-        raise TestbedError(f"Python is built for FreeBSD {WITH_HEADERS}, not for {release.version}")
+    if reason := reason_against(release.version):
+        raise TestbedError(reason)
+    made = RELEASES[_major(release.version)]
     console = Console()
     try:
         environment.cross_library(console, made.major)

@@ -312,6 +312,32 @@ def test_missing_sets_say_where_to_get_them(tmp_path: Path) -> None:
         TARGETS["freebsd"].make(Setting(tmp_path, tmp_path, tmp_path, tmp_path))
 
 
+@pytest.mark.parametrize(("number", "reason"), [(1302001, "not for 13.2"), (1501000, None)])
+def test_a_release_without_a_python_runs_all_else(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str | None
+) -> None:
+    param = f"#define __FreeBSD_version {number}\n".encode()
+    pack(
+        sets / "src.txz",
+        {"usr/src/sys/kern/bus_if.m": b"", "usr/src/sys/sys/param.h": param},
+    )
+    target = FreeBSDTarget("freebsd", Setting(tmp_path, tmp_path, tmp_path, sets))
+
+    def booted() -> None:
+        assert ("python" in target.programs) == (reason is None)
+        raise TestbedError("far enough")
+
+    monkeypatch.setattr(target, "_boot", booted)
+    try:
+        with pytest.raises(TargetMissing, match="far enough"):
+            target.start()
+    finally:
+        target._give_way()
+    said = target.reason_against("python")
+    assert reason in said if reason and said else said is reason
+    assert target.reason_against("library") is None
+
+
 def test_agent_sources_exist_and_end_with_freebsds() -> None:
     sources = recipe.agent_sources("FreeBSD")
     assert all(path.is_file() for path in sources)
