@@ -80,6 +80,7 @@ struct slot {
 	int		fd;		/* or -1 when that was closed */
 	bool		own;		/* nobody else uses that descriptor */
 	bool		whole;		/* no page was unmapped of it */
+	bool		copied;		/* a fork may have copied pages of it */
 	bool		writable;
 	uint64_t	index;
 	uint32_t	refs[SLOT_PAGES];
@@ -265,6 +266,7 @@ hold(struct slot *s, int fd, bool own, bool writable, uint64_t index,
 	s->fd = fd;
 	s->own = own;
 	s->whole = true;
+	s->copied = false;
 	s->writable = writable;
 	s->index = index;
 	s->pages = pages;
@@ -521,10 +523,16 @@ do_advise(struct thread *t, struct slot *s)
 		/* Its pages may be copies after the next fork. */
 		if (pick(t, 4) == 0) {
 			s->whole = false;
+			s->copied = true;
 			return (minherit(s->p, PAGE, INHERIT_COPY) == 0);
 		}
-		return (minherit(s->p, len, pick(t, 2) == 0 ? INHERIT_NONE :
-		    INHERIT_SHARE) == 0);
+		/*
+		 * What was copied must not be shared again: FreeBSD's fault
+		 * asks for the mappings of a page that has no list of them
+		 * (vm_fault_cow(), a panic with INVARIANTS).
+		 */
+		return (minherit(s->p, len, (pick(t, 2) == 0 || s->copied) ?
+		    INHERIT_NONE : INHERIT_SHARE) == 0);
 #else
 		return (madvise(s->p, len, pick(t, 2) == 0 ? MADV_DONTFORK :
 		    MADV_DOFORK) == 0);
