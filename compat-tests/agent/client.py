@@ -429,6 +429,10 @@ class Worker:
         """What a child gets: minherit(2), or madvise(2) on Linux."""
         self.call(f"inherit 0x{address:x} {length} {how}")
 
+    def limit_memory(self, length: int | None) -> None:
+        """Limits the address space to that many bytes (RLIMIT_AS); None: no longer."""
+        self.call("rlimit" if length is None else f"rlimit {length}")
+
     def munmap_race(self, fd: int, offset: int, length: int, times: int) -> int:
         """Maps, has a thread store to it while this one unmaps; how many stores came first."""
         return self.call(f"munmaprace {fd} {offset} {length} {times}").int("stored")

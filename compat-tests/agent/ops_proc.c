@@ -421,6 +421,19 @@ op_unload(struct call *c, struct reply *r)
 	return (0);
 }
 
+/* The address space's soft limit; none without a number. */
+static int
+op_rlimit(struct call *c, struct reply *r)
+{
+	struct rlimit limit;
+
+	(void)r;
+	if (getrlimit(RLIMIT_AS, &limit) != 0)
+		return (errno);
+	limit.rlim_cur = c->argc > 1 ? (rlim_t)c->n[1] : limit.rlim_max;
+	return (setrlimit(RLIMIT_AS, &limit) == 0 ? 0 : errno);
+}
+
 static int
 op_load(struct call *c, struct reply *r)
 {
@@ -491,6 +504,7 @@ const struct op ops_proc[] = {
 	{ "limit", 1, 2, op_limit, "gntdev|gntalloc [VALUE]" },
 	{ "unload", 1, 1, op_unload, "MODULE" },
 	{ "load", 1, 1, op_load, "PATH" },
+	{ "rlimit", 0, 1, op_rlimit, "[LENGTH]" },
 	{ "peer", 1, MAX_ARGS - 2, op_peer, "OP ..." },
 	{ "corein", 1, 1, op_corein, "DIRECTORY" },
 	{ "getpid", 0, 0, op_getpid, "" },

@@ -3,7 +3,6 @@
 #include <sys/param.h>
 #include <sys/ioctl.h>
 #include <sys/linker.h>
-#include <sys/mdioctl.h>
 #include <sys/mman.h>
 #include <sys/procctl.h>
 #include <sys/ptrace.h>
@@ -22,7 +21,7 @@
 #include <xen/gntdev_base.h>
 
 #include "agent.h"
-#include "limit_freebsd.h"
+#include "native_freebsd.h"
 #include "os.h"
 
 /* Commands of /dev/xen/evtchn; the base system installs no header for them. */
@@ -198,27 +197,13 @@ os_open_flag(const char *name)
 	return (strcmp(name, "direct") == 0 ? O_DIRECT : 0);
 }
 
-#define	DISK_UNIT	77
-
-/* It stays for later cases. */
 int
 os_disk(char *path, size_t len)
 {
-	struct md_ioctl md;
-	int error, fd;
+	int error;
 
-	memset(&md, 0, sizeof(md));
-	md.md_version = MDIOVERSION;
-	md.md_unit = DISK_UNIT;
-	md.md_type = MD_SWAP;
-	md.md_mediasize = 1 << 20;
-	md.md_sectorsize = 512;
-	fd = open("/dev/" MDCTL_NAME, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return (errno);
-	error = ioctl(fd, MDIOCATTACH, &md) == 0 || errno == EBUSY ? 0 : errno;
-	close(fd);
-	snprintf(path, len, "/dev/" MD_NAME "%d", DISK_UNIT);
+	error = freebsd_disk();
+	snprintf(path, len, FREEBSD_DISK);
 	return (error);
 }
 

@@ -270,9 +270,12 @@ os_disk(char *path, size_t len)
 {
 	static const char ramdisk[] = "/dev/ram0";
 
-	if (access(ramdisk, R_OK | W_OK) != 0)
-		return (errno);
-	snprintf(path, len, "%s", ramdisk);
+	if (access(ramdisk, R_OK | W_OK) == 0)
+		snprintf(path, len, "%s", ramdisk);
+	else if (ask_helper(-1, HELPER_DISK, (uint32_t [2]){ 0 }) == 0)
+		snprintf(path, len, FREEBSD_DISK);
+	else
+		return (errno == ENOTTY ? ENOENT : errno);
 	return (0);
 }
 

@@ -26,7 +26,7 @@ LACKS = {
     "smaps": "the harness maps its own memory, without the flags of a real mapping",
     "ioctl32": "the preload library sees no 32-bit system call",
     "mremap_move": "the harness, as the Linuxulator, only shrinks a mapping (K8)",
-    "noreplace": "the harness does not support MAP_FIXED_NOREPLACE",
+    "refused_mmap": "the harness refuses no mmap of its own",
     "node": "the harness has no device file",
     "o_path": "the preload library cannot open O_PATH descriptors",
     "small_memory": "the harness uses this machine's memory",

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "../event_helper.h"
-#include "../limit_freebsd.h"
+#include "../native_freebsd.h"
 #include "events.h"
 
 #define	NFDS	2
@@ -48,7 +48,9 @@ answer(const struct event_request *request, const int *fds)
 		reply.error = linux_errno(freebsd_limit(
 		    request->nr == HELPER_GNTDEV_LIMIT ? "gntdev" : "gntalloc",
 		    request->args[0] != 0, request->args[1], &reply.value));
-	} else if (request->nr >= nitems(commands))
+	} else if (request->nr == HELPER_DISK)
+		reply.error = linux_errno(freebsd_disk());
+	else if (request->nr >= nitems(commands))
 		reply.error = EINVAL;
 	else if (ioctl(fds[0], commands[request->nr].word, args) != 0)
 		reply.error = linux_errno(errno);
