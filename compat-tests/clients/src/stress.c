@@ -861,6 +861,8 @@ finish(pid_t pid)
 	kill(-pid, SIGKILL);
 	if (waitpid(pid, &status, 0) != pid)
 		err(1, "waitpid");
+	/* A child that it was about to start can have escaped the first one. */
+	kill(-pid, SIGKILL);
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		if (!atomic_exchange(&all->failed, true))
 			snprintf(all->message, sizeof(all->message),
