@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -166,10 +167,18 @@ def _run(target: str, what: str, extra: Sequence[str | Path], limit: float) -> R
 
 
 def corpus(target: str) -> Path:
-    path = CORPUS / target
-    if not path.is_dir():
+    """The committed inputs as libFuzzer wants them: a directory with a file for each."""
+    listed = CORPUS / f"{target}.txt"
+    if not listed.is_file():
         raise DevError(f"no corpus for {target!r} in {shown(CORPUS)}")
-    return path
+    directory = FUZZ / "corpus" / target
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for line in listed.read_text().splitlines():
+        if not line.startswith("#"):
+            name, content = line.split()
+            (directory / name).write_bytes(bytes.fromhex(content))
+    return directory
 
 
 def replay(target: str) -> Run:

@@ -20,8 +20,6 @@ NO_SPDX = {
     *("pkg-descr", "pkg-message", "pkg-message.in", "pkg-plist"),
 }
 NO_SPDX_SUFFIXES = {".abi", ".md", ".json", ".svg", ".pc", ".typed"}
-# Inputs of the fuzz targets are bytes, not text.
-CORPUS = ROOT / "tests/fuzz/corpus"
 MAN_PAGE = re.compile(r"\.[1-9]$")
 
 
@@ -42,8 +40,7 @@ def tracked() -> list[Path]:
     else:
         skip = {"build", "report", ".git"}
         paths = (p for p in ROOT.rglob("*") if p.relative_to(ROOT).parts[0] not in skip)
-    files = (p for p in set(paths) if p.is_file() and not p.is_symlink())
-    return sorted(p for p in files if CORPUS not in p.parents)
+    return sorted(p for p in set(paths) if p.is_file() and not p.is_symlink())
 
 
 def missing_spdx(files: Iterable[Path]) -> list[Path]:

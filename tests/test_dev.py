@@ -269,6 +269,20 @@ def test_counts_of_a_fuzzer() -> None:
     assert fuzz.last_counts(log + "stat::number_of_executed_units: 31\n")["execs"] == 31
 
 
+def test_a_corpus_becomes_a_file_for_each_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ioctl.txt").write_text("# a comment\nopen 00ff\nclose 0a\n")
+    monkeypatch.setattr(fuzz, "CORPUS", tmp_path)
+    monkeypatch.setattr(fuzz, "FUZZ", tmp_path / "build")
+    (tmp_path / "build/corpus/ioctl").mkdir(parents=True)
+    (tmp_path / "build/corpus/ioctl/stale").touch()
+    files = {p.name: p.read_bytes() for p in fuzz.corpus("ioctl").iterdir()}
+    assert files == {"open": b"\0\xff", "close": b"\n"}
+    with pytest.raises(DevError, match="no corpus for 'copy'"):
+        fuzz.corpus("copy")
+
+
 def fake_fuzzer(tmp_path: Path, script: str) -> fuzz.Run:
     crashes = tmp_path / "crashes"
     crashes.mkdir()

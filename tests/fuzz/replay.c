@@ -1,56 +1,57 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Runs a fuzz target on files, without libFuzzer. */
-#include <dirent.h>
+/* Runs a fuzz target on a committed corpus, without libFuzzer. */
 #include <errno.h>
 
 #include "fuzz.h"
 
+/* The bytes that hexadecimal digits stand for; -1 for anything else. */
 static int
-replay(const char *path)
+bytes(const char *hex, uint8_t *buf, size_t room)
 {
-	static uint8_t buf[1 << 20];
-	size_t n;
-	FILE *f;
+	size_t i, length;
 
-	f = fopen(path, "rb");
-	if (f == NULL) {
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		return (1);
-	}
-	n = fread(buf, 1, sizeof(buf), f);
-	fclose(f);
-	SAY("%s\n", path);
-	LLVMFuzzerTestOneInput(buf, n);
-	return (0);
+	length = strlen(hex);
+	if (length % 2 != 0 || length / 2 > room ||
+	    strspn(hex, "0123456789abcdef") != length)
+		return (-1);
+	for (i = 0; i < length / 2; i++)
+		sscanf(hex + 2 * i, "%2hhx", &buf[i]);
+	return ((int)(length / 2));
 }
 
-/* Arguments are files, or directories of them. */
+/* The argument is a file with a line for each input: name, bytes in hex. */
 int
 main(int argc, char **argv)
 {
-	struct dirent *e;
-	char path[4096];
-	int bad, i, ran;
-	DIR *d;
+	static uint8_t buf[1024];
+	static char line[4096], name[64], hex[2 * sizeof(buf) + 1];
+	int n, ran;
+	FILE *f;
 
-	bad = ran = 0;
-	for (i = 1; i < argc; i++) {
-		d = opendir(argv[i]);
-		if (d == NULL) {
-			bad |= replay(argv[i]);
-			ran++;
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s corpus/NAME.txt\n", argv[0]);
+		return (2);
+	}
+	f = fopen(argv[1], "r");
+	if (f == NULL) {
+		fprintf(stderr, "%s: %s\n", argv[1], strerror(errno));
+		return (2);
+	}
+	for (ran = 0; fgets(line, sizeof(line), f) != NULL; ran++) {
+		if (line[0] == '#') {
+			ran--;
 			continue;
 		}
-		while ((e = readdir(d)) != NULL) {
-			if (e->d_name[0] == '.')
-				continue;
-			snprintf(path, sizeof(path), "%s/%s", argv[i],
-			    e->d_name);
-			bad |= replay(path);
-			ran++;
+		if (sscanf(line, "%63s %2048s", name, hex) != 2 ||
+		    (n = bytes(hex, buf, sizeof(buf))) < 0) {
+			fprintf(stderr, "%s: not a name and bytes in hex: %s",
+			    argv[1], line);
+			return (1);
 		}
-		closedir(d);
+		SAY("%s\n", name);
+		LLVMFuzzerTestOneInput(buf, n);
 	}
+	fclose(f);
 	printf("%d inputs\n", ran);
-	return (bad != 0 || ran == 0);
+	return (ran == 0);
 }
