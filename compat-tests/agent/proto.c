@@ -204,23 +204,33 @@ answer(int fd, const char *seq, int rc, const struct reply *r)
 	free(line);
 }
 
+/* Room for the control message that passes one descriptor. */
+union one_fd {
+	struct cmsghdr	hdr;
+	char		space[CMSG_SPACE(sizeof(int))];
+};
+
+static void
+of_bytes(struct msghdr *m, struct iovec *iov, void *buf, size_t len)
+{
+
+	iov->iov_base = buf;
+	iov->iov_len = len;
+	memset(m, 0, sizeof(*m));
+	m->msg_iov = iov;
+	m->msg_iovlen = 1;
+}
+
 /* One message, with a descriptor when pass is not -1.  0 or errno. */
 int
 send_line(int fd, const char *line, size_t len, int pass)
 {
-	union {
-		struct cmsghdr	hdr;
-		char		space[CMSG_SPACE(sizeof(int))];
-	} control;
+	union one_fd control;
 	struct cmsghdr *c;
 	struct msghdr m;
 	struct iovec iov;
 
-	memset(&m, 0, sizeof(m));
-	iov.iov_base = (void *)(uintptr_t)line;
-	iov.iov_len = len;
-	m.msg_iov = &iov;
-	m.msg_iovlen = 1;
+	of_bytes(&m, &iov, (void *)(uintptr_t)line, len);
 	if (pass >= 0) {
 		memset(&control, 0, sizeof(control));
 		m.msg_control = control.space;
@@ -245,20 +255,13 @@ send_line(int fd, const char *line, size_t len, int pass)
 ssize_t
 recv_line(int fd, char *buf, size_t room, int *passed)
 {
-	union {
-		struct cmsghdr	hdr;
-		char		space[CMSG_SPACE(sizeof(int))];
-	} control;
+	union one_fd control;
 	struct cmsghdr *c;
 	struct msghdr m;
 	struct iovec iov;
 	ssize_t n;
 
-	memset(&m, 0, sizeof(m));
-	iov.iov_base = buf;
-	iov.iov_len = room - 1;
-	m.msg_iov = &iov;
-	m.msg_iovlen = 1;
+	of_bytes(&m, &iov, buf, room - 1);
 	if (passed != NULL) {
 		*passed = -1;
 		m.msg_control = control.space;

@@ -12,8 +12,8 @@ from typing import Any
 
 import jinja2
 from rich.console import Console
-from rich.table import Table
 from speed.figures import ratio, spread
+from speed.report import show_table
 
 from .plan import BACKENDS, BLKBACK, MAIN_MEDIUM, OURS, THEIRS, WORKS, Machine, Place
 from .store import SCHEMA, machine_json
@@ -191,12 +191,7 @@ def show(console: Console, machines: Sequence[Machine]) -> None:
         for note in notes(machine):
             console.print(f"  {note}")
         for title, head, rows in tables(machine):
-            table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-            for number, text in enumerate(head):
-                table.add_column(text, justify="right" if number else "left", overflow="fold")
-            for row in rows:
-                table.add_row(*row)
-            console.print(table)
+            show_table(console, title, head, rows)
     if found := aims(machines):
         console.print("\n[bold]aims[/]")
         for aim in found:

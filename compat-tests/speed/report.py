@@ -182,18 +182,25 @@ def notes(run: Run) -> list[str]:
     return found + ([f"kernel: {kernel}"] if kernel else [])
 
 
+def show_table(
+    console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    """The first column is text, the others are numbers; rows may be short."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, text in enumerate(head):
+        table.add_column(text, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row, *[""] * (len(head) - len(row)))
+    console.print(table)
+
+
 def show(console: Console, runs: dict[str, Run]) -> None:
     for machine, run in runs.items():
         console.print(f"\n[bold]{machine}[/]: {TITLES[machine]}")
         for note in notes(run):
             console.print(f"  {note}")
         for title, head, rows in tables(run):
-            table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-            for number, text in enumerate(head):
-                table.add_column(text, justify="right" if number else "left", overflow="fold")
-            for row in rows:
-                table.add_row(*row, *[""] * (len(head) - len(row)))
-            console.print(table)
+            show_table(console, title, head, rows)
     if found := aims(runs):
         console.print("\n[bold]aims[/]")
         for aim in found:

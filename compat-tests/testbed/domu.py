@@ -25,7 +25,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from clients import programs as clients
@@ -288,13 +287,8 @@ class Host:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.machine.__exit__(kind, value, trace)
+    def __exit__(self, *_: object) -> None:
+        self.machine.__exit__(None, None, None)
 
     @property
     def dom0(self) -> Dom0:

@@ -45,7 +45,6 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 from . import image, packages, xenelf
@@ -385,12 +384,7 @@ class Machine:
         self._clock = _Clock(self._qemu.pid)
         self._control = Control(self, ours)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._kill()
 
     def _kill(self) -> None:

@@ -51,7 +51,7 @@ world_make(void)
 	/* An input must do the same each time: no thread of its own pace. */
 	harness_tasks_manual(true);
 	MUST(harness_load() == 0);
-	MUST(xen_domain_create(host_machine(), &c, &peer) == 0);
+	MUST(xen_domain_create(harness_machine(), &c, &peer) == 0);
 	for (i = 0; i < PEER_PAGES; i++)
 		MUST(xen_domain_populate(peer, PEER_GFN + i) == 0);
 }

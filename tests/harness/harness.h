@@ -186,7 +186,7 @@ bool	harness_event_take(uint32_t port);	/* clears it */
 int	harness_peer(const char *request, char *reply, size_t replylen);
 
 /* For tests: the machine, our domain, and what lives. */
-struct xen_machine *host_machine(void);
+struct xen_machine *harness_machine(void);
 struct xen_domain *harness_domain(void);
 
 struct harness_counts {

@@ -275,7 +275,7 @@ test_eagain(void **state)
 	char *p;
 
 	(void)state;
-	assert_int_equal(xen_domain_create(host_machine(), &c, &other), 0);
+	assert_int_equal(xen_domain_create(harness_machine(), &c, &other), 0);
 	assert_int_equal(xen_domain_populate(other, 0x100), 0);
 	e = xen_domain_grant_entry(other, REF);
 	e->frame = 0x100;
@@ -499,7 +499,7 @@ test_peer_keeps_page(void **state)
 	char *p;
 
 	(void)state;
-	assert_int_equal(xen_domain_create(host_machine(), &c, &other), 0);
+	assert_int_equal(xen_domain_create(harness_machine(), &c, &other), 0);
 	p = mmap_at(gntalloc, alloc_for(41, GNTALLOC_FLAG_WRITABLE, 1, &id), 1,
 	    RW);
 	memset(&map_op, 0, sizeof(map_op));

@@ -349,7 +349,7 @@ run_paged_out(struct run *r)
 	struct map_op m;
 	char buf[16];
 
-	assert_int_equal(xen_domain_create(host_machine(), &c, &other), 0);
+	assert_int_equal(xen_domain_create(harness_machine(), &c, &other), 0);
 	assert_int_equal(xen_domain_populate(other, 0x100), 0);
 	e = xen_domain_grant_entry(other, REF);
 	e->frame = 0x100;

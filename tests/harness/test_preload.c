@@ -719,6 +719,20 @@ test_leak_is_told(void **state)
 	assert_int_equal(finish(start("_leak", leaky, "", "0")), 99);
 }
 
+/* Two domains of one machine; line is what the second says to the first's. */
+static void
+start_two(char *machine, const char *first, struct child *one,
+    const char *second, struct child *two, char line[64])
+{
+
+	close(mkstemp(machine));
+	*one = start(first, library, machine, "1");
+	*two = start(second, library, machine, "2");
+	hear(*one, line);
+	tell(*two, line);
+	hear(*two, line);
+}
+
 static void
 two_domains(bool kill_mapper)
 {
@@ -726,12 +740,7 @@ two_domains(bool kill_mapper)
 	char machine[] = "/tmp/xengnt-machine-XXXXXX";
 	char line[64];
 
-	close(mkstemp(machine));
-	granter = start("granter", library, machine, "1");
-	mapper = start("mapper", library, machine, "2");
-	hear(granter, line);
-	tell(mapper, line);
-	hear(mapper, line);
+	start_two(machine, "granter", &granter, "mapper", &mapper, line);
 	assert_string_equal(line, "mapped");
 	/* The same domain twice is refused. */
 	assert_int_equal(finish(start("exit", library, machine, "1")), 1);
@@ -771,12 +780,7 @@ test_granter_ends_first(void **state)
 	char line[64];
 
 	(void)state;
-	close(mkstemp(machine));
-	granter = start("granter", library, machine, "1");
-	mapper = start("mapper", library, machine, "2");
-	hear(granter, line);
-	tell(mapper, line);
-	hear(mapper, line);
+	start_two(machine, "granter", &granter, "mapper", &mapper, line);
 	tell(granter, "look");
 	tell(granter, "end");
 	assert_int_equal(finish(granter), 0);
@@ -793,12 +797,7 @@ test_events_between_domains(void **state)
 	char line[64];
 
 	(void)state;
-	close(mkstemp(machine));
-	caller = start("caller", library, machine, "1");
-	callee = start("callee", library, machine, "2");
-	hear(caller, line);
-	tell(callee, line);
-	hear(callee, line);
+	start_two(machine, "caller", &caller, "callee", &callee, line);
 	assert_string_equal(line, "heard");
 	tell(callee, "end");
 	tell(caller, "end");

@@ -221,7 +221,8 @@ test_killed_while_paged_out(void **state)
 	void *addr;
 
 	(void)state;
-	assert_int_equal(xen_domain_create(host_machine(), &config, &other), 0);
+	assert_int_equal(xen_domain_create(harness_machine(), &config, &other),
+	    0);
 	assert_int_equal(xen_domain_populate(other, 5), 0);
 	e = xen_domain_grant_entry(other, 9);
 	e->frame = 5;
@@ -255,7 +256,8 @@ test_paged_out_request(void **state)
 	void *addr;
 
 	(void)state;
-	assert_int_equal(xen_domain_create(host_machine(), &config, &other), 0);
+	assert_int_equal(xen_domain_create(harness_machine(), &config, &other),
+	    0);
 	for (i = 0; i < 3; i++) {
 		assert_int_equal(xen_domain_populate(other, 5 + i), 0);
 		e = xen_domain_grant_entry(other, 9 + i);
@@ -531,7 +533,8 @@ test_peer_keeps(void **state)
 
 	(void)state;
 	harness_tasks_manual(true);
-	assert_int_equal(xen_domain_create(host_machine(), &config, &other), 0);
+	assert_int_equal(xen_domain_create(harness_machine(), &config, &other),
+	    0);
 	memset(&arg, 0, sizeof(arg));
 	arg.op.domid = 600;
 	arg.op.flags = GNTALLOC_FLAG_WRITABLE;

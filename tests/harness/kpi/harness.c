@@ -648,7 +648,7 @@ harness_run_tasks(void)
 }
 
 struct xen_machine *
-host_machine(void)
+harness_machine(void)
 {
 
 	return (kpi_machine);
