@@ -192,9 +192,14 @@ def socket(t: Context) -> None:
         t.worker.write(near, WORD)
         t.expect(t.worker.read_to(far, area.address + PAGE, 8), 8, "received into it")
         t.expect(area.look(1, 8), WORD, f"{area.name} page")
-        t.expect(t.worker.write_from(far, area.address, PAGES * PAGE), PAGES * PAGE, "sent from it")
-        data = t.worker.read(near, PAGES * PAGE)
-        t.expect(data[PAGE : PAGE + 8], WORD, "what came")
+        # A page at a time: FreeBSD 13's sockets hold 8 KiB, and nobody reads meanwhile.
+        for page in range(PAGES):
+            sent = t.worker.write_from(far, area.address + page * PAGE, PAGE)
+            t.expect(sent, PAGE, "sent from it")
+            data = t.worker.read(near, PAGE)
+            t.expect(len(data), PAGE, "bytes that came")
+            if page == 1:
+                t.expect(data[:8], WORD, "what came")
         area.end(t)
 
 

@@ -503,6 +503,10 @@ do_advise(struct thread *t, struct slot *s)
 	len = s->pages % (SLOT_PAGES + 1) * PAGE;
 	switch (pick(t, 6)) {
 	case 0:
+#ifdef __linux__
+		/* The pages are gone for good. */
+		s->whole = false;
+#endif
 		return (madvise(s->p, len, MADV_DONTNEED) == 0);
 	case 1:
 		return (madvise(s->p, len, MADV_WILLNEED) == 0);
