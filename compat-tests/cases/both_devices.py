@@ -320,7 +320,7 @@ def raw_disk(t: Context) -> None:
     disk_to_and_fro(t, fd, t.worker.read_to, t.worker.write_from)
 
 
-@case("vm.aio", ["V11"], "the same by aio(4)", ["pin", "own_copy"])
+@case("vm.aio", ["V11"], "the same by aio(4)", ["pin", "own_copy", "aio"])
 def aio(t: Context) -> None:
     """A wrong kernel holds a page of its own making while the disk works on it."""
     fd = disk_of(t)

@@ -67,6 +67,7 @@ SETUPS: dict[Target, _Setup] = {
         "Linux agent on FreeBSD", "xengnt.ko, xengnt_linux.ko",
         {**_LACKS, "unload": "Linux's delete_module(2) is not emulated",
          "inherit_copy": "Linux has no minherit(2)",
+         "aio": "aio_read(3) of Linux's C library is EINVAL by the Linuxulator",
          "noreplace": "the Linuxulator refuses MAP_FIXED_NOREPLACE"},
     ),
     "freebsd-alone": _Setup(
