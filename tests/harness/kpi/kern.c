@@ -36,8 +36,11 @@ kpi_curthread(void)
 	if (kpi_thread.td_proc == NULL) {
 		kpi_thread.td_proc = &kpi_proc;
 		kpi_thread.td_ucred = &kpi_ucred;
-		__atomic_store_n(&kpi_proc.p_pid, os_getpid(),
-		    __ATOMIC_RELAXED);
+		/* Not again by each thread: the driver reads it plainly. */
+		if (__atomic_load_n(&kpi_proc.p_pid, __ATOMIC_RELAXED) !=
+		    os_getpid())
+			__atomic_store_n(&kpi_proc.p_pid, os_getpid(),
+			    __ATOMIC_RELAXED);
 	}
 	return (&kpi_thread);
 }
