@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What ./dev is made of.  Nothing here needs more than Python's standard library to be imported."""
+"""The implementation of ./dev.  Importing it needs only Python's standard library."""

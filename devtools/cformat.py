@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """clang-format for style(9).
 
-clang-format checks indents, spaces, braces and blank lines.  Two things it cannot do as style(9)
-does stay with the author: tabs inside a line (members, #define, comments behind code), and where a
-statement is broken, as long as its lines fit into 80 columns.
+clang-format checks indentation, spaces, braces and blank lines.  Two things it cannot do as
+style(9) does are left to the author: tabs inside a line (members, #define, comments behind code),
+and where a statement is broken if its lines fit into 80 columns.
 
 Usage: python3 -m devtools.cformat [--write] FILE…
 """
@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 COLUMNS = 80
-# A macro definition with its continuation lines, in whatever layout its author gave it.
+# A macro definition with its continuation lines, in the author's layout.
 DEFINE = re.compile(r"^[ \t]*#[ \t]*define\b(?:.*\\\n)*.*\n", re.M)
-# What does not count when a statement's lines are put together.
+# Ignored when the lines of a statement are joined.
 QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|/\*.*?\*/|//.*')
 INNER = re.compile(r"(?<=\S)\s+")
 LOOSE = re.compile(r"(?<=[(\[]) | (?=[)\]\[])|(?<=\)) (?=\()|(?<=\*) ")
@@ -36,7 +36,7 @@ def keep_defines(before: str, after: str) -> str:
 
 
 def statements(text: str) -> Iterator[str]:
-    """The text in pieces: a line with the lines that continue it."""
+    """The text in pieces: each is a line with its continuation lines."""
     piece, depth, open_end = "", 0, False
     for line in text.splitlines(True):
         bare = QUOTED.sub(lambda m: "" if m[0].startswith("/") else '""', line).rstrip()
@@ -45,7 +45,7 @@ def statements(text: str) -> Iterator[str]:
             yield piece
             piece, depth = "", 0
         piece += line
-        # Inside comments and preprocessor lines nothing is open.
+        # Comments and preprocessor lines open nothing.
         if not NO_CODE.match(line):
             depth = max(
                 0, depth + sum(bare.count(c) for c in "([") - sum(bare.count(c) for c in ")]")
@@ -66,7 +66,8 @@ def _fits(piece: str) -> bool:
 
 
 def keep_author(before: str, after: str) -> str:
-    """after, with each statement that differs only in what is the author's as it was in before."""
+    """Returns after, but takes from before each statement that differs only in what is left to the
+    author."""
     old, new = list(statements(before)), list(statements(after))
     matcher = difflib.SequenceMatcher(
         None, [_plain(piece) for piece in old], [_plain(piece) for piece in new], autojunk=False
@@ -91,7 +92,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="format in place")
     parser.add_argument("files", nargs="*", type=Path)
     args = parser.parse_args()
-    # The one of requirements.txt, not the system's.
+    # The one from requirements.txt, not the system's.
     clang_format = str(Path(sys.prefix) / "bin/clang-format")
     differ = False
     for path in args.files:

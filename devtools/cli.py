@@ -45,7 +45,7 @@ After set-up, './dev parity --help' lists all of them.
 
 
 def _targets() -> str:
-    """What there is to run on; the module needs nothing but Python's own library."""
+    """The list of targets; module `targets` needs only Python's standard library."""
     sys.path.insert(0, str(ROOT / "compat-tests"))
     from targets import DEFAULT, REMOTE, TARGETS
 
@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """What looks at the driver on the harness for a longer time."""
+    """Longer checks of the driver on the harness."""
     fuzz = commands.add_parser(
         "fuzz", help="fuzz the driver on the harness",
         description="Runs the fuzz targets of tests/fuzz: first the committed corpus, then a search"
@@ -176,7 +176,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
         return freebsd_host.run(args.command, rest)
     environment.check_machine()
     environment.ensure_venv(Console())
-    # From here on everything of requirements.txt can be imported.
+    # From here on everything in requirements.txt can be imported.
     from devtools import steps
 
     console = Console()
@@ -197,7 +197,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
             wanted = args.step or (["unit"] if args.pytest else [])
             options = steps.Options(quick=args.quick, pytest=args.pytest)
             if wanted and "native" not in wanted:
-                environment.compile_(console, NATIVE)  # what the other steps look at
+                environment.compile_(console, NATIVE)  # needed by the other steps
             return steps.run_all(console, options, wanted)
         case "fuzz":
             from devtools import fuzz
@@ -237,7 +237,7 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _freebsd_packages(console: Console, rest: Sequence[str]) -> None:
-    """Installs what a FreeBSD machine needs when the options name one."""
+    """Installs what a FreeBSD machine needs, if the options name one."""
     named = any(word.partition("=")[0] == "--freebsd" for word in rest)
     if not named and not os.environ.get("FREEBSD_DIST"):
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Progress for people, logs for later: every long command runs through Console.run."""
+"""Progress on the terminal and logs in files: every long command runs through Console.run."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from typing import Any
 
 from devtools.paths import LOGS, ROOT
 
-HEARTBEAT = 10.0  # seconds of silence after which plain output says that it is still at work
-STEADY = 60.0  # the same for a command that talks all the time
+HEARTBEAT = 10.0  # seconds of silence after which plain output says that a command still runs
+STEADY = 60.0  # the same for a command that prints all the time
 TAIL = 30  # lines of the log shown when a command fails
 
 
 class DevError(Exception):
-    """Ends ./dev with one line that says what is wrong."""
+    """Ends ./dev with a one-line message."""
 
 
 def shown(path: Path) -> str:
-    """A path as a person in the tree's root would type it."""
+    """A path as one would type it in the tree's root."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 class Console:
-    """One line a step; on a terminal (with rich) the command's last line and a spinner."""
+    """One line for each step; on a terminal, with rich, also a spinner and the command's last
+    line."""
 
     def __init__(self) -> None:
         self._rich: Any = None
@@ -39,7 +40,7 @@ class Console:
             try:
                 from rich.console import Console as RichConsole
             except ImportError:
-                return  # before the environment exists: plain lines
+                return  # rich is not installed yet: plain lines
             self._rich = RichConsole(stderr=True, highlight=False)
 
     def say(self, text: str) -> None:
@@ -56,7 +57,7 @@ class Console:
         cwd: Path = ROOT,
         env: Mapping[str, str] | None = None,
     ) -> tuple[int, Path]:
-        """Runs argv with its output in a log file; returns its exit status and that file."""
+        """Runs argv with its output in a log file; returns its exit status and the file's path."""
         LOGS.mkdir(parents=True, exist_ok=True)
         log = LOGS / (re.sub(r"[^a-z0-9]+", "-", what.lower()).strip("-") + ".log")
         command = [str(arg) for arg in argv]
@@ -86,7 +87,7 @@ class Console:
         return process.returncode, log
 
     def check(self, what: str, argv: Sequence[str | Path], **kwargs: Any) -> Path:
-        """run(), but a failure ends ./dev; the end of the log is shown first."""
+        """Like run(), but shows the end of the log and ends ./dev if the command fails."""
         status, log = self.run(what, argv, **kwargs)
         if status != 0:
             self.show_tail(log)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What an operation of the driver costs in things that can be counted (tests/harness/test_counts.c)
-and what the Python package costs over the library (tests/python/binding.py)."""
+"""Counted costs of the driver's operations (tests/harness/test_counts.c), and the Python package's
+costs on top of the library's (tests/python/binding.py)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COST = re.compile(r"cost: (.+) of (\d+): (\d+) (\d+) (\d+) (\d+)$", re.M)
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one operation on so many pages, or segments."""
+    """Of one operation on a number of pages or segments."""
 
     name: str
     count: int
@@ -45,7 +45,7 @@ def measure() -> list[Cost]:
 
 
 def table(costs: Sequence[Cost]) -> str:
-    """The operations, each once for each size."""
+    """A table with a line for each operation and size."""
     head = ("operation", "of", "hypercalls", "allocations", "locks", "blocks")
     return "\n".join(
         f"{line[0]:<18}{line[1]:>5}{line[2]:>12}{line[3]:>13}{line[4]:>7}{line[5]:>8}"
@@ -54,7 +54,7 @@ def table(costs: Sequence[Cost]) -> str:
 
 
 def binding(console: Console) -> dict[str, dict[str, int]]:
-    """Nanoseconds of the library's calls, and of the Python package's."""
+    """Nanoseconds of the library's calls and of the Python package's."""
     environment.install_package(console)
     RESULTS.mkdir(parents=True, exist_ok=True)
     found = RESULTS / "binding.json"

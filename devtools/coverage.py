@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Branch coverage of the driver by all tests that run on this machine, and its gate.
+"""Branch coverage of the driver by all tests that run on this machine, and its limit.
 
-A branch that no test takes must stand, with its reason, in tests/coverage-exclusions; at least
+A branch that no test takes must be listed, with the reason, in tests/coverage-exclusions.  At least
 95 % must be taken whatever that file says.
 """
 
@@ -19,7 +19,8 @@ from devtools.paths import COVERAGE, RESULTS, ROOT, cache_dir
 
 EXCLUSIONS = ROOT / "tests/coverage-exclusions"
 LEAST = 95.0
-# Never false by design, and what FreeBSD's queue and tree macros expand to: no choice of ours.
+# Assertions, which are never false by design, and what FreeBSD's queue and tree macros expand to:
+# not branches of ours.
 ASSERTION = re.compile(r"\b(KASSERT|CTASSERT|mtx_assert|sx_assert|DECLARE_MODULE)\s?\(")
 MACRO = re.compile(r"\b(TAILQ|LIST|SLIST|RB)_(INSERT|REMOVE|GENERATE)\w*\s?\(")
 
@@ -67,14 +68,14 @@ def exclusions(text: str) -> list[Exclusion]:
 
 
 def ours(text: str) -> bool:
-    """Whether a line's branches are decisions of the driver."""
+    """Whether a line's branches are the driver's own decisions."""
     return not ASSERTION.search(text) and not MACRO.search(text)
 
 
 def analyse(
     report: Mapping[str, object], sources: Mapping[str, Sequence[str]]
 ) -> tuple[list[Row], list[Missed]]:
-    """gcovr's JSON; several objects of one source line add up."""
+    """Reads gcovr's JSON; adds up the objects compiled from one source line."""
     rows, missed = [], []
     files = report["files"]
     assert isinstance(files, list)
@@ -103,8 +104,8 @@ def analyse(
 def judge(
     rows: Sequence[Row], missed: Sequence[Missed], excluded: Sequence[Exclusion]
 ) -> list[str]:
-    """What is wrong, a line each."""
-    # A text that stands there once excuses one line.
+    """What is wrong, one line each."""
+    # Each entry excuses one line with that text.
     known = Counter((e.file, e.text) for e in excluded)
     wrong = []
     for m in missed:
@@ -133,8 +134,8 @@ def measure(console: Console) -> tuple[list[Row], list[Missed]]:
                 f"-Dfreebsd_headers={freebsd_headers.headers_dir()}",
                 "-Db_coverage=true",
                 "-Dbuildtype=debug",
-                # GCC's guess is wrong without optimisation; and the tests have threads, whose
-                # counts would be lost, or make a sum negative, which gcovr refuses.
+                # GCC's warning is wrong without optimisation.  The tests have threads: counts that
+                # are not atomic get lost, or add up to negative sums, which gcovr refuses.
                 "-Dc_args=['-Wno-maybe-uninitialized', '-fprofile-update=atomic']",
             ],
         )
@@ -148,7 +149,7 @@ def measure(console: Console) -> tuple[list[Row], list[Missed]]:
          "--timeout-multiplier", "4"],
         env=env,
     )  # fmt: skip
-    # A case that fails is the parity step's business.
+    # The parity step, not this one, reports cases that fail.
     console.run(
         "coverage: parity cases",
         [environment.tool("python3"), suite.PARITY, "--build", COVERAGE, "--cache", cache_dir(),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Debian packages: what is needed, for what, and how to see that it is there.
 
-A need is met by the file or program itself, wherever it came from; the package is only the way to
-get it.  So nothing depends on a Debian version, and a machine without apt serves if the tools are
-there.
+A need is met if the file or program exists, wherever it came from; the package is only one way to
+get it.  So nothing depends on a Debian version, and a machine without apt works if it has the
+tools.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def program(*names: str) -> Callable[[], bool]:
 
 
 def file(*patterns: str) -> Callable[[], bool]:
-    """All patterns (below /, one star at most a level) match something."""
+    """Each pattern (below /, at most one star per path component) matches a file."""
     return lambda: all(next(Path("/").glob(p.lstrip("/")), None) for p in patterns)
 
 
@@ -47,13 +47,13 @@ class Need:
     package: str
     reason: str
     present: Callable[[], bool]
-    # Without it only the tests that say so fail.
+    # If false, only the tests that use it fail without it.
     required: bool = True
 
 
 @dataclass(frozen=True)
 class Clang:
-    """One LLVM whose parts have the same version; suffix is "-19" or empty."""
+    """An LLVM whose parts have the same version; suffix is "-19", for example, or empty."""
 
     major: int
     suffix: str
@@ -72,7 +72,7 @@ def find_clang() -> Clang | None:
         try:
             names = os.listdir(directory or ".")
         except OSError:
-            continue  # PATH may name what is absent or not ours to read
+            continue  # PATH may name a directory that does not exist or is not readable
         for name in names:
             if match := re.fullmatch(r"clang-(\d+)", name):
                 found.append(Clang(int(match[1]), f"-{match[1]}"))
@@ -89,7 +89,7 @@ def _complete(clang: Clang) -> bool:
 
 
 def has_fuzzer(clang: Clang) -> bool:
-    """Whether libFuzzer, which Debian packs apart, is there."""
+    """Whether libFuzzer, a separate package in Debian, is there."""
     said = subprocess.run(
         [clang.tool("clang"), "-print-resource-dir"], capture_output=True, text=True
     )
@@ -98,7 +98,8 @@ def has_fuzzer(clang: Clang) -> bool:
 
 
 def clang_packages() -> list[str]:
-    """Names to install when no usable clang is there: the newest that apt offers with its lld."""
+    """Packages to install if there is no usable clang: the newest clang that apt offers, and its
+    lld."""
     offered: set[str] = set()
     if shutil.which("apt-cache"):
         said = subprocess.run(
@@ -116,7 +117,7 @@ def clang_packages() -> list[str]:
 
 
 def missing_clang() -> list[str]:
-    """What to install so that the newest clang is complete."""
+    """Packages that make the newest clang complete."""
     clang = find_clang()
     if clang is None:
         return clang_packages()
@@ -153,7 +154,7 @@ NEEDS = (
     Need("xz-utils", "unpacking Debian packages", program("xz")),
 )  # fmt: skip
 
-#: For --freebsd: a FreeBSD Dom0, its modules, and what runs on it.
+#: For --freebsd: a FreeBSD Dom0, its modules and its programs.
 FREEBSD_NEEDS = (
     Need("ovmf", "firmware that starts Xen for a FreeBSD Dom0",
          lambda: any(file(f"/usr/share/OVMF/OVMF_CODE{size}.fd")() for size in ("_4M", ""))),
@@ -177,7 +178,7 @@ DISKS_NEEDS = (
 
 
 def _awk() -> bool:
-    """An awk that is not mawk."""
+    """An awk other than mawk."""
     found = (shutil.which(name) for name in ("nawk", "original-awk", "gawk", "awk"))
     return any(path is not None and Path(path).resolve().name != "mawk" for path in found)
 
@@ -201,7 +202,7 @@ def install_line(packages: Iterable[str]) -> str:
 
 
 def ensure(console: Console, needs: Iterable[Need], *, clang: bool = True) -> None:
-    """Installs what is missing as root; else ends with the one line that tells what to install."""
+    """As root, installs what is missing; otherwise ends with one line that says what to install."""
     wanted = missing(needs)
     if not wanted and not (clang and missing_clang()):
         if os.geteuid() == 0 and shutil.which("apt-get") and not _lists():
@@ -216,7 +217,7 @@ def ensure(console: Console, needs: Iterable[Need], *, clang: bool = True) -> No
         why = "not root" if os.geteuid() != 0 else "no apt-get here"
         raise DevError(f"missing packages ({why}); install them with: {install_line(names)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    # The lists of a fresh machine are absent or old; both end in "not found" later.
+    # A fresh machine has no package lists or old ones; either means "not found" later.
     console.run("apt-get update", ["apt-get", "-q", "update"], env=quiet)
     names = wanted + (missing_clang() if clang else [])
     status, log = console.run(
@@ -238,7 +239,7 @@ def _lists() -> bool:
 
 
 def main() -> None:
-    """Prints the table and what is there."""
+    """Prints the table of needs and whether they are met."""
     for need in (*NEEDS, *FREEBSD_NEEDS, *CLIENTS_NEEDS, *DISKS_NEEDS):
         print(f"{need.package:<18} {'yes' if need.present() else 'MISSING':<8} {need.reason}")
     complete = "MISSING" if missing_clang() else "yes"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Setting up: packages, the virtual environment, FreeBSD's headers, the meson build directories.
+"""Set-up: packages, the virtual environment, FreeBSD's headers, the meson build directories.
 
-Each step leaves a stamp, so a second run only looks at stamps and is done in a moment.
+Each step leaves a stamp, so a second run only reads the stamps.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def tool(name: str) -> Path:
 
 @contextmanager
 def exclusive(console: Console) -> Iterator[None]:
-    """Two ./dev at once set up one after the other."""
+    """Makes a second ./dev wait until the first has set up."""
     BUILD.mkdir(exist_ok=True)
     with (BUILD / ".lock").open("w") as lock:
         try:
@@ -52,9 +52,9 @@ def check_machine() -> None:
 
 
 def ensure_venv(console: Console) -> None:
-    """Installs packages, makes build/venv and continues in it; returns only there."""
+    """Installs packages and makes build/venv, then runs ./dev again in it; returns only there."""
     if not in_venv():
-        # All that is missing in one go: a person without root reads the whole list at once.
+        # All that is missing at once, so that a user who is not root gets the whole list.
         debian.ensure(console, debian.NEEDS)
     requirements = REQUIREMENTS.read_bytes()
     key = stamp.digest(str(VENV), requirements)
@@ -86,7 +86,7 @@ def _make_venv(console: Console) -> None:
 
 
 def set_up(console: Console, *, cross: bool) -> None:
-    """Everything a build needs; cross: FreeBSD's compiler, too."""
+    """Sets up everything a build needs; cross: FreeBSD's compiler, too."""
     with exclusive(console):
         clang = require_clang()
         freebsd_headers.ensure(console, clang.tool("clang"), clang.tool("llvm-ar"))
@@ -114,20 +114,20 @@ def require_clang() -> debian.Clang:
 
 
 def cross_library(console: Console, major: int) -> None:
-    """The library for a FreeBSD release, from nothing if need be."""
+    """Builds the library for a FreeBSD release, after its set-up if necessary."""
     set_up(console, cross=True)
     compile_(console, freebsd_build(major))
 
 
 def environment() -> Mapping[str, str]:
-    """The environment's programs first, for whatever a step starts."""
+    """An environ with the virtual environment's programs first in PATH."""
     return {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
 def configure(
     console: Console, where: Path, options: list[str | Path], env: Mapping[str, str] | None = None
 ) -> None:
-    """meson setup; later runs of ninja notice changed meson.build files by themselves."""
+    """meson setup; afterwards ninja itself notices changed meson.build files."""
     cross = b"".join(o.read_bytes() for o in options if isinstance(o, Path))
     extra = env or {}
     key = stamp.digest(str(where), *map(str, options), cross, *map(str, extra.items()))
@@ -149,7 +149,7 @@ def compile_(console: Console, where: Path) -> Path:
 
 
 def install_package(console: Console) -> None:
-    """The Python package, built against the library in build/native (its run path leads there)."""
+    """Installs the Python package, built against the library in build/native (by its run path)."""
     sources = [ROOT / "pybind", ROOT / "kernel/include", ROOT / "libxengnttab-freebsd/include"]
     files = sorted(p for s in sources for p in s.rglob("*") if p.is_file() and p.suffix != ".pyc")
     key = stamp.digest(*(part for p in files for part in (str(p), p.read_bytes())))

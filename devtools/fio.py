@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """fio from Debian's source package, as one static program for the Linux guest.
 
-Debian's own binary needs thirty libraries of storage systems that the guest has no use for.
+Debian's binary needs thirty libraries for storage systems that the guest does not use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OFF = (
 
 
 def build(console: Console) -> Path:
-    """The program, from the cache when nothing changed."""
+    """The program, from the cache if nothing changed."""
     source = sources.obtain("fio")
     where = cache_dir() / "consumers/linux"
     part = parts.Part(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./dev parity on FreeBSD itself: compiles the agent with the system's cc and runs `local`.
+"""./dev parity on FreeBSD itself: compiles the agent with the system's cc and runs target `local`.
 
-Nothing else of ./dev runs there, and nothing is installed but Python packages in build/venv where
+No other command of ./dev works there.  Nothing is installed but Python packages in build/venv, if
 the system's Python lacks them.
 """
 
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "compat-tests"))
 
 from agent import recipe
 
-# What the parity suite imports, by module; no compiled package among them but jinja2's markupsafe.
+# What the parity suite imports, by module; the only compiled one is jinja2's markupsafe.
 PACKAGES = {
     "rich": "rich>=13.9",
     "jinja2": "jinja2>=3.1",
@@ -41,7 +41,7 @@ def _call(argv: Sequence[str | Path], shown: str) -> None:
 
 
 def check() -> None:
-    """One line that names all that the programs cannot be compiled without."""
+    """Raises an error that names everything missing for compiling the programs."""
     absent = []
     if shutil.which("cc") is None:
         absent.append("cc (of the base system, or of a package such as llvm)")
@@ -52,7 +52,7 @@ def check() -> None:
 
 
 def compilations(build: Path, headers: Path) -> list[list[str | Path]]:
-    """The programs, where the target looks for them in a build directory."""
+    """Commands that compile the programs, each to its place in a build directory."""
     return [
         ["cc", *arguments, "-isystem", headers, "-o", build / "compat-tests/agent" / name]
         for name, arguments in recipe.freebsd_programs().items()
@@ -60,13 +60,13 @@ def compilations(build: Path, headers: Path) -> list[list[str | Path]]:
 
 
 def python() -> Path:
-    """The system's own where it has the packages, else that of build/venv."""
+    """The system's Python if it has the packages, else that of build/venv."""
     own = all(importlib.util.find_spec(module) for module in PACKAGES)
     return Path(sys.executable) if own else VENV / "bin/python3"
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
-    """The only command that makes sense there."""
+    """Runs the only command that works there."""
     if command != "parity":
         raise DevError(
             f"on FreeBSD ./dev runs parity only, not {command}; see docs/freebsd-host.md"

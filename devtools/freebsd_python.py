@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""CPython for FreeBSD with cffi and the package xengnttab, as files of an image.
+"""CPython for FreeBSD, with cffi and package xengnttab, as files for an image.
 
-libffi, zlib, liblzma and CPython are Debian's source packages, built by their own configure
-scripts, which are told of a compiler for FreeBSD; cffi is the version of this environment, from its
-source distribution.  CPython is of the environment's own minor version, because that builds it.  A
-part is made again when what it is made from changed.
+libffi, zlib, liblzma and CPython are Debian's source packages, built by their own configure scripts
+with a compiler for FreeBSD.  cffi comes from its source distribution, in the version of this
+environment.  CPython has the environment's minor version, because the environment's Python builds
+it.  A part is built again when its sources or tools change.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ PROGRAM = f"{PREFIX}/bin/python{MINOR}"
 LIBRARY = f"{PREFIX}/lib/python{MINOR}"
 # Where Debian's Python looks for packages that are not its own.
 PACKAGES = f"{PREFIX}/lib/python3/dist-packages"
-# Of the standard library; nobody needs these where nothing but the package runs.
+# Parts of the standard library that package xengnttab does not need.
 UNUSED = {
     "ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tests", "tkinter",
     "turtledemo", "distutils",
 }  # fmt: skip
-# CPython builds for few systems from another one.  These names stand for FreeBSD's.
+# CPython can be cross-built for few systems.  FreeBSD takes the place of one of them.
 CONFIGURE = (
     ("*-*-vxworks*)", "*-*-freebsd*)"),
     ("ac_sys_system=VxWorks", "ac_sys_system=FreeBSD"),
@@ -49,7 +49,7 @@ WHERE = ("lib", "usr/lib")
 
 
 def build(console: Console, release: Release) -> dict[str, Path]:
-    """Files of an image by their place there; from the cache when nothing changed."""
+    """Files for an image by their paths there, from the cache if nothing changed."""
     place = cache_dir() / "consumers" / f"python{MINOR}-freebsd{release.major}"
     console.say(f"  CPython {MINOR} for FreeBSD {release.major} …")
     for part, key in _chain(place, release):
@@ -73,7 +73,7 @@ def _chain(place: Path, release: Release) -> Iterator[tuple[Part, str]]:
     where = [f"--host={release.triple}", "--build=x86_64-pc-linux-gnu"]
     ffi, python = sources.obtain("libffi"), _patched(place, release)
     zlib, xz = sources.obtain("zlib"), sources.obtain("xz-utils")
-    builder = Path(sys.executable).resolve()  # the same for every environment made of it
+    builder = Path(sys.executable).resolve()  # the same for all environments made from it
     chain = (
         Part(
             "libffi",
@@ -82,7 +82,7 @@ def _chain(place: Path, release: Release) -> Iterator[tuple[Part, str]]:
             ["make", "-j2", "install"],
             "root/lib/libffi.a",
         ),
-        # Of the base system on a real one; the suite's packages import the modules.
+        # A real FreeBSD has it in the base system; the suite's packages import the modules.
         parts.zlib(root, release, zlib),
         Part(
             "xz",
@@ -95,7 +95,7 @@ def _chain(place: Path, release: Release) -> Iterator[tuple[Part, str]]:
         Part(
             "python",
             [*told, "CFLAGS=-O2", f"CPPFLAGS=-I{root}/include", f"LDFLAGS=-L{root}/lib",
-             # What only a running system could say.
+             # Answers that only a running system could give.
              "ac_cv_file__dev_ptmx=no", "ac_cv_file__dev_ptc=no", "ac_cv_buggy_getaddrinfo=no",
              # libc has dlopen(3).
              "ac_cv_lib_dl_dlopen=no",
@@ -115,7 +115,7 @@ def _chain(place: Path, release: Release) -> Iterator[tuple[Part, str]]:
 
 
 def _patched(place: Path, release: Release) -> Path:
-    """A copy of CPython's source whose configure script knows FreeBSD."""
+    """A copy of CPython's source whose configure script accepts FreeBSD."""
     source = sources.obtain(f"python{MINOR}")
     copy = place / f"source-{source.name}"
     key = stamp.digest(source.name, str(CONFIGURE))
@@ -134,8 +134,9 @@ def _patched(place: Path, release: Release) -> Path:
 
 
 def _compiled(tree: Path, place: str) -> Iterator[tuple[str, Path]]:
-    """Modules below a directory, and their compiled forms: an emulated processor takes seconds to
-    compile them, and an image does not keep the times by which it would judge the forms."""
+    """The modules below a directory and their compiled forms.  Those are built so that Python does
+    not compare times, which an image does not keep: compiling takes an emulated processor
+    seconds."""
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     compileall.compile_dir(tree, quiet=2, force=True, invalidation_mode=mode)
     for path in tree.rglob("*.py*"):
@@ -158,7 +159,7 @@ def _standard_library(place: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _package(place: Path, release: Release) -> dict[str, Path]:
-    """cffi's run-time part and our package."""
+    """cffi's run-time part and package xengnttab."""
     scratch = place / "package"
     scratch.mkdir(exist_ok=True)
     (python,) = place.glob("source-*")
@@ -178,7 +179,7 @@ def _package(place: Path, release: Release) -> dict[str, Path]:
     _run([*compiler, *headers, "-E", "-P", str(source), "-o", str(preprocessed)])
     _run([sys.executable, str(recipe), str(preprocessed), str(native)])
     _run([sys.executable, str(recipe), str(scratch / "_evtchn.py")])
-    # Without ldconfig(8) nothing else says where Xen's libraries and ours are.
+    # There is no ldconfig(8), so the run path says where Xen's libraries and ours are.
     rpath = f"-Wl,-rpath,{PREFIX}/lib"
     made = {
         "_cffi_backend.so": [
@@ -205,7 +206,7 @@ def _package(place: Path, release: Release) -> dict[str, Path]:
     for path in (ROOT / "pybind/src/xengnttab").glob("*.py"):
         shutil.copyfile(path, tree / path.name)
     shutil.copyfile(scratch / "_evtchn.py", tree / "_evtchn.py")
-    # As meson makes it of the same template.
+    # As meson makes it from the same template.
     template = ROOT / "pybind/src/xengnttab/_version.py.in"
     version = (ROOT / "pybind/VERSION").read_text().strip()
     (tree / "_version.py").write_text(template.read_text().replace("@VERSION@", version))
@@ -213,7 +214,7 @@ def _package(place: Path, release: Release) -> dict[str, Path]:
 
 
 def _cffi(scratch: Path) -> Path:
-    """The source distribution of the cffi that makes our sources."""
+    """The source distribution of the cffi in this environment."""
     version = importlib.metadata.version("cffi")
     tree = scratch / f"cffi-{version}"
     if not (tree / "setup.py").exists():
@@ -227,13 +228,13 @@ def _cffi(scratch: Path) -> Path:
 
 
 def runtime(base: Path, files: Iterable[Path]) -> dict[str, Path]:
-    """Libraries of a release's base system that the files need, and what loads them."""
+    """Libraries of a release's base system that the files need, and the run-time linker."""
     found = {"/libexec/ld-elf.so.1": base / "libexec/ld-elf.so.1"}
     todo = [name for path in files for name in _needed(path)]
     while todo:
         name = todo.pop()
         if name.startswith("libxen"):
-            continue  # Xen's and ours come from elsewhere
+            continue  # Xen's and ours are provided elsewhere
         places = [f"{where}/{name}" for where in WHERE if (base / where / name).is_file()]
         if not places:
             raise DevError(f"{base} has no {name}")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The fuzz targets of tests/fuzz: built by clang with libFuzzer, run side by side, watched."""
+"""The fuzz targets of tests/fuzz: builds them with clang and libFuzzer, runs them in parallel and
+watches them."""
 
 from __future__ import annotations
 
@@ -20,18 +21,18 @@ from devtools.paths import FUZZ, LOGS, RESULTS, ROOT
 
 TARGETS = ("ioctl", "copy")
 CORPUS = ROOT / "tests/fuzz/corpus"
-# What runs have found that adds coverage; a later run goes on from there.
+# Inputs found by runs that add coverage; later runs start with them.
 FOUND = FUZZ / "found"
 MAX_LEN = 1024
 PROGRESS = 10.0
-# The slowest input on a busy machine, and how much longer than asked a run may take.
+# Limits: the slowest input on a busy machine, and how much longer than asked a run may take.
 INPUT_SECONDS = 120
 PATIENCE = 300.0
 
-# Arithmetic on the callers' pointers wraps where the kernel is built (-fwrapv).
+# Arithmetic on callers' pointers may wrap, as in the kernel (-fwrapv).
 C_ARGS = "-fsanitize=fuzzer-no-link -fno-sanitize=pointer-overflow"
 OPTIONS = {
-    # The harness's machine lives as long as the process.
+    # The harness never frees its machine.
     "ASAN_OPTIONS": "detect_leaks=0:handle_abort=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
 }
@@ -65,7 +66,7 @@ def build(console: Console) -> None:
 
 
 def last_counts(log: str) -> Mapping[str, int]:
-    """What libFuzzer said last of itself: executions, coverage, corpus."""
+    """The last numbers that libFuzzer printed: executions, coverage, corpus."""
     counts = {}
     lines = re.findall(r"^#(\d+)\t.*?cov: (\d+) .*?corp: (\d+)", log, re.MULTILINE)
     if lines:
@@ -77,7 +78,7 @@ def last_counts(log: str) -> Mapping[str, int]:
 
 @dataclass
 class Run:
-    """One fuzzer at work."""
+    """One run of a fuzzer."""
 
     target: str
     what: str
@@ -124,7 +125,7 @@ class Run:
         self.output.close()
 
     def tail(self) -> str:
-        """The end of the log: it may be long."""
+        """The end of the log, which may be long."""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - 20000))
             return log.read().decode(errors="replace")
@@ -136,7 +137,7 @@ class Run:
         return f"{self.target}: {c['execs']} inputs, {c.get('cov', 0)} edges"
 
     def report(self) -> list[str]:
-        """For people: what broke, and how to see it again."""
+        """What broke, and how to reproduce it."""
         text = self.tail()
         wrong = re.compile(r"not so:|panic:|domain crash:|leak:|runtime error:|ERROR:|SUMMARY:")
         lines = [line[:160] for line in text.splitlines() if wrong.search(line)][-8:]
@@ -167,7 +168,7 @@ def _run(target: str, what: str, extra: Sequence[str | Path], limit: float) -> R
 
 
 def corpus(target: str) -> Path:
-    """The committed inputs as libFuzzer wants them: a directory with a file for each."""
+    """The committed inputs in the form libFuzzer wants: a directory with a file for each."""
     listed = CORPUS / f"{target}.txt"
     if not listed.is_file():
         raise DevError(f"no corpus for {target!r} in {shown(CORPUS)}")
@@ -182,7 +183,7 @@ def corpus(target: str) -> Path:
 
 
 def replay(target: str) -> Run:
-    """The committed corpus, each input once."""
+    """Runs each committed input once."""
     return _run(target, "replay", ["-runs=0", corpus(target)], PATIENCE)
 
 
@@ -196,7 +197,7 @@ def search(target: str, seconds: int, seed: int | None = None) -> Run:
 
 
 def run_all(console: Console, runs: Sequence[Run], jobs: int) -> None:
-    """At most so many at once; a line about each every ten seconds."""
+    """Runs at most `jobs` at once; prints a line about each every ten seconds."""
     waiting, active = list(runs), list[Run]()
     told = time.monotonic()
     try:
@@ -219,7 +220,8 @@ def run_all(console: Console, runs: Sequence[Run], jobs: int) -> None:
 
 
 def fuzz(console: Console, targets: Sequence[str], seconds: int, jobs: int) -> list[Run]:
-    """Corpus first; only what passes is searched on.  All runs, failed or not."""
+    """Runs the corpus, then searches on each target that passed.  Returns all runs, failed or
+    not."""
     if unknown := [t for t in targets if t not in TARGETS]:
         raise DevError(f"no fuzz target {unknown[0]!r}; there are {', '.join(TARGETS)}")
     build(console)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The checks behind ./dev lint: every one is named, runs alone and says what it found."""
+"""The checks of ./dev lint.  Each has a name, runs alone and reports what it found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Check:
 
 
 def tracked() -> list[Path]:
-    """The tree's files, new ones included, ignored ones not (without git: all but build/)."""
+    """The tree's files: tracked and new ones, but not ignored ones (without git: all but
+    build/)."""
     listed = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         capture_output=True, text=True,
@@ -44,7 +45,7 @@ def tracked() -> list[Path]:
 
 
 def missing_spdx(files: Iterable[Path]) -> list[Path]:
-    """Source files whose first line (second after #!) is not the licence line."""
+    """Source files without the licence line as the first line (the second after #!)."""
     bad = []
     for path in files:
         if path.name in NO_SPDX or path.suffix in NO_SPDX_SUFFIXES:
@@ -65,13 +66,14 @@ def _spdx(console: Console, files: list[Path]) -> tuple[int, Path]:
     return (1 if bad else 0), log
 
 
-# Subjects were longer, and mostly without a body, up to this commit; after a release, its tag.
+# Up to this commit subjects were longer and most commits had no body.  After a release, put its tag
+# here.
 RULES_SINCE = "cff71f8"
 SUBJECT = 72
 
 
 def wrong_commits(log: str) -> list[str]:
-    """What is wrong with commits; each is its hash, subject and body, ended by a zero byte."""
+    """Mistakes in commits; each commit is its hash, subject and body, and ends with a zero byte."""
     wrong = []
     for entry in filter(None, (part.strip() for part in log.split("\0"))):
         name, subject, *body = entry.split("\n", 2)
@@ -97,20 +99,20 @@ def _commits(console: Console, files: list[Path]) -> tuple[int, Path]:
     )  # fmt: skip
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / "lint-commits.log"
-    # A tarball and a shallow clone have no history to look at.
+    # A tarball or a shallow clone has no history to check.
     wrong = wrong_commits(said.stdout) if said.returncode == 0 else []
     log.write_text("".join(f"{line}\n" for line in wrong) or said.stderr)
     return (1 if wrong else 0), log
 
 
-# Documents that no reader has. A comment states the fact, and may cite a row of docs/abi.md.
+# Documents that no reader has.  Comments state the fact and may cite a row of docs/abi.md.
 ABSENT = re.compile(
     r"\b(REFERENCE (section )?[0-9A-Z]|DESIGN (section )?[0-9]|habit H[0-9]|time-line T[0-9])"
 )
 
 
 def absent_documents(files: Iterable[Path]) -> list[str]:
-    """Lines that cite a document which a reader does not have."""
+    """Lines that cite a document that is not in the tree."""
     wrong = []
     for path in files:
         text = path.read_text("utf-8", "replace")
@@ -127,7 +129,7 @@ _PATH = re.compile(
 
 
 def absent_files(files: Iterable[Path]) -> list[str]:
-    """Files that a document names and that are not there; SYSTEM and the like stand for a name."""
+    """Files that a document names but that do not exist; SYSTEM and the like are placeholders."""
     wrong = []
     for path in (p for p in files if p.suffix == ".md" and p.name != "CHANGELOG.md"):
         for named in _PATH.findall(path.read_text("utf-8")):
@@ -152,7 +154,7 @@ def _command(name: str, *argv: str | Path) -> Check:
 
 
 def _over(name: str, wanted: Callable[[Path], bool], *argv: str | Path) -> Check:
-    """A command that takes the matching files as arguments."""
+    """A command that gets the matching files as arguments."""
 
     def run(console: Console, files: list[Path]) -> tuple[int, Path]:
         names = [p.relative_to(ROOT) for p in files if wanted(p)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Building a Debian source package for FreeBSD, in a directory of its own, once.
+"""Builds a Debian source package for FreeBSD, once, in its own directory.
 
-A part is made again when what it is made from changed; one that was interrupted goes on.
+A part is built again when its sources or tools change; an interrupted build continues.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from devtools.console import Console, DevError
 from devtools.freebsd_versions import Release
 from devtools.locks import locked
 
-# What a person may have set for programs of this machine.
+# What the user may have set for programs of this machine.
 _FOREIGN = (
     "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "LIBS", "MAKEFLAGS", "MAKELEVEL", "PKG_CONFIG",
     "PKG_CONFIG_PATH", "PYTHON",
@@ -26,12 +26,12 @@ _FOREIGN = (
 
 @dataclass(frozen=True)
 class Part:
-    """A package and the commands that make it, in a directory of its own."""
+    """A package and the commands that build it in a directory of its own."""
 
     name: str
     configure: list[str]
     make: list[str]
-    made: str = ""  # what the next part looks for, below the directory of all parts
+    made: str = ""  # file that the next part needs, below the directory of all parts
     system: str = "FreeBSD"
 
     def key(self, before: str) -> str:
@@ -39,8 +39,8 @@ class Part:
 
 
 def make(console: Console, where: Path, part: Part, key: str) -> None:
-    """Runs what has not been run yet, and says how long it took."""
-    # Two checkouts share the cache, and their builds the directory.
+    """Runs the commands that have not been run yet, and prints how long they took."""
+    # Two checkouts share the cache, and so the directory of a build.
     with locked(where / f".{part.name}.lock"):
         _make(console, where, part, key)
 
@@ -96,7 +96,7 @@ def yajl(root: Path, release: Release, source: Path) -> Part:
 
 
 def builtins(clang: debian.Clang) -> Path:
-    """The compiler's functions for 128-bit numbers; they ask nothing of an operating system."""
+    """The compiler's functions for 128-bit numbers, which need no operating system."""
     told = [clang.tool("clang"), "--rtlib=compiler-rt", "-print-libgcc-file-name"]
     said = subprocess.run(told, capture_output=True, text=True, check=False).stdout.strip()
     if not Path(said).is_file():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where things lie: the tree, the build directories under build/ and the cache."""
+"""Paths: the tree, the build directories under build/ and the cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESULTS = BUILD / "test"
 
 
 def cache_dir() -> Path:
-    """For what is expensive to build or download and does not depend on this tree."""
+    """The directory for what is expensive to build or download and does not depend on this tree."""
     if own := os.environ.get("XENGNT_CACHE"):
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

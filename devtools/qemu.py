@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""QEMU for FreeBSD, built from Debian's source packages on our library and on Xen's; and the same
+"""QEMU for FreeBSD, built from Debian's source packages on our library and on Xen's, and the same
 version for Linux, so that the two can be compared.
 
-The packages' own configure scripts do the work, told of a compiler for FreeBSD.  zlib, pcre2 and
-glib become static libraries, so that the program needs Xen's libraries, ours and FreeBSD's base
-only.
+The packages' own configure scripts run with a compiler for FreeBSD.  zlib, pcre2 and glib become
+static libraries, so that the program needs only Xen's libraries, ours and those of FreeBSD's base
+system.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from devtools.paths import cache_dir
 
 RELEASE = NEWEST
 PROGRAM = "qemu-system-i386"
-# All of Debian's current release: the oldest one with QEMU 10.
+# All from Debian's current release, the oldest with QEMU 10.
 PACKAGES = ("zlib", "pcre2", "glib2.0", "qemu")
 # The names by which QEMU asks pkg-config for Xen's libraries.
 XEN_MODULES = {
@@ -29,7 +29,8 @@ XEN_MODULES = {
     "xenevtchn": "evtchn", "xendevicemodel": "devicemodel", "xentoolcore": "toolcore",
     "xengnttab": "gnttab",
 }  # fmt: skip
-# glib wants what FreeBSD's libc lacks; without translations there is nothing to do.
+# glib needs gettext, which FreeBSD's libc lacks.  Without translations these functions return their
+# argument.
 PLURAL = "const char *id, const char *ids, unsigned long n"
 GETTEXT = {
     "gettext": ("const char *id", "id"),
@@ -43,7 +44,7 @@ GETTEXT = {
 }
 OPTIONS = (
     "--target-list=i386-softmmu", "--without-default-features", "--enable-xen", "--disable-tcg",
-    # Debian's source has no firmware in it.
+    # Debian's source contains no firmware.
     "--disable-install-blobs", "--disable-download", "--disable-werror",
 )  # fmt: skip
 GLIB_OFF = (
@@ -58,7 +59,7 @@ def place(release: Release) -> Path:
 
 
 def build(console: Console, release: Release, ours: Path) -> Path:
-    """The program, linked with `ours`; from the cache when nothing changed."""
+    """The program, linked with `ours`, from the cache if nothing changed."""
     console.say("  sources of QEMU and of what it needs …")
     found = {name: sources.obtain(name, newer=True) for name in PACKAGES}
     console.say("  Xen's libraries …")
@@ -71,7 +72,7 @@ def build(console: Console, release: Release, ours: Path) -> Path:
 
 
 def build_linux(console: Console) -> Path:
-    """The same source for this machine, on its own glib and Xen's libraries."""
+    """The same source for this machine, with its own glib and Xen's libraries."""
     console.say("  source of QEMU …")
     source = sources.obtain("qemu", newer=True)
     where = cache_dir() / "consumers/linux"
@@ -87,7 +88,7 @@ def build_linux(console: Console) -> Path:
 
 
 def built(release: Release, ours: Path) -> Path:
-    """The same, but nothing is made: for tests, which must not take a quarter of an hour."""
+    """The same, but fails instead of building: for tests, which must not take 15 minutes."""
     where = place(release)
     problem = f"QEMU for FreeBSD {release.major} is not built: run ./dev test --step qemu"
     if not (where / "qemu" / PROGRAM).exists():
@@ -101,19 +102,19 @@ def built(release: Release, ours: Path) -> Path:
 
 
 def version() -> str:
-    """Of the source package."""
+    """The version of the source package."""
     return sources.obtain("qemu", newer=True).name.partition("_")[2].replace("%", ":")
 
 
 def libraries(release: Release) -> Path:
-    """The directory with Xen's libraries and ours that the program was linked with."""
+    """The directory with Xen's libraries and ours for linking the program."""
     return place(release) / "root/lib"
 
 
 def _chain(
     release: Release, ours: Path, xen: list[Path], found: Mapping[str, Path]
 ) -> list[tuple[parts.Part, str]]:
-    """The parts in their order; each key covers what came before."""
+    """The parts in build order; each key covers the parts before."""
     linked: list[str | bytes] = [
         *(f"{path.name} {sorted(xenlibs.exported(path))}" for path in xen),
         str(sorted(xenlibs.exported(ours))),
@@ -133,7 +134,7 @@ def chain(where: Path, release: Release, found: Mapping[str, Path]) -> list[part
     target = f"CC={xenlibs.compiler(release)}"
     tools = [f"AR={clang.tool('llvm-ar')}", f"RANLIB={clang.tool('llvm-ranlib')}"]
     asked = [f"PKG_CONFIG_LIBDIR={where}/glib/meson-uninstalled:{root}/lib/pkgconfig"]
-    # glib's files for users of its build directory do not name it.
+    # The files for users of glib's build directory do not name gmodule's.
     gmodule = [f"-I{path}/gmodule" for path in (found["glib2.0"], where / "glib")]
     options = [
         "-Ddefault_library=static", "-Dbuildtype=release", "-Dtests=false", "-Dxattr=false",
@@ -173,7 +174,7 @@ def chain(where: Path, release: Release, found: Mapping[str, Path]) -> list[part
 
 
 def _furnish(root: Path, release: Release, ours: Path, xen: list[Path]) -> None:
-    """Libraries and headers of Xen and ours, and files that say where they are."""
+    """Installs libraries and headers of Xen and ours, and files that say where they are."""
     described = root / "lib/pkgconfig"
     described.mkdir(parents=True, exist_ok=True)
     (root / "include").mkdir(exist_ok=True)
@@ -181,22 +182,22 @@ def _furnish(root: Path, release: Release, ours: Path, xen: list[Path]) -> None:
     for path in (*xen, ours):
         _install(path, root / "lib")
     version = files["ctrl"].name.partition(".so.")[2]
-    # In a place of its own: where Xen's libraries were built is no reason to build QEMU again.
+    # Copied, so that a change of Xen's build directory does not rebuild QEMU.
     include = root / "xen"
     shutil.copytree(files["ctrl"].parents[2] / "include", include, dirs_exist_ok=True)
     for module, name in XEN_MODULES.items():
         text = pc_file(module, version, f"-I{include}", f"-L{root}/lib -lxen{name}")
         (described / f"{module}.pc").write_text(text)
-    # Only the part of glib that is not built calls it.
+    # Only a part of glib that is not built uses libffi.
     (described / "libffi.pc").write_text(pc_file("libffi", "3.4", "", ""))
-    # A library of its own on older FreeBSD, where QEMU looks for it; since 15 the calls are libc's.
+    # QEMU looks for the library of older FreeBSD; since 15 the functions are in libc.
     (root / "lib/libinotify.a").write_text("!<arch>\n")
     (root / "include/libintl.h").write_text(gettext_header())
     (root / "freebsd.ini").write_text(cross_file(root, release))
 
 
 def _install(library: Path, where: Path) -> None:
-    """Under its file's name, the one that programs are linked with and the one they then want."""
+    """Installs a library under its file name, with links for the linker and the run-time linker."""
     stem = library.name.partition(".so.")[0]
     shutil.copyfile(library, where / library.name)
     for link in {f"{stem}.so", xenlibs.soname(library)} - {library.name}:

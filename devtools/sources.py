@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Debian source packages, fetched by apt and unpacked by dpkg-source into the cache.
+"""Debian source packages, downloaded by apt and unpacked by dpkg-source into the cache.
 
-The machine's own index of sources is neither needed nor changed: apt gets a private one, made of
-the archives that the machine takes its packages from.  No version is fixed, because mirrors drop
+The machine's own lists of sources are neither needed nor changed: apt gets private ones, from the
+archives that the machine takes its packages from.  No version is fixed, because mirrors drop
 superseded ones: the newest that can be downloaded is taken.
 """
 
@@ -36,7 +36,7 @@ def _run(argv: list[str], cwd: Path | None = None) -> str:
 
 
 class Index:
-    """apt with lists of its own.  `newer`: the current stable release of Debian, too."""
+    """apt with its own lists.  `newer`: also those of Debian's current stable release."""
 
     def __init__(self, newer: bool = False) -> None:
         self.newer = newer
@@ -62,14 +62,14 @@ class Index:
         self.apt("apt-get", "update")
 
     def versions(self, name: str) -> list[str]:
-        """What the index offers, newest first."""
+        """The versions in the index, newest first."""
         shown = self.apt("apt-cache", "showsrc", name)
         found = []
         for entry in shown.split("\n\n"):
             fields = dict(re.findall(r"^(Package|Version): (.*)$", entry, re.MULTILINE))
             if fields.get("Package") == name:
                 found.append(fields["Version"])
-        # dpkg knows how versions compare; there are two or three.
+        # dpkg can compare versions; there are only two or three.
         for _ in found:
             for i in range(len(found) - 1):
                 order = ["dpkg", "--compare-versions", found[i], "lt", found[i + 1]]
@@ -97,7 +97,7 @@ def _archives(newer: bool) -> list[str]:
 
 
 def obtain(name: str, newer: bool = False) -> Path:
-    """Directory of the cache with the unpacked source of a package; once there, it stays."""
+    """A package's unpacked source, in a directory of the cache; it is downloaded once."""
     root = cache_dir() / "sources"
     with locked(root / ".lock"):
         if here := sorted(root.glob(f"{name}_*/.complete"), key=lambda p: p.stat().st_mtime):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Stamps: a step is done when its stamp holds the digest of everything it was made from."""
+"""Stamps: a step is done if its stamp holds the digest of its inputs."""
 
 from __future__ import annotations
 

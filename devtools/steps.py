@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The steps of ./dev test.  Each counts its own tests; one that cannot run is a failed test."""
+"""The steps of ./dev test.  Each counts its own tests; a step that cannot run is a failed test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CROSS_TESTS = [
 ]  # fmt: skip
 QEMU_TESTS = "tests/lib/test_freebsd_qemu.py"
 LIBRARY = "libxengnttab-freebsd/libxengnttab.so.1.2"
-# What has threads, and the shim that gives the driver its locks.
+# The tests with threads, and those of the code that implements the driver's locks.
 TSAN_TESTS = ("model", "kpi", "driver", "faults", "threads")
 # A busy machine makes a run slow, never red.
 PATIENCE = 4
@@ -33,7 +33,7 @@ PARITY_SKIPS = {"skip", "n/a"}
 
 @dataclass
 class Tally:
-    """What one step found; a failure carries one line for the summary."""
+    """The result of one step; each failure has one line for the summary."""
 
     passed: int = 0
     failed: int = 0
@@ -70,7 +70,7 @@ class Options:
 
 
 def junit(path: Path) -> Tally:
-    """Counts a JUnit file; every test suite has one result a test case, its worst child."""
+    """Counts the test cases in a JUnit file; one with any failure or error has failed."""
     tally = Tally()
     for case in ElementTree.parse(path).iter("testcase"):
         children = {child.tag for child in case}
@@ -85,7 +85,7 @@ def junit(path: Path) -> Tally:
 
 
 def build(console: Console, what: str, where: Path, targets: Sequence[str] = ()) -> Tally:
-    """Counts as one test; without it the tests behind it cannot be believed."""
+    """Builds, which counts as one test: without it the results of later tests mean nothing."""
     tally = Tally()
     status, log = console.run(
         f"build {what}",
@@ -101,7 +101,7 @@ def build(console: Console, what: str, where: Path, targets: Sequence[str] = ())
 def meson(
     console: Console, where: Path, extra_env: dict[str, str], tests: dict[str, str] | None = None
 ) -> Tally:
-    """Builds and runs everything; or only the tests named, each with the file that it is."""
+    """Builds and runs all tests, or only those in `tests`, by name with the file to build."""
     tests = tests or {}
     tally = build(console, where.name, where, list(tests.values()))
     if tally.failed:
@@ -161,7 +161,8 @@ def pytest(console: Console, what: str, argv: Sequence[str | Path]) -> Tally:
     if status != 0:
         console.show_tail(log)
     tally = junit(report) if report.exists() else Tally()
-    # 1: tests failed, and are counted.  Anything else, such as nothing collected, is an error.
+    # 1 means that tests failed, and those are counted.  Any other status, such as "no tests
+    # collected", is an error.
     if status not in (0, 1) or (status == 1 and not tally.failed):
         tally.add(False, f"pytest {what}: status {status}, see {shown(log)}")
     return tally
@@ -172,7 +173,8 @@ def typecheck(console: Console, options: Options) -> Tally:
 
 
 def cross(console: Console, options: Options) -> Tally:
-    """The library for FreeBSD, what its ELF files promise to the linker, Xen's libraries on it."""
+    """Builds the library for FreeBSD, checks what its ELF files need and define, builds Xen's
+    libraries on it."""
     tally = Tally()
     where = [freebsd_build(major) for major in RELEASES]
     for directory in where:
@@ -185,7 +187,7 @@ def cross(console: Console, options: Options) -> Tally:
 
 
 def consumer(console: Console, options: Options) -> Tally:
-    """QEMU on the library for FreeBSD: 7 minutes on two processors, then from the cache."""
+    """Builds QEMU on the library for FreeBSD: 7 minutes on two processors, then from the cache."""
     where = freebsd_build(qemu.RELEASE.major)
     tally = build(console, where.name, where)
     if not tally.failed:
@@ -207,7 +209,7 @@ def lints(console: Console, options: Options) -> Tally:
 
 
 def unit(console: Console, options: Options) -> Tally:
-    """Everything pytest finds, but for what the other steps run."""
+    """Everything pytest finds, except what other steps run."""
     environment.install_package(console)
     elsewhere = ["--ignore=tests/typecheck", "--ignore-glob=tests/lib/test_freebsd_*.py"]
     if options.quick:
@@ -220,7 +222,7 @@ def parity(console: Console, options: Options) -> Tally:
     report = RESULTS / "parity.json"
     report.unlink(missing_ok=True)
     targets = ["--targets", "harness"] if options.quick else []
-    # The suite shows its own progress and table.
+    # The suite prints its own progress and table.
     status = suite.run([*targets, "--json", str(report), "--report", str(RESULTS / "parity")])
     if not report.exists():
         tally = Tally()
@@ -233,7 +235,7 @@ def parity(console: Console, options: Options) -> Tally:
 
 
 def count_parity(report: dict[str, object]) -> Tally:
-    """One test a cell of the table (schema 2, docs/report.md)."""
+    """Counts one test for each cell of the table (schema 2, docs/report.md)."""
     tally = Tally()
     cases = report["cases"]
     assert isinstance(cases, list)
@@ -249,7 +251,7 @@ def count_parity(report: dict[str, object]) -> Tally:
 
 
 def clients(console: Console, options: Options) -> Tally:
-    """One test a step of the run of other people's programs (schema 1)."""
+    """Counts one test for each step of the runs of third-party programs (schema 1)."""
     tally = Tally()
     if options.quick:
         tally.skipped += 1
@@ -270,7 +272,7 @@ def clients(console: Console, options: Options) -> Tally:
 
 
 def fuzzing(console: Console, options: Options) -> Tally:
-    """The corpus, then a minute of search for each target, side by side."""
+    """Replays the corpus, then searches for a minute on each target, in parallel."""
     tally = Tally()
     runs = fuzz.fuzz(console, fuzz.TARGETS, 5 if options.quick else 60, len(fuzz.TARGETS))
     for run in runs:
@@ -280,7 +282,7 @@ def fuzzing(console: Console, options: Options) -> Tally:
 
 
 def covering(console: Console, options: Options) -> Tally:
-    """One test: every branch of the driver is taken or has its reason."""
+    """One test: every branch of the driver is taken or excused."""
     rows, missed = coverage.measure(console)
     wrong = coverage.judge(rows, missed, coverage.exclusions(coverage.EXCLUSIONS.read_text()))
     console.say(f"  {coverage.total_of(rows).percent:.1f} % of the driver's branches")
@@ -306,7 +308,7 @@ STEPS = (
 
 
 def run_all(console: Console, options: Options, only: Sequence[str]) -> int:
-    """Runs the steps and prints the table; the last line is the count of everything."""
+    """Runs the steps and prints the table; its last line has the totals."""
     names = [step.name for step in STEPS]
     if unknown := [name for name in only if name not in names]:
         raise DevError(f"no step {unknown[0]!r}; there are {', '.join(names)}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The programs of compat-tests/.  Imported before any package is."""
+"""Runs the programs of compat-tests/.  Imported before any package is installed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bench(args: Sequence[str]) -> int:
 
 
 def boot(args: Sequence[str]) -> int:
-    """A machine booted by hand."""
+    """Boots a machine for interactive use."""
     python = str(environment.tool("python3"))
     return _call([python, "-m", "testbed", "boot", *args], PYTHONPATH=str(ROOT / "compat-tests"))
 

@@ -12,13 +12,13 @@
 #include "xengnt_file.h"
 #include "gntalloc_var.h"
 
-/* Linux cannot get a buffer for the references of more. */
+/* Linux fails to allocate a buffer for more references than this. */
 #define	ALLOC_MAX	1048576
 
 /* References are copied out this many at a time. */
 #define	COPYOUT_IDS	64
 
-/* The references of the grefs, in order, to the array behind the struct. */
+/* Copies the grefs' references, in order, to the array behind the struct. */
 static int
 copyout_ids(struct gntalloc_grefs *grefs, char *uids)
 {
@@ -42,7 +42,7 @@ copyout_ids(struct gntalloc_grefs *grefs, char *uids)
 	return (error);
 }
 
-/* Linux, too, looks at the limit before it gets its buffer. */
+/* As on Linux, the limit (ENOSPC) is checked before ALLOC_MAX (ENOMEM). */
 int
 gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
     char *uop, char *uids)
@@ -60,7 +60,7 @@ gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
 		return (ENOMEM);
 	}
 
-	/* From here on the indices are spent, whatever happens. */
+	/* From here on the indices are spent, even if the request fails. */
 	sx_xlock(&file->lock);
 	page = file->next_gref;
 	file->next_gref += op->count;
@@ -74,8 +74,8 @@ gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
 		return (error);
 
 	/*
-	 * The lock keeps them together until the caller knows their
-	 * references.  A fault leaves them allocated, until close.
+	 * The lock keeps the grefs together until the caller knows their
+	 * references.  After a fault they stay allocated until close.
 	 */
 	sx_xlock(&file->lock);
 	TAILQ_FOREACH(gref, &grefs, link) {
@@ -91,8 +91,8 @@ gntalloc_alloc(struct xengnt_file *file, struct ioctl_gntalloc_alloc_gref *op,
 }
 
 /*
- * The first of count grefs without a hole from page on, or NULL.  count may
- * be anything a caller says; the walk ends with the grefs there are.
+ * Finds count grefs at consecutive pages from page on; returns the first or
+ * NULL.  The walk is bounded by the grefs in the list, however large count is.
  */
 struct gntalloc_gref *
 gntalloc_find_run(struct xengnt_file *file, uint64_t page, uint64_t count)
@@ -106,7 +106,7 @@ gntalloc_find_run(struct xengnt_file *file, uint64_t page, uint64_t count)
 	return (range == NULL ? NULL : gntalloc_range_gref(first));
 }
 
-/* All of the range or nothing. */
+/* Deallocates the whole range or nothing. */
 int
 gntalloc_dealloc(struct xengnt_file *file,
     const struct ioctl_gntalloc_dealloc_gref *op)
@@ -137,7 +137,7 @@ gntalloc_dealloc(struct xengnt_file *file,
 	return (0);
 }
 
-/* Each page has its own; a wrong index is told before a wrong action. */
+/* Each page has its own.  A wrong index is reported before a wrong action. */
 int
 gntalloc_set_notify(struct xengnt_file *file,
     const struct ioctl_gntalloc_unmap_notify *op)

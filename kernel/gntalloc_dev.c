@@ -67,7 +67,7 @@ gntalloc_mmap_single(struct cdev *dev __unused, vm_ooffset_t *offset,
 	int error;
 
 	error = xengnt_file_mmap(&file);
-	/* On Linux a read-only descriptor cannot share a mapping. */
+	/* Linux refuses to map a read-only descriptor shared. */
 	if (error == 0 && (file->oflags & FWRITE) == 0)
 		error = EINVAL;
 	if (error != 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * Granted pages: how they are made and freed, and the queue of those that
- * wait for the peer.
+ * Granted pages: how they are made and freed, and the queue of those that the
+ * peer still maps.
  */
 
 #include <sys/param.h>
@@ -22,12 +22,11 @@
 #include "xengnt_stats.h"
 #include "gntalloc_var.h"
 
-/* As Linux's grant-table core does. */
+/* Tries before a message, as in Linux's grant-table core. */
 #define	DEFERRED_LOG_TRIES	60
-/* An hour: what an administrator's interval is cut down to. */
+/* One hour, the upper bound of hw.xen.gntalloc.deferred_interval. */
 #define	DEFERRED_MAX_MS		3600000
 
-/* Pages of the whole system. */
 static int gntalloc_limit = 1024;
 SYSCTL_INT(_hw_xen_gntalloc, OID_AUTO, limit, CTLFLAG_RWTUN, &gntalloc_limit,
     0, "Largest number of granted pages, system-wide");
@@ -58,7 +57,7 @@ static struct xengnt_queue peer_queue = {
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, deferred, CTLFLAG_RD,
     &peer_queue.count, 0, "Pages that wait for the peer to unmap them");
 
-/* 32-bit arithmetic without sign, as on Linux. */
+/* Unsigned 32-bit arithmetic, as on Linux. */
 int
 gntalloc_reserve(uint32_t count)
 {
@@ -79,7 +78,7 @@ gntalloc_unreserve(uint32_t count)
 	atomic_subtract_int(&gntalloc_npages, count);
 }
 
-/* Whoever still has the page, I/O say, frees it. */
+/* Frees the page; if I/O still uses it, the end of that I/O frees it. */
 void
 gntalloc_page_rele(vm_page_t m)
 {
@@ -88,14 +87,17 @@ gntalloc_page_rele(vm_page_t m)
 		vm_page_free(m);
 }
 
-/* A zeroed page, granted to domid by one of the references; or NULL. */
+/* Allocates a zeroed page and grants it to domid by a reference from refs. */
 static struct gntalloc_gref *
 gref_create(domid_t domid, bool readonly, grant_ref_t *refs)
 {
 	struct gntalloc_gref *gref;
 
 	gref = malloc(sizeof(*gref), M_XENGNT, M_WAITOK | M_ZERO);
-	/* Sleeps when it fails: the pageout daemon has a chance, as Linux's. */
+	/*
+	 * Sleeps before it fails, so that the pageout daemon can free memory
+	 * for the second try, as on Linux.
+	 */
 	gref->page = vm_page_alloc_noobj(VM_ALLOC_WIRED | VM_ALLOC_ZERO |
 	    VM_ALLOC_WAITFAIL);
 	if (gref->page == NULL)
@@ -105,7 +107,7 @@ gref_create(domid_t domid, bool readonly, grant_ref_t *refs)
 		free(gref, M_XENGNT);
 		return (NULL);
 	}
-	/* For good: whoever writes to a page that is not valid panics. */
+	/* Never cleared: writing to a page that is not valid panics. */
 	gref->page->valid = VM_PAGE_BITS_ALL;
 	gref->ref = gnttab_claim_grant_reference(refs);
 	gnttab_grant_foreign_access_ref(gref->ref, domid,
@@ -116,7 +118,10 @@ gref_create(domid_t domid, bool readonly, grant_ref_t *refs)
 	return (gref);
 }
 
-/* Of reserved ones, all or none, unreserved then; 0, ENOMEM or ENOSPC. */
+/*
+ * Makes count grefs or none, which the caller has reserved.  Failure, ENOMEM or
+ * ENOSPC, ends the reservation.
+ */
 int
 gntalloc_grefs_create(struct gntalloc_grefs *grefs, uint32_t count,
     domid_t domid, bool readonly)
@@ -145,16 +150,16 @@ gntalloc_grefs_create(struct gntalloc_grefs *grefs, uint32_t count,
 }
 
 /*
- * Ends the grant, puts its reference in front of *refs and frees the rest,
- * unless the peer maps the page.
+ * Ends the grant and frees the gref, unless the peer maps the page.  The
+ * reference goes to the head of *refs.
  */
 static bool
 gref_try_free(struct gntalloc_gref *gref, grant_ref_t *refs)
 {
 
 	/*
-	 * The first test only avoids the message of the second, which is the
-	 * one that decides: the peer may map in between.
+	 * The second call decides: the peer may map the page in between.  The
+	 * first one only avoids the message that the second would print.
 	 */
 	if (gnttab_query_foreign_access(gref->ref) != 0 ||
 	    gnttab_end_foreign_access_ref(gref->ref) == 0)
@@ -203,7 +208,7 @@ gntalloc_grefs_free(struct gntalloc_grefs *dead)
 	count = 0;
 	TAILQ_FOREACH_SAFE(gref, dead, link, next) {
 		count++;
-		/* Byte, then event, whether the peer maps the page or not. */
+		/* Byte, then event, even if the peer still maps the page. */
 		if ((gref->notify.action & UNMAP_NOTIFY_CLEAR_BYTE) != 0)
 			pmap_zero_page_area(gref->page,
 			    (int)gref->notify.byte, 1);
@@ -215,7 +220,7 @@ gntalloc_grefs_free(struct gntalloc_grefs *dead)
 		xengnt_defer(&peer_queue, &gref->deferred);
 	}
 	gnttab_free_grant_references(refs);
-	/* What the peer keeps does not count for the limit either. */
+	/* Pages that the peer still maps do not count against the limit. */
 	gntalloc_unreserve(count);
 }
 

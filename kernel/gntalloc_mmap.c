@@ -3,9 +3,9 @@
 /*
  * mmap(2) of granted pages.
  *
- * A page may be mapped many times while a vm_page can be in one VM object
- * only.  So each mmap has fictitious pages of its own, with the addresses of
- * the real ones.
+ * A page may be mapped many times, but a vm_page can be in only one VM object.
+ * So each mmap has its own fictitious pages, with the addresses of the real
+ * ones.
  */
 
 #include <sys/param.h>
@@ -22,7 +22,7 @@
 #include "xengnt_file.h"
 #include "gntalloc_var.h"
 
-/* One page of an mmap, which is a user of its gref until the whole is gone. */
+/* One page of an mmap: a user of its gref until the whole mmap is gone. */
 struct share_page {
 	struct vm_page	fake;
 	struct gntalloc_gref *gref;
@@ -39,7 +39,7 @@ struct share {
 struct xengnt_queue gntalloc_io_queue = { .delay_ms = xengnt_io_delay_ms };
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, in_flight, CTLFLAG_RD,
     &gntalloc_io_queue.count, 0,
-    "Mappings that are gone but for I/O on their pages");
+    "Removed mappings whose pages I/O still uses");
 
 static struct share *
 area_share(struct xengnt_area *area)
@@ -68,7 +68,7 @@ share_try_free(struct xengnt_deferred *deferred)
 			return (false);
 	/*
 	 * vm_page_unwire() may read a page's flags after it has released the
-	 * page: the fictitious pages stay until the next try.
+	 * page, so the fictitious pages stay until the next try.
 	 */
 	if (!share->free) {
 		share->free = true;
@@ -82,8 +82,8 @@ share_try_free(struct xengnt_deferred *deferred)
 }
 
 /*
- * The grants end at once; a real page that I/O uses by way of a fictitious
- * one is kept.
+ * Releases the grefs at once.  A real page that I/O uses through its fictitious
+ * page is kept.
  */
 static void
 share_destroy(struct xengnt_area *area)
@@ -131,7 +131,7 @@ gntalloc_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	u_int i, n;
 
 	sx_xlock(&file->lock);
-	/* The run bounds what the caller makes us allocate. */
+	/* Finding the run first bounds the allocation below. */
 	gref = gntalloc_find_run(file, atop((vm_ooffset_t)*offset),
 	    atop(size));
 	if (gref == NULL) {

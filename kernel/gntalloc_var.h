@@ -3,9 +3,9 @@
 /*
  * The grant allocator.
  *
- * A gref is one page granted to a peer.  It has a user while its file lists
- * it, and one for each mmap(2) that covers it.  Without users it is freed, or
- * deferred while the peer still maps it.
+ * A gref is one page granted to a peer.  Its users are its file, while that
+ * lists it, and each mmap(2) that covers it.  After the last user it is freed,
+ * or deferred while the peer still maps it.
  */
 #ifndef _GNTALLOC_VAR_H_
 #define	_GNTALLOC_VAR_H_
@@ -33,17 +33,17 @@ struct gntalloc_gref {
 	u_int		users;		/* list + mappings */
 	grant_ref_t	ref;
 	vm_page_t	page;		/* wired */
-	/* (f) while listed; then of whoever frees it. */
+	/* (f) while listed; then used only by the thread that frees it. */
 	struct xengnt_notify notify;
 	u_int		tries;		/* while deferred */
 	struct xengnt_deferred deferred; /* waits for the peer */
-	TAILQ_ENTRY(gntalloc_gref) link; /* of the new or the dead */
+	TAILQ_ENTRY(gntalloc_gref) link; /* list of new or released ones */
 };
 TAILQ_HEAD(gntalloc_grefs, gntalloc_gref);
 
 /*
- * gntalloc_alloc.c.  The references go to the user's array uids; before
- * them the struct to uop, if that is not NULL.
+ * gntalloc_alloc.c.  Writes the struct to uop, unless that is NULL, and then
+ * the references to the user's array uids.
  */
 int	gntalloc_alloc(struct xengnt_file *file,
 	    struct ioctl_gntalloc_alloc_gref *op, char *uop, char *uids);
@@ -59,10 +59,10 @@ int	gntalloc_reserve(uint32_t count);
 void	gntalloc_unreserve(uint32_t count);
 int	gntalloc_grefs_create(struct gntalloc_grefs *grefs, uint32_t count,
 	    domid_t domid, bool readonly);
-/* Releases a user; the last one puts the gref on the list of the dead. */
+/* Releases a user; the last one moves the gref to dead. */
 void	gntalloc_gref_rele(struct gntalloc_gref *gref,
 	    struct gntalloc_grefs *dead);
-/* Notifies for the dead and frees them; may sleep. */
+/* Sends the notifications of the grefs and frees them; may sleep. */
 void	gntalloc_grefs_free(struct gntalloc_grefs *dead);
 void	gntalloc_page_rele(vm_page_t m);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * The six words of FreeBSD's own gntdev on our node, so that programs built
- * for it go on working.  They do what Linux's words do and fail as those
- * fail; what differs is how the arguments travel.
+ * The six commands of FreeBSD's own gntdev on our node, so that programs built
+ * for it keep working.  Results and errors are those of Linux's commands; only
+ * the arguments are passed differently.
  */
 
 #include <sys/param.h>
@@ -70,7 +70,7 @@ base_set_notify(struct xengnt_file *file,
 	return (gntalloc_set_notify(file, &gref_op));
 }
 
-/* mmap(2) of the indices that grefs have on gntdev's node. */
+/* mmap(2) at the indices of grefs on gntdev's node. */
 int
 gntdev_base_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
     vm_size_t size, vm_object_t *object, int nprot)
@@ -78,11 +78,11 @@ gntdev_base_mmap(struct xengnt_file *file, vm_ooffset_t *offset,
 	int error;
 
 	error = gntalloc_mmap(file, offset, size, object, nprot);
-	/* Of a gref that is not there Linux's gntdev knows nothing. */
+	/* An unknown index is ENOENT on gntalloc, EINVAL on gntdev. */
 	return (error == ENOENT ? EINVAL : error);
 }
 
-/* data is the kernel's copy of the struct: sys_ioctl() moves it both ways. */
+/* data is the kernel's copy of the struct; sys_ioctl() copies it in and out. */
 int
 gntdev_base_ioctl(struct xengnt_file *file, u_long cmd, void *data)
 {

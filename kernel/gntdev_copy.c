@@ -3,9 +3,9 @@
 /*
  * GRANT_COPY.
  *
- * Operations are gathered up to 16 and issued together, as on Linux, because
- * callers can see the number: on an error the gathered ones are dropped
- * while earlier batches are complete.
+ * Up to 16 operations are collected and issued together, as on Linux, because
+ * callers can see the number: after an error the collected operations are
+ * dropped, while earlier batches are complete.
  */
 
 #include <sys/param.h>
@@ -29,12 +29,12 @@
 
 struct copy_batch {
 	struct gnttab_copy ops[COPY_BATCH];
-	char		*ustatus[COPY_BATCH];	/* the user's segment's */
+	char		*ustatus[COPY_BATCH];	/* of the user's segment */
 	vm_page_t	pages[COPY_BATCH * 2];	/* held until issued */
 	u_int		nops;
 	u_int		npages;
-	int		slept;		/* of xengnt_retry_eagain() */
-	char		*failed;	/* segment whose code is stored */
+	int		slept;		/* for xengnt_retry_eagain() */
+	char		*failed;	/* last segment with an error stored */
 };
 
 static void
@@ -65,7 +65,7 @@ copy_issue(struct copy_batch *b)
 			bytes += op->len;
 			continue;
 		}
-		/* Of a segment's two operations the first code stays. */
+		/* A segment reports the code of its first failed operation. */
 		if (b->failed == b->ustatus[i])
 			continue;
 		if (suword16(b->ustatus[i], (uint16_t)op->status) != 0)
@@ -82,8 +82,8 @@ copy_issue(struct copy_batch *b)
 typedef __typeof(((struct gntdev_grant_copy_segment *)0)->source) copy_end;
 
 /*
- * One end of an operation: a granted page, or the page behind a local address,
- * which is held and up to whose end *len is cut.
+ * Sets one end of an operation: a granted page, or the page behind a local
+ * address.  That page is held, and *len is cut at its end.
  */
 static int
 copy_end_set(struct copy_batch *b, struct gnttab_copy_ptr *ptr,
@@ -111,7 +111,7 @@ copy_end_set(struct copy_batch *b, struct gnttab_copy_ptr *ptr,
 	return (0);
 }
 
-/* One operation: bytes from done on of the segment, as many as fit. */
+/* Adds one operation: as many bytes as fit, from done on in the segment. */
 static int
 copy_add(struct copy_batch *b, const struct gntdev_grant_copy_segment *seg,
     char *ustatus, u_int done, u_int *added)
@@ -137,7 +137,7 @@ copy_add(struct copy_batch *b, const struct gntdev_grant_copy_segment *seg,
 	return (0);
 }
 
-/* The user's address may be odd. */
+/* useg need not be aligned. */
 static int
 copy_segment(struct copy_batch *b, char *useg)
 {
@@ -186,7 +186,7 @@ gntdev_copy(const struct ioctl_gntdev_grant_copy *op)
 	b.failed = NULL;
 	error = 0;
 	for (i = 0; error == 0 && i < op->count; i++) {
-		/* Four billion segments take a while, and nobody waits. */
+		/* There may be four billion segments. */
 		if (xengnt_interrupted())
 			error = EINTR;
 		else

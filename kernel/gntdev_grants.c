@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * The hypercalls behind a map: one to map all of its grants, one to unmap
- * them, however many pages.
+ * The hypercalls behind a map: one maps all of its grants, one unmaps them,
+ * whatever the number of pages.
  */
 
 #include <sys/param.h>
@@ -15,8 +15,8 @@
 #include "gntdev_var.h"
 
 /*
- * A page of our own, mapped by ourselves, is lost: Xen takes its original
- * address away.  Linux lets it happen; we refuse (K17).
+ * Mapping a page of our own would lose it: Xen takes its original address away.
+ * Linux allows that; we refuse it (K17).
  */
 static bool
 grant_is_own(const struct gnttab_map_grant_ref *op)
@@ -26,9 +26,9 @@ grant_is_own(const struct gnttab_map_grant_ref *op)
 }
 
 /*
- * Maps every grant of the map over its slot; called once in a map's life.
- * If a single grant cannot be mapped, the error is EINVAL; those that were
- * mapped stay so until the map is freed.
+ * Maps every grant of the map at its slot; called once in a map's life.  If any
+ * grant cannot be mapped, the error is EINVAL, and the others stay mapped until
+ * the map is freed.
  */
 int
 gntdev_grants_map(struct gntdev_map *map)
@@ -55,7 +55,7 @@ gntdev_grants_map(struct gntdev_map *map)
 		xengnt_retry_eagain(GNTTABOP_map_grant_ref, op, &op->status,
 		    &slept);
 		if (op->status != GNTST_okay) {
-			/* Xen may have written to it. */
+			/* Xen may have overwritten it. */
 			op->handle = GNTDEV_NO_HANDLE;
 			if (error == 0)
 				error = EINVAL;
@@ -67,8 +67,8 @@ gntdev_grants_map(struct gntdev_map *map)
 }
 
 /*
- * Unmaps what is mapped.  Slots that Xen does not confirm are taken out of
- * map->slots and given up: mapping over them again would crash the domain.
+ * Unmaps the mapped grants.  A slot whose unmap Xen does not confirm is removed
+ * from map->slots and never used again: mapping over it would crash the domain.
  */
 void
 gntdev_grants_unmap(struct gntdev_map *map)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
-/* A map, from MAP_GRANT_REF to its end, and its notification. */
+/* A map and its notification, from MAP_GRANT_REF to the end. */
 
 #include <sys/param.h>
 #include <sys/systm.h>
@@ -15,14 +15,14 @@
 #include "xengnt_stats.h"
 #include "gntdev_var.h"
 
-/* The largest single request, in pages. */
 static u_int gntdev_limit = 65536;
 SYSCTL_UINT(_hw_xen_gntdev, OID_AUTO, limit, CTLFLAG_RWTUN, &gntdev_limit, 0,
     "Largest number of grants in one mapping");
 
 /*
- * Up to here an allocation sleeps rather than fail; beyond, where only an
- * administrator's higher limit leads, it fails rather than wait for ever.
+ * Up to this count an allocation sleeps until there is memory.  Larger ones,
+ * possible only if an administrator raises the limit, fail instead of sleeping
+ * for ever.
  */
 #define	SLEEP_COUNT	65536
 
@@ -48,7 +48,7 @@ map_alloc(u_int count)
 	map->map_ops = (struct gnttab_map_grant_ref *)(map->slots + count);
 	map->unmap_ops =
 	    (struct gnttab_unmap_grant_ref *)(map->map_ops + count);
-	/* 0 is a handle: say that nothing is mapped. */
+	/* 0 is a valid handle: mark every grant as not mapped. */
 	for (i = 0; i < count; i++)
 		map->map_ops[i].handle = GNTDEV_NO_HANDLE;
 	refcount_init(&map->refs, 1);
@@ -78,7 +78,7 @@ map_in_use(const struct gntdev_map *map)
 	return (false);
 }
 
-/* Nobody has the map any more; no mapping is left to give its pages to I/O. */
+/* The last reference is gone, so no mapping can start more I/O on the pages. */
 static bool
 map_try_free(struct xengnt_deferred *deferred)
 {
@@ -88,7 +88,7 @@ map_try_free(struct xengnt_deferred *deferred)
 	if (map_in_use(map))
 		return (false);
 	gntdev_grants_unmap(map);
-	/* After the unmapping, and also if there was none. */
+	/* After the unmapping, and also if nothing was mapped. */
 	xengnt_notify_send(&map->notify);
 	SDT_PROBE2(xengnt, gntdev, release, done, ptoa(map->range.start),
 	    map->count);
@@ -99,8 +99,8 @@ map_try_free(struct xengnt_deferred *deferred)
 }
 
 /*
- * Through the placeholder's kernel address.  Xen drops a store to a read-only
- * grant.
+ * Stores through the placeholder's kernel address.  Xen drops a store to a
+ * read-only grant.
  */
 static void
 map_clear_byte(struct gntdev_map *map)
@@ -168,7 +168,7 @@ const struct xengnt_device gntdev_device = {
 	.drop =		maps_drop,
 };
 
-/* Copies in the array behind the fixed struct, in bounded pieces. */
+/* Copies in the array behind the fixed struct, a piece at a time. */
 static int
 map_copyin_refs(struct gntdev_map *map, const char *urefs)
 {
@@ -202,7 +202,7 @@ gntdev_map_make(uint32_t count, const char *urefs, struct gntdev_map **mapp)
 	map = map_alloc(count);
 	if (map == NULL)
 		return (ENOMEM);
-	/* A request that cannot have its placeholders fails, not mmap(2). */
+	/* Fail here for want of placeholders, not in mmap(2). */
 	error = xengnt_arena_take(map->slots, map->count);
 	if (error != 0) {
 		free(map, M_XENGNT);
@@ -217,7 +217,7 @@ gntdev_map_make(uint32_t count, const char *urefs, struct gntdev_map **mapp)
 	return (error);
 }
 
-/* Gives the map its place among the file's; index is in bytes. */
+/* Puts the map on the file's list; *index is its offset in bytes. */
 void
 gntdev_map_list(struct xengnt_file *file, struct gntdev_map *map,
     uint64_t *index)
@@ -242,8 +242,8 @@ gntdev_ioctl_map(struct xengnt_file *file,
 		return (error);
 
 	/*
-	 * The lock is kept until the caller knows the index: nobody else may
-	 * take the map off the list before a failed copyout does.
+	 * Keep the lock until the caller knows the index: after a failed
+	 * copyout nobody else may have taken the map off the list.
 	 */
 	sx_xlock(&file->lock);
 	gntdev_map_list(file, map, &op->index);
@@ -263,9 +263,9 @@ gntdev_unmap(struct xengnt_file *file,
 	struct xengnt_range *range;
 
 	sx_xlock(&file->lock);
-	/* The low bits of the index do not count. */
+	/* The low bits of the index are ignored. */
 	range = xengnt_index_find(&file->lists[XENGNT_MAPS], atop(op->index));
-	/* Nothing but the whole map; count 0 stands for it. */
+	/* Only the whole map can be unmapped; count 0 means that, too. */
 	if (range != NULL && op->count != 0 && op->count != range->count)
 		range = NULL;
 	if (range != NULL)
@@ -278,7 +278,7 @@ gntdev_unmap(struct xengnt_file *file,
 	return (0);
 }
 
-/* A wrong action or port is told before a wrong index. */
+/* A wrong action or port is reported before a wrong index. */
 int
 gntdev_set_notify(struct xengnt_file *file,
     const struct ioctl_gntdev_unmap_notify *op)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
-/* mmap(2) of a map, and the way back from an address to a map. */
+/* mmap(2) of a map, and the search for a map by address. */
 
 #include <sys/param.h>
 #include <sys/systm.h>
@@ -62,7 +62,7 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	range = xengnt_index_find(&file->lists[XENGNT_MAPS],
 	    atop((vm_ooffset_t)*offset));
 	map = NULL;
-	/* All of a map, and once only. */
+	/* A map can only be mapped as a whole, and only once. */
 	if (range != NULL && range->count == atop(size)) {
 		map = gntdev_range_map(range);
 		if (map->in_use)
@@ -98,8 +98,8 @@ fail:
 }
 
 /*
- * Searches the address space only, not the file, and takes the first mapping
- * that ends above the address, as Linux's find_vma() does.
+ * Searches the caller's address space, whatever the file, and takes the first
+ * mapping that ends above the address, like Linux's find_vma().
  */
 int
 gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op)
@@ -117,7 +117,7 @@ gntdev_get_offset(struct ioctl_gntdev_get_offset_for_vaddr *op)
 	area = entry == &map->header ? NULL : xengnt_entry_area(entry);
 	error = EINVAL;
 	if (area != NULL && area->ops == &map_area_ops) {
-		/* The whole map, wherever in it vaddr is. */
+		/* Report the whole map, wherever in it vaddr is. */
 		gmap = area_map(area);
 		op->offset = ptoa(gmap->range.start);
 		op->count = gmap->count;

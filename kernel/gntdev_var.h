@@ -3,8 +3,8 @@
 /*
  * The grant mapper.
  *
- * A map is one MAP_GRANT_REF request.  It lives while its file lists it or
- * a VM object of it exists; the last reference unmaps its grants.
+ * A map is one MAP_GRANT_REF request.  It lives while its file lists it or a VM
+ * object of it exists; when the last reference goes, its grants are unmapped.
  */
 #ifndef _GNTDEV_VAR_H_
 #define	_GNTDEV_VAR_H_
@@ -31,12 +31,12 @@ struct xengnt_file;
 struct xengnt_slot;
 
 /*
- * On gntdev's node grefs exist for FreeBSD's own words only (gntdev_base.c);
- * their page indices start where no map's get to, at 1 TiB.
+ * On gntdev's node only FreeBSD's own commands make grefs (gntdev_base.c).
+ * Their page indices start at 1 TiB, above those of all maps.
  */
 #define	GNTDEV_BASE_FIRST_GREF	(UINT64_C(1) << (40 - PAGE_SHIFT))
 
-/* A handle that Xen never gives out: nothing is mapped. */
+/* A handle that Xen never returns: nothing is mapped. */
 #define	GNTDEV_NO_HANDLE	((grant_handle_t)-1)
 
 struct gntdev_map {
@@ -44,18 +44,18 @@ struct gntdev_map {
 	struct xengnt_area area;	/* of the VM object, if there is one */
 	u_int		refs;		/* list + VM object */
 	bool		in_use;		/* (f) mmap was tried */
-	bool		readonly;	/* (f) and that mmap could not write */
+	bool		readonly;	/* (f) that mmap was read-only */
 	u_int		count;
-	/* (f) while listed; then of whoever frees it. */
+	/* (f) while listed; then used only by the thread that frees it. */
 	struct xengnt_notify notify;
 	struct xengnt_deferred deferred; /* waits for I/O on its pages */
-	/* Elements of one allocation, behind the struct; count of each. */
+	/* Arrays of count elements, allocated together with the struct. */
 	struct xengnt_slot **slots;
 	struct gnttab_map_grant_ref *map_ops;
 	struct gnttab_unmap_grant_ref *unmap_ops;
 };
 
-/* gntdev_map.c; uarg is the user's pointer, urefs that of the references. */
+/* gntdev_map.c; uarg is the user's struct, urefs the user's references. */
 int	gntdev_ioctl_map(struct xengnt_file *file,
 	    struct ioctl_gntdev_map_grant_ref *op, char *uarg);
 int	gntdev_map_make(uint32_t count, const char *urefs,

@@ -41,8 +41,9 @@ area_page(vm_object_t object, vm_pindex_t pidx)
 }
 
 /*
- * Enters a page, valid, and busy if a fault is to have it.  False if there is
- * a page at the index already, or no memory for the object's tree.
+ * Enters a page into the object, valid, and busy if a fault is to get it.
+ * Returns false if there is a page at the index already, or no memory for the
+ * object's tree.
  */
 static bool
 area_enter_page(vm_object_t object, vm_pindex_t pidx, bool busy)
@@ -54,7 +55,7 @@ area_enter_page(vm_object_t object, vm_pindex_t pidx, bool busy)
 		return (false);
 	m = area_page(object, pidx);
 	KASSERT(m->object == NULL, ("xengnt: page %p is in another object", m));
-	/* Nobody else can have it busy: it is in no object. */
+	/* Nobody else can have made it busy: it is in no object. */
 	vm_page_busy_acquire(m, 0);
 	vm_page_valid(m);
 	if (vm_page_insert(m, object, pidx) != 0) {
@@ -67,9 +68,9 @@ area_enter_page(vm_object_t object, vm_pindex_t pidx, bool busy)
 }
 
 /*
- * Can nobody but the faulting thread change the address space?  A process
- * without other threads, that shares it with nobody, and faults in its own:
- * a debugger's access, or a forked child's, has another curproc.
+ * Whether only the faulting thread can change the address space: its process
+ * has no other thread, shares the address space with no process, and has mapped
+ * the area itself.  A debugger and a forked child have another p_pid.
  */
 static bool
 area_fault_alone(const struct xengnt_area *area)
@@ -82,15 +83,15 @@ area_fault_alone(const struct xengnt_area *area)
 }
 
 /*
- * The first fault of a mapping maps all of its pages, so that there is no
- * second one; Linux does it at mmap(2), where FreeBSD's drivers do not know
+ * The first fault of a mapping enters all of its pages, so that there is no
+ * second one.  Linux maps them in mmap(2), where a FreeBSD driver does not know
  * the address yet.  What cannot be entered now is left to area_getpages().
  *
- * If another thread has changed the map meanwhile, vm_fault_populate() looks
- * into an entry that may be freed memory before it gives the pages back, and
- * may leave all but the first one busy for ever.  Where that can happen the
- * fault gets its own page only; the others wait in the object, for a fault
- * each that need not ask here.
+ * If another thread has changed the vm_map meanwhile, vm_fault_populate() reads
+ * an entry that may have been freed before it gives the pages back, and may
+ * leave all but the first one busy for ever.  Where that can happen, the fault
+ * gets only its own page.  The others are put into the object; each takes a
+ * fault, but not through this function.
  */
 static int
 area_populate(vm_object_t object, vm_pindex_t pidx, int fault_type __unused,
@@ -100,7 +101,7 @@ area_populate(vm_object_t object, vm_pindex_t pidx, int fault_type __unused,
 	bool alone;
 
 	area = object->un_pager.phys.data_ptr;
-	/* Asks the fault to go the way of single pages. */
+	/* Makes the fault handle a single page. */
 	if (!area_enter_page(object, pidx, true))
 		return (VM_PAGER_BAD);
 	alone = area_fault_alone(area);
@@ -116,9 +117,9 @@ area_populate(vm_object_t object, vm_pindex_t pidx, int fault_type __unused,
 }
 
 /*
- * Single pages, each in place of one that FreeBSD has made: while something
- * shadows the object (after minherit(INHERIT_COPY), say), or memory is short.
- * Told that there is none, FreeBSD would fill its own with zeroes.
+ * Replaces single pages that FreeBSD has allocated.  It does so while something
+ * shadows the object (after minherit(INHERIT_COPY), for example) or memory is
+ * short.  Without a page from here it would use its own, filled with zeroes.
  */
 static int
 area_getpages(vm_object_t object, vm_page_t *ma, int count, int *rbehind,
@@ -156,8 +157,8 @@ area_haspage(vm_object_t object __unused, vm_pindex_t pidx __unused,
 }
 
 /*
- * The last reference is gone, and with it every page from the object and
- * from all address spaces.  Nobody can find the object: it may be unlocked.
+ * The last reference is gone; no page is left in the object or mapped anywhere.
+ * Nobody can find the object, so it may be unlocked.
  */
 static void
 area_dtor(vm_object_t object)
@@ -168,7 +169,7 @@ area_dtor(vm_object_t object)
 	VM_OBJECT_ASSERT_WLOCKED(object);
 	area = object->un_pager.phys.data_ptr;
 	VM_OBJECT_WUNLOCK(object);
-	/* The area is freed by destroy(). */
+	/* destroy() frees the area. */
 	file = area->file;
 	area->ops->destroy(area);
 	xengnt_file_rele(file);

@@ -23,7 +23,7 @@
 #include "xengnt_arena.h"
 #include "xengnt_stats.h"
 
-/* 2 MiB, on no particular boundary. */
+/* 2 MiB; they need not be aligned. */
 #define	CHUNK_PAGES	512
 
 struct xengnt_chunk {
@@ -34,7 +34,7 @@ struct xengnt_chunk {
 	struct xengnt_slot slots[];
 };
 
-/* Pages; each costs the kernel about 200 bytes until unload. */
+/* In pages; each takes about 200 bytes of kernel memory until unload. */
 static u_int arena_limit = 1048576;
 
 static struct {
@@ -85,8 +85,8 @@ xengnt_arena_fini(void)
 	while ((chunk = SLIST_FIRST(&arena.chunks)) != NULL) {
 		SLIST_REMOVE_HEAD(&arena.chunks, link);
 		/*
-		 * A leaked slot may still be mapped: the address range then
-		 * stays ours for ever rather than be handed to someone else.
+		 * Xen may still map something at a leaked slot's address, so
+		 * nobody else may ever get that.
 		 */
 		if (arena.nleaked == 0)
 			xenmem_free(arena.dev, chunk->res_id, chunk->res);
@@ -96,7 +96,7 @@ xengnt_arena_fini(void)
 	sx_destroy(&arena.grow);
 }
 
-/* Adds a chunk of up to CHUNK_PAGES; halves it while memory is short. */
+/* Adds a chunk of CHUNK_PAGES, halved for as long as the bus refuses. */
 static int
 arena_grow(void)
 {
@@ -128,12 +128,12 @@ arena_grow(void)
 		KASSERT(slot->page != NULL, ("xengnt: no page for slot"));
 		KASSERT((slot->page->flags & PG_FICTITIOUS) != 0,
 		    ("xengnt: page %p is not fictitious", slot->page));
-		/* As the objects want it that it gets into (xengnt_area.h). */
+		/* As an area's object requires (xengnt_area.h). */
 		slot->page->oflags |= VPO_UNMANAGED;
 	}
 
 	mtx_lock(&arena.mtx);
-	/* Downwards, so that slots are handed out in ascending order. */
+	/* In reverse, so that slots are handed out in ascending order. */
 	for (i = n; i-- > 0;)
 		SLIST_INSERT_HEAD(&arena.free, &chunk->slots[i], link);
 	arena.nfree += n;
@@ -143,8 +143,8 @@ arena_grow(void)
 }
 
 /*
- * Takes n slots off the free list: 0, EAGAIN if there are not so many, ENOMEM
- * if the limit, which counts lost ones too, does not allow them.
+ * Takes n slots off the free list.  EAGAIN means that there are not enough,
+ * ENOMEM that the limit, which includes leaked slots, does not allow them.
  */
 static int
 arena_try_take(struct xengnt_slot **slots, u_int n)
@@ -211,7 +211,7 @@ xengnt_arena_leak(struct xengnt_slot *slot)
 	SDT_PROBE1(xengnt, , slot, leak, slot->pa);
 	if (first)
 		log(LOG_ERR, "xengnt: Xen did not unmap guest page %#jx; "
-		    "its address is not used again "
-		    "(hw.xen.gntdev.slots.leaked counts)\n",
+		    "its address will not be reused "
+		    "(see hw.xen.gntdev.slots.leaked)\n",
 		    (uintmax_t)slot->pa);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * Placeholder pages: guest-physical addresses without memory, over which Xen
- * maps the pages of other domains.
+ * Placeholder pages: guest-physical addresses without memory, where Xen maps
+ * the pages of other domains.
  *
  * They are taken from the Xen bus in chunks and kept until unload, so that a
- * mapping costs no bus allocation and no registration of fictitious pages.
- * Xen crashes a domain that maps over a live slot, so a slot is used again
- * only after an unmap that Xen confirmed; any other is given up with
+ * mapping costs no bus allocation and no registration of fictitious pages.  Xen
+ * crashes a domain that maps over a live slot, so a slot is used again only
+ * after Xen has confirmed its unmap; any other is given up with
  * xengnt_arena_leak().
  */
 #ifndef _XENGNT_ARENA_H_
@@ -21,7 +21,7 @@
 
 struct xengnt_slot {
 	SLIST_ENTRY(xengnt_slot) link;	/* while free */
-	vm_page_t	page;		/* fictitious, of this address */
+	vm_page_t	page;		/* fictitious, at this address */
 	vm_paddr_t	pa;
 	char		*va;		/* kernel mapping */
 };

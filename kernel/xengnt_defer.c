@@ -8,14 +8,14 @@
 #include "xengnt.h"
 #include "xengnt_defer.h"
 
-/* Its own: unmapping a large map takes a while. */
+/* Not a shared one: unmapping a large map takes a while. */
 static struct taskqueue *defer_queue;
 
 u_int
 xengnt_io_delay_ms(u_int tries)
 {
 
-	/* As Linux: 5 ms more each time, here up to a second. */
+	/* As on Linux, 5 ms more each time, but at most a second. */
 	return (MIN(5 * (tries + 1), 1000));
 }
 
@@ -24,13 +24,13 @@ queue_schedule(struct xengnt_queue *queue)
 {
 
 	mtx_assert(&queue->mtx, MA_OWNED);
-	/* At least a tick: without any it would be a busy loop. */
+	/* At least a tick: 0 would make it a busy loop. */
 	taskqueue_enqueue_timeout(defer_queue, &queue->task,
 	    MAX(1, (int)((uint64_t)hz * queue->delay_ms(queue->tries) /
 	    1000)));
 }
 
-/* Tries some of the queue, in turn. */
+/* Tries *batch items, or all, and puts the failed ones at the end. */
 static void
 queue_task(void *arg, int pending __unused)
 {
@@ -66,7 +66,7 @@ void
 xengnt_defer(struct xengnt_queue *queue, struct xengnt_deferred *item)
 {
 
-	/* What it came from may go; the module may not. */
+	/* The file may go away while the item waits; the module may not. */
 	xengnt_hold_again();
 	mtx_lock(&queue->mtx);
 	TAILQ_INSERT_TAIL(&queue->items, item, link);
@@ -90,7 +90,7 @@ void
 xengnt_queue_fini(struct xengnt_queue *queue)
 {
 
-	/* It is empty: what waits keeps the module.  The task may run. */
+	/* It is empty: items hold the module.  But the task may run. */
 	taskqueue_drain_timeout(defer_queue, &queue->task);
 	KASSERT(queue->count == 0, ("xengnt: %u still deferred",
 	    queue->count));

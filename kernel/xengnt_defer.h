@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * What has to wait before it can be freed, for somebody's I/O or for the
- * peer: queues whose items are tried again from time to time, by one thread.
- * What waits keeps the module.
+ * Queues of what cannot be freed before I/O or the peer is done with it.  One
+ * thread tries the items again from time to time.  A queued item holds the
+ * module.
  */
 #ifndef _XENGNT_DEFER_H_
 #define	_XENGNT_DEFER_H_
@@ -16,14 +16,14 @@
 
 struct xengnt_deferred {
 	TAILQ_ENTRY(xengnt_deferred) link;
-	/* Frees it if that is possible; whether it was. */
+	/* Frees the item if it can; returns whether it did. */
 	bool	(*try_free)(struct xengnt_deferred *);
 };
 
 struct xengnt_queue {
-	/* How long until the next try; tries: since something came. */
+	/* Time until the next try; tries: since the last item came. */
 	u_int	(*delay_ms)(u_int tries);
-	/* How many items are tried each time; NULL or 0: all. */
+	/* Number of items tried each time; all if NULL or 0. */
 	u_int		*batch;
 
 	struct mtx	mtx;		/* guards the rest */
@@ -33,7 +33,7 @@ struct xengnt_queue {
 	struct timeout_task task;
 };
 
-/* For what waits for I/O. */
+/* For items that wait for I/O. */
 u_int	xengnt_io_delay_ms(u_int tries);
 
 void	xengnt_defer_init(void);
@@ -41,7 +41,7 @@ void	xengnt_defer_fini(void);
 void	xengnt_queue_init(struct xengnt_queue *queue, const char *name);
 void	xengnt_queue_fini(struct xengnt_queue *queue);
 
-/* Takes over something whose try_free is set and has failed once. */
+/* Queues an item whose try_free is set and has failed once. */
 void	xengnt_defer(struct xengnt_queue *queue, struct xengnt_deferred *item);
 
 #endif /* !_XENGNT_DEFER_H_ */

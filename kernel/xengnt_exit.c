@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * The end of a process.
+ * Process exit.
  *
- * Linux takes the address space of an exiting process down before it closes
- * files, so notifications reach the peer through event channels that are
- * still open.  FreeBSD closes files first.  So the process's mappings of our
- * areas are removed here, before its descriptors are closed, if any
- * notification is armed in the system.
+ * Linux destroys the address space of an exiting process before it closes
+ * files, so notifications reach the peer through event channels that are still
+ * open.  FreeBSD closes files first.  So, if any notification is armed in the
+ * system, the process's mappings of our areas are removed here, before its
+ * descriptors are closed.
  */
 
 #include <sys/param.h>
@@ -28,7 +28,7 @@
 
 static eventhandler_tag exit_tag;
 
-/* The entry itself or the next one behind it that maps an area, or NULL. */
+/* The first entry, from this one on, that maps an area, or NULL. */
 static vm_map_entry_t
 next_area_entry(vm_map_t map, vm_map_entry_t entry)
 {
@@ -39,7 +39,7 @@ next_area_entry(vm_map_t map, vm_map_entry_t entry)
 	return (NULL);
 }
 
-/* Runs in the exiting process, which has no other thread by now. */
+/* Runs in the exiting process, which has only this thread left. */
 static void
 exit_process(void *arg __unused, struct proc *p)
 {
@@ -47,7 +47,7 @@ exit_process(void *arg __unused, struct proc *p)
 	vm_map_t map;
 	vm_offset_t end, start;
 
-	/* Somebody else, a parent in vfork(2) say, still uses the mappings. */
+	/* Another process, such as vfork(2)'s parent, may use the mappings. */
 	if (!xengnt_notify_any() ||
 	    refcount_load(&p->p_vmspace->vm_refcnt) != 1)
 		return;
@@ -71,7 +71,9 @@ void
 xengnt_exit_init(void)
 {
 
-	/* After aio(4)'s, whose daemons use the address space until then. */
+	/*
+	 * After aio(4)'s handler: its daemons use the address space until then.
+	 */
 	exit_tag = EVENTHANDLER_REGISTER(process_exit, exit_process, NULL,
 	    EVENTHANDLER_PRI_LAST);
 }

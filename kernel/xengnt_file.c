@@ -28,7 +28,7 @@ xengnt_file_rele(struct xengnt_file *file)
 
 	if (!refcount_release(&file->refs))
 		return;
-	/* Nobody else sees the lists any more. */
+	/* Nobody else can reach the lists any more. */
 	for (i = 0; i < XENGNT_LISTS; i++)
 		xengnt_devices[i]->drop(&file->lists[i]);
 	sx_destroy(&file->lock);
@@ -71,7 +71,7 @@ xengnt_file_ioctl(u_long cmd, struct xengnt_file **file)
 
 	if (cmd == FIONBIO || cmd == FIOASYNC)
 		return (EJUSTRETURN);
-	/* The layouts are those of LP64 (K13). */
+	/* The struct layouts are those of LP64 (K13). */
 	if (SV_CURPROC_FLAG(SV_ILP32))
 		return (ENOTTY);
 	return (devfs_get_cdevpriv((void **)file));
@@ -83,7 +83,7 @@ xengnt_file_mmap(struct xengnt_file **file)
 	int error;
 
 	error = devfs_get_cdevpriv((void **)file);
-	/* FreeBSD would let a write-only descriptor map for writing (K4). */
+	/* FreeBSD would let a write-only descriptor be mapped writable (K4). */
 	if (error == 0 && ((*file)->oflags & FREAD) == 0)
 		error = EACCES;
 	return (error);

@@ -3,13 +3,13 @@
 /*
  * An open file of either node.
  *
- * It lives while the descriptor or any VM object made through it exists;
- * everything that it lists is freed with it.  FreeBSD runs the destructor at
- * the last close whatever objects there are, so the objects hold the file
- * here.
+ * It lives while its descriptor or any VM object made through it exists, and
+ * everything on its lists is freed with it.  FreeBSD runs the cdevpriv
+ * destructor at the last close even if VM objects remain, so the objects hold
+ * the file here.
  *
- * It has a list for the maps of gntdev and one for the grefs of gntalloc:
- * programs that use the words of FreeBSD's own gntdev have both in one file.
+ * It has one list for gntdev's maps and one for gntalloc's grefs: programs that
+ * use the commands of FreeBSD's own gntdev have both in one file.
  */
 #ifndef _XENGNT_FILE_H_
 #define	_XENGNT_FILE_H_
@@ -29,12 +29,11 @@ struct xengnt_file {
 	u_int		refs;		/* descriptor + VM objects */
 	int		oflags;		/* FREAD, FWRITE of the open */
 	struct xengnt_index lists[XENGNT_LISTS]; /* (f) by page index */
-	uint64_t	next_gref;	/* (f) page index; never goes back */
+	uint64_t	next_gref;	/* (f) page index; never decreases */
 };
 
 /*
- * For d_open: any access mode will do.  Grefs get page indices from
- * first_gref on.
+ * For d_open, with any access mode.  Grefs get page indices from first_gref on.
  */
 int	xengnt_file_open(int oflags, uint64_t first_gref);
 
@@ -42,15 +41,15 @@ void	xengnt_file_hold(struct xengnt_file *file);
 void	xengnt_file_rele(struct xengnt_file *file);
 
 /*
- * For d_ioctl: the file, or an errno.  EJUSTRETURN stands for a command that
- * the layers above want answered with success.
+ * For d_ioctl: the file, or an errno.  EJUSTRETURN means that the command
+ * succeeds without anything to do.
  */
 int	xengnt_file_ioctl(u_long cmd, struct xengnt_file **file);
 
 /* For d_mmap_single. */
 int	xengnt_file_mmap(struct xengnt_file **file);
 
-/* For d_read and d_write: the cdev layer would say ENODEV. */
+/* For d_read and d_write: EINVAL, where the cdev layer has ENODEV. */
 int	xengnt_file_rw(struct cdev *dev, struct uio *uio, int ioflag);
 
 #endif /* !_XENGNT_FILE_H_ */

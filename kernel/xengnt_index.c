@@ -41,7 +41,7 @@ range_end(const struct xengnt_range *r)
 	return (r == NULL ? 0 : r->start + r->count);
 }
 
-/* r->gap changed: carry it up to the root. */
+/* r->gap changed: update max_gap up to the root. */
 static void
 gap_changed(struct xengnt_range *r)
 {
@@ -67,9 +67,9 @@ xengnt_index_insert(struct xengnt_index *idx, struct xengnt_range *r)
 }
 
 /*
- * The lowest gap that is *larger* than needed, else behind the last range:
- * Linux compares with a strict less-than, so a gap of exactly count pages
- * stays unused.
+ * Uses the lowest gap that is *larger* than needed, or the place behind the
+ * last range.  Linux compares with a strict less-than, so a gap of exactly
+ * count pages stays unused.
  */
 void
 xengnt_index_first_fit(struct xengnt_index *idx, struct xengnt_range *r)

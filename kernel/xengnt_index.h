@@ -2,11 +2,11 @@
 /* Copyright (c) 2026 The xengnt authors */
 /*
  * Index ranges of one open file: which pages of its offset space belong to
- * which mapping (gntdev) or granted page (gntalloc).
+ * which map (gntdev) or gref (gntalloc).
  *
- * Pure logic, in pages, without locks and without vm headers: the caller
- * serialises, and the file is unit-tested alone.  Every operation is
- * O(log n); Linux walks a list and gives the same answers.
+ * Pure logic, in pages, without locks and vm headers, so that it can be tested
+ * alone; the caller serialises.  Every operation is O(log n); Linux walks a
+ * list and gets the same results.
  */
 #ifndef _XENGNT_INDEX_H_
 #define	_XENGNT_INDEX_H_
@@ -24,7 +24,7 @@ struct xengnt_range {
 
 RB_HEAD(xengnt_index, xengnt_range);
 
-/* Places r (count set) where Linux's gntdev would, sets r->start. */
+/* Places r (count set) where Linux's gntdev would and sets r->start. */
 void	xengnt_index_first_fit(struct xengnt_index *, struct xengnt_range *r);
 
 /* Inserts r (start and count set); the pages must be free. */

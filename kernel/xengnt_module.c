@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
-/* The module: its place on the Xen bus, its nodes, its unload. */
+/* The module: attachment to the Xen bus, nodes, unload. */
 
 #include <sys/param.h>
 #include <sys/systm.h>
@@ -16,7 +16,7 @@
 #include "xengnt_arena.h"
 #include "xengnt_defer.h"
 
-/* The ABI's pages are Xen's. */
+/* The ABI has Xen's page size. */
 CTASSERT(PAGE_SIZE == 4096);
 
 MALLOC_DEFINE(M_XENGNT, "xengnt", "Xen grant devices");
@@ -27,7 +27,7 @@ SYSCTL_NODE(_hw_xen, OID_AUTO, gntdev, CTLFLAG_RD | CTLFLAG_MPSAFE, NULL,
 SYSCTL_NODE(_hw_xen, OID_AUTO, gntalloc, CTLFLAG_RD | CTLFLAG_MPSAFE, NULL,
     "Xen grant allocator");
 
-/* What lives, and in the top bit whether the module is on its way out. */
+/* References on the module; UNLOADING while it attaches and detaches. */
 #define	UNLOADING	0x80000000u
 static volatile u_int xengnt_live;
 
@@ -53,7 +53,7 @@ void
 xengnt_hold_again(void)
 {
 
-	/* Also while unloading fails: what the caller holds counts already. */
+	/* Cannot fail: the caller already holds the module. */
 	atomic_add_int(&xengnt_live, 1);
 }
 
@@ -82,10 +82,10 @@ static void
 xengnt_identify(driver_t *driver __unused, device_t parent)
 {
 
-	/* The child of an earlier load stays behind, unattached. */
+	/* The child of an earlier load is still there, unattached. */
 	if (xen_domain() && device_find_child(parent, "xengnt", 0) == NULL &&
 	    BUS_ADD_CHILD(parent, 0, "xengnt", 0) == NULL)
-		device_printf(parent, "no room for xengnt\n");
+		device_printf(parent, "cannot add xengnt\n");
 }
 
 static int
@@ -114,7 +114,7 @@ xengnt_attach(device_t dev)
 	int i;
 	int error;
 
-	/* Nobody gets in before both nodes are there. */
+	/* No open succeeds before both nodes exist. */
 	xengnt_live = UNLOADING;
 	xengnt_own_domid_init();
 	xengnt_arena_init(dev);
@@ -124,7 +124,7 @@ xengnt_attach(device_t dev)
 	xengnt_exit_init();
 	error = xengnt_make_node(&gntdev_node, &gntdev_cdevsw, "xen/gntdev");
 	if (error == EEXIST) {
-		/* The base system's driver was there first. */
+		/* The base system's driver already has the name. */
 		error = xengnt_make_node(&gntdev_node, &gntdev_cdevsw,
 		    "xen/xengntdev");
 		if (error == 0)
@@ -155,14 +155,14 @@ static int
 xengnt_detach(device_t dev __unused)
 {
 
-	/* From now on no open succeeds; give up if one did before. */
+	/* From now on no open succeeds; fail if the module is held. */
 	if (atomic_cmpset_acq_int(&xengnt_live, 0, UNLOADING) == 0)
 		return (EBUSY);
 	destroy_dev(gntalloc_node);
 	destroy_dev(gntdev_node);
 	/*
-	 * Whoever let go of the last file in a pager's destructor may still
-	 * be on the way out of this text, and nothing counts that.
+	 * A thread that released the last file in a pager's destructor may
+	 * still be running code of the module, and nothing counts that.
 	 */
 	pause("xengntd", hz / 10 + 1);
 	xengnt_fini();
@@ -170,7 +170,7 @@ xengnt_detach(device_t dev __unused)
 }
 
 /*
- * Neither maps nor granted pages outlive a migration: the new domain knows
+ * Maps and granted pages cannot survive a migration: the new domain knows
  * nothing of them.
  */
 static int

@@ -14,10 +14,10 @@
 #include "xengnt_notify.h"
 #include "xengnt_stats.h"
 
-/* Notifications that are armed: a hint for xengnt_exit.c. */
+/* Number of armed notifications: a hint for xengnt_exit.c. */
 static volatile u_int notify_armed;
 
-/* Both ends of a channel that some program may have bound (K15). */
+/* Whether it is either end of a channel that a program may have (K15). */
 static bool
 port_is_channel(evtchn_port_t port)
 {
@@ -38,7 +38,7 @@ xengnt_notify_check(uint32_t action, evtchn_port_t port)
 	if ((action & ~(UNMAP_NOTIFY_CLEAR_BYTE | UNMAP_NOTIFY_SEND_EVENT)) !=
 	    0)
 		return (EINVAL);
-	/* Without an event the port is not looked at (N10). */
+	/* Without an event the port is not checked (N10). */
 	if ((action & UNMAP_NOTIFY_SEND_EVENT) != 0 && !port_is_channel(port))
 		return (EINVAL);
 	return (0);
@@ -67,9 +67,9 @@ xengnt_notify_send(struct xengnt_notify *notify)
 	if ((notify->action & UNMAP_NOTIFY_SEND_EVENT) != 0) {
 		send.port = notify->port;
 		/*
-		 * The port may belong to somebody else by now: to one of the
-		 * kernel's own handlers an event is harmless, but a VIRQ's or
-		 * an IPI's port is never rung.
+		 * The port may have another owner by now.  To one of the
+		 * kernel's own handlers an event is harmless, but the port of a
+		 * VIRQ or an IPI must never be signalled.
 		 */
 		sent = port_is_channel(notify->port) &&
 		    HYPERVISOR_event_channel_op(EVTCHNOP_send, &send) == 0;

@@ -5,10 +5,10 @@
  * ends.
  *
  * Only the number of the event channel is kept.  A reference on the channel
- * would outlive its owner's descriptor, and FreeBSD's evtchn device frees
- * what the channel's handler uses when that is closed.  So the port is
- * checked again before an event is sent, and an event whose channel is gone
- * is lost (K24).
+ * would outlive its owner's descriptor, and FreeBSD's evtchn device frees what
+ * the channel's handler uses when that descriptor is closed.  So the port is
+ * checked again before an event is sent; if its channel is gone, the event is
+ * lost (K24).
  */
 #ifndef _XENGNT_NOTIFY_H_
 #define	_XENGNT_NOTIFY_H_
@@ -35,10 +35,10 @@ int	xengnt_notify_check(uint32_t action, evtchn_port_t port);
 void	xengnt_notify_arm(struct xengnt_notify *notify, uint32_t action,
 	    evtchn_port_t port, uint64_t byte);
 
-/* Sends the event, if there is one to send, and disarms. */
+/* Sends the event, if one is armed, and disarms. */
 void	xengnt_notify_send(struct xengnt_notify *notify);
 
-/* Whether anything at all is armed in the system. */
+/* Whether any notification in the system is armed. */
 bool	xengnt_notify_any(void);
 
 #endif /* !_XENGNT_NOTIFY_H_ */

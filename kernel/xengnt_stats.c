@@ -10,16 +10,16 @@
 
 COUNTER_U64_DEFINE_EARLY(xengnt_maps);
 SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, maps, CTLFLAG_RD, &xengnt_maps,
-    "Mappings that live");
+    "Mappings that exist");
 COUNTER_U64_DEFINE_EARLY(xengnt_grants);
 SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, grants, CTLFLAG_RD,
-    &xengnt_grants, "Grants that are mapped");
+    &xengnt_grants, "Mapped grants");
 COUNTER_U64_DEFINE_EARLY(xengnt_copy_ops);
 SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, copy_ops, CTLFLAG_RD,
-    &xengnt_copy_ops, "Grant copy operations given to Xen");
+    &xengnt_copy_ops, "Grant copy operations issued");
 COUNTER_U64_DEFINE_EARLY(xengnt_copy_calls);
 SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, copy_calls, CTLFLAG_RD,
-    &xengnt_copy_calls, "Hypercalls that gave them");
+    &xengnt_copy_calls, "Grant copy hypercalls");
 COUNTER_U64_DEFINE_EARLY(xengnt_copy_bytes);
 SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, copy_bytes, CTLFLAG_RD,
     &xengnt_copy_bytes, "Bytes copied by grant copy");
@@ -28,7 +28,7 @@ SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, retries, CTLFLAG_RD,
     &xengnt_retries, "Operations repeated because a page was paged out");
 COUNTER_U64_DEFINE_EARLY(xengnt_events);
 SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, events, CTLFLAG_RD,
-    &xengnt_events, "Unmap notifications sent, of both devices");
+    &xengnt_events, "Unmap notifications sent by both devices");
 COUNTER_U64_DEFINE_EARLY(xengnt_events_lost);
 SYSCTL_COUNTER_U64(_hw_xen_gntdev, OID_AUTO, events_lost, CTLFLAG_RD,
     &xengnt_events_lost,
@@ -55,6 +55,6 @@ SDT_PROBE_DEFINE1(xengnt, gntalloc, free, done,
 SDT_PROBE_DEFINE2(xengnt, gntalloc, free, defer,
     "uint32_t", "uint32_t");		/* reference, tries */
 SDT_PROBE_DEFINE2(xengnt, , notify, send,
-    "uint32_t", "bool");		/* port, whether it got there */
+    "uint32_t", "bool");		/* port, whether it was sent */
 SDT_PROBE_DEFINE1(xengnt, , slot, leak,
     "uint64_t");			/* guest-physical address */

@@ -25,7 +25,7 @@ SDT_PROBE_DECLARE(xengnt, gntalloc, free, defer);
 SDT_PROBE_DECLARE(xengnt, , notify, send);
 SDT_PROBE_DECLARE(xengnt, , slot, leak);
 
-/* Live things; they are 0 again when all is closed. */
+/* Current numbers; 0 again when everything is closed. */
 extern counter_u64_t xengnt_maps;
 extern counter_u64_t xengnt_grants;
 /* Since the module was loaded. */

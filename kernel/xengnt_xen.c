@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
-/* The hypercall, the retry that its callers share, and who we are. */
+/* The grant-table hypercall, its retry, and the ID of this domain. */
 
 #include <sys/param.h>
 #include <sys/systm.h>
@@ -29,10 +29,10 @@ xengnt_grant_op(u_int cmd, void *ops, u_int n)
 }
 
 /*
- * P_WKILLED alone will not do: the out-of-memory killer and PT_KILL set it,
- * kill(2) only queues its signal.  Another thread's exit waits for this one
- * with P_SINGLE_EXIT.  The reads are without the process lock: what comes
- * just now is seen by the next call.
+ * P_WKILLED alone is not enough: the out-of-memory killer and PT_KILL set it,
+ * but kill(2) only queues SIGKILL. P_SINGLE_EXIT is set while another thread's
+ * exit waits for this one.  The flags are read without the process lock: what
+ * is set just now is seen by the next call.
  */
 bool
 xengnt_interrupted(void)
@@ -51,7 +51,7 @@ void
 xengnt_retry_eagain(u_int cmd, void *op, int16_t *status, int *slept)
 {
 
-	/* Other signals do not end it, as on Linux. */
+	/* Other signals do not end the wait, as on Linux. */
 	while (*status == GNTST_eagain && *slept < 255 &&
 	    !xengnt_interrupted()) {
 		++*slept;
@@ -73,14 +73,14 @@ xengnt_own_domid(void)
 	return (own_domid);
 }
 
-/* FreeBSD does not keep it; Xen 4.14 and newer tell it by CPUID. */
+/* FreeBSD does not keep it; Xen 4.14 and newer report it by CPUID. */
 void
 xengnt_own_domid_init(void)
 {
 #if defined(__amd64__) || defined(__i386__)
 	u_int leaf, regs[4];
 
-	/* Xen's leaves move up by 0x100 when Viridian's are there, too. */
+	/* Xen's leaves move up by 0x100 if there are Viridian's, too. */
 	for (leaf = 0x40000000; leaf < 0x40010000; leaf += 0x100) {
 		cpuid_count(leaf, 0, regs);
 		if (memcmp(&regs[1], "XenVMMXenVMM", 12) == 0)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 The xengnt authors */
 /*
- * Linux's own command words, for Linux binaries.
+ * Linux's own ioctl commands, for Linux binaries.
  *
- * The Linuxulator asks every handler of a range of words; the words of other
- * devices may lie in ours, so what is not a file of the driver is passed on.
+ * The Linuxulator asks every handler registered for a range of commands.
+ * Commands of other devices may be in ours, so a file that is not the driver's
+ * is passed on.
  */
 
 #include <sys/param.h>
@@ -42,13 +43,13 @@ static const struct {
 	WORD(GNTDEV_GET_OFFSET_FOR_VADDR, ioctl_gntdev_get_offset_for_vaddr),
 	WORD(GNTALLOC_ALLOC_GREF, ioctl_gntalloc_alloc_gref),
 	WORD(GNTALLOC_DEALLOC_GREF, ioctl_gntalloc_dealloc_gref),
-	/* The same word for both devices. */
+	/* Both devices have this command. */
 	WORD(GNTDEV_SET_UNMAP_NOTIFY, ioctl_gntdev_unmap_notify),
 	WORD(GNTDEV_GRANT_COPY, ioctl_gntdev_grant_copy),
 };
 CTASSERT(IOCTL_GNTALLOC_SET_UNMAP_NOTIFY == IOCTL_GNTDEV_SET_UNMAP_NOTIFY);
 
-/* All of the type: what Linux does not know is ENOTTY there, too (O4). */
+/* The whole group 'G': unknown commands are ENOTTY on Linux, too (O4). */
 #define	FIRST_WORD	0x4700
 #define	LAST_WORD	0x47ff
 
@@ -62,7 +63,7 @@ file_is_ours(struct file *fp)
 	if (fp->f_type != DTYPE_VNODE)
 		return (false);
 	vp = fp->f_vnode;
-	/* The lock keeps the device while it is looked at (destroy_dev). */
+	/* The lock keeps the device in place (destroy_dev). */
 	VI_LOCK(vp);
 	dev = vp->v_type == VCHR ? vp->v_rdev : NULL;
 	ours = dev != NULL && (dev->si_devsw == &gntdev_cdevsw ||
@@ -85,14 +86,14 @@ xengnt_linux_ioctl(struct thread *td, struct linux_ioctl_args *args)
 		error = ENOIOCTL;
 		goto out;
 	}
-	/* 32-bit callers and what is not exactly Linux's word (O4, O5). */
+	/* ENOTTY for 32-bit callers and all but Linux's commands (O4, O5). */
 	error = ENOTTY;
 	if (SV_CURPROC_FLAG(SV_ILP32))
 		goto out;
 	for (i = 0; i < nitems(words); i++)
 		if (words[i].linux_word == args->cmd)
 			break;
-	/* args->arg is to fo_ioctl() what a native call's slot would be. */
+	/* For fo_ioctl(), &args->arg is like a native call's argument slot. */
 	if (i < nitems(words))
 		error = fo_ioctl(fp, words[i].word, (void *)&args->arg,
 		    td->td_ucred, td);

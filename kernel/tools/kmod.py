@@ -15,9 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Options of every kernel configuration that change layouts (sys/conf/DEFAULTS
-# and GENERIC).  INVARIANTS is the kernel's own business: a module without it
-# loads into either kind of kernel.
+# Options of every kernel configuration that change layouts (sys/conf/DEFAULTS and GENERIC).
+# INVARIANTS is not among them: a module without it loads into either kind of kernel.
 OPT_GLOBAL = "".join(f"#define {name} 1\n" for name in ("SMP", "MAC", "VIMAGE"))
 
 CFLAGS = """
@@ -30,7 +29,7 @@ CFLAGS = """
 
 
 class BuildError(Exception):
-    """A step failed; the text names it."""
+    """A failed step; the text names it."""
 
 
 def run(args: list[str], cwd: Path | None = None) -> None:
@@ -64,7 +63,7 @@ def version(sysdir: Path) -> str:
 
 
 def awk() -> str:
-    # mawk never ends in some of FreeBSD's scripts.
+    # mawk hangs in some of FreeBSD's scripts.
     for name in ("nawk", "original-awk", "gawk", "awk"):
         path = shutil.which(name)
         if path is not None and Path(path).resolve().name != "mawk":
@@ -73,13 +72,13 @@ def awk() -> str:
 
 
 def prepare(sysdir: Path, work: Path) -> None:
-    """What the kernel's makefiles generate: links, opt_*.h, *_if.h."""
+    """Make what the kernel's makefiles generate: links, opt_*.h, *_if.h."""
     work.mkdir(parents=True, exist_ok=True)
     for name, arch in (("machine", "amd64"), ("x86", "x86"), ("i386", "i386")):
         link = work / name
         link.unlink(missing_ok=True)
         link.symlink_to(arch_include(sysdir, arch))
-        # Headers of such a tree say <arch/amd64/...>, wherever a set has put the directory.
+        # Headers of such a tree say <arch/amd64/...>, wherever a release set has put the directory.
         link = work / "arch" / arch
         link.parent.mkdir(exist_ok=True)
         link.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The driver of FreeBSD's base system, for kernels without our module: what
- * it lacks is made up for here.
+ * The driver of FreeBSD's base system, for kernels without our module.  This
+ * file makes up for what it lacks.
  */
 #include <sys/ioctl.h>
 
@@ -12,10 +12,10 @@
 
 #include "private.h"
 
-/* Most grants of one request: as many as our module takes (row M3). */
+/* Most grants of one request, as in our module (row M3). */
 #define BASE_MAX_GRANTS	65536
 
-/* It has no limit to set. */
+/* The driver has no limit to set. */
 static int
 base_set_max_grants(int fd, uint32_t nr_grants)
 {
@@ -31,7 +31,10 @@ base_map(int fd, const struct map_request *req, uint64_t *index)
 	uint32_t i;
 	int error, rc;
 
-	/* It would take memory for any count, and wait until there is some. */
+	/*
+	 * The driver would allocate memory for any count, and sleep until it
+	 * gets it.
+	 */
 	if (req->count == 0 || req->count > BASE_MAX_GRANTS) {
 		errno = EINVAL;
 		return (-1);
@@ -119,6 +122,8 @@ const struct abi abi_base = {
 	.copy = copy_by_map,
 	.alloc = base_alloc,
 	.dealloc = base_dealloc,
-	/* It frees the pages of one request one by one, out of one array. */
+	/*
+	 * The driver frees the pages of a request one by one, from one array.
+	 */
 	.pagewise = BASE_MAX_GRANTS,
 };

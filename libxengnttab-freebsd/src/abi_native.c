@@ -28,7 +28,7 @@ native_map(int fd, const struct map_request *req, uint64_t *index)
 	uint32_t extra, i;
 	int error, rc;
 
-	/* The struct has room for one. */
+	/* The struct has room for one reference. */
 	extra = req->count > 1 ? req->count - 1 : 0;
 	arg = malloc(sizeof(*arg) + extra * sizeof(arg->refs[0]));
 	if (arg == NULL)
@@ -71,9 +71,9 @@ native_find(int fd, uintptr_t vaddr, uint64_t *index, uint32_t *count)
 	return (0);
 }
 
-/* Word and struct are those of both devices. */
+/* Both devices have the same command and the same struct. */
 _Static_assert(IOCTL_GNTDEV_SET_UNMAP_NOTIFY == IOCTL_GNTALLOC_SET_UNMAP_NOTIFY,
-    "one word for two devices");
+    "one command for both devices");
 
 static int
 native_notify(int fd, uint64_t index, uint32_t action, uint32_t port)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Grant copy for a driver without it: map, copy, unmap, with the answers of
- * Linux's GRANT_COPY (rows C3-C7, C10, C11, C15) as far as they can be known.
+ * Grant copy for a driver without it: map, copy, unmap.  As far as the library
+ * can know them, the results are those of Linux's GRANT_COPY (rows C3-C7, C10,
+ * C11, C15).
  */
 #include <sys/mman.h>
 
@@ -23,8 +24,8 @@ reaches_beyond(const union xengnttab_copy_ptr *ptr, uint16_t len)
 }
 
 /*
- * 0, or -1 and errno when the copy as a whole is over; a grant that Xen does
- * not give away ends in *status.
+ * Returns 0, or -1 and errno if the whole copy fails.  If Xen refuses the
+ * grant, the reason goes to *status.
  */
 static int
 side_open(xengnttab_handle *xgt, struct side *side,
@@ -49,7 +50,7 @@ side_open(xengnttab_handle *xgt, struct side *side,
 	}
 	domid = ptr->foreign.domid;
 	ref = ptr->foreign.ref;
-	/* Whoever maps a grant of its own loses the page (3.11). */
+	/* A domain that maps a grant of its own loses the page (3.11). */
 	if (domid == DOMID_SELF) {
 		*status = GNTST_bad_domain;
 		return (0);
@@ -58,7 +59,7 @@ side_open(xengnttab_handle *xgt, struct side *side,
 	if (side->page == NULL) {
 		if (errno != EINVAL)
 			return (-1);
-		/* One errno for all of Xen's reasons. */
+		/* The driver has this errno for all of Xen's reasons. */
 		*status = GNTST_general_error;
 		return (0);
 	}
@@ -97,7 +98,7 @@ copy_one(xengnttab_handle *xgt, xengnttab_grant_copy_segment_t *seg)
 	if (rc == 0 && seg->status == GNTST_okay)
 		rc = side_open(xgt, &dest, &seg->dest, to,
 		    PROT_READ | PROT_WRITE, &seg->status);
-	/* Both may be one page. */
+	/* Both may be the same page. */
 	if (rc == 0 && seg->status == GNTST_okay)
 		memmove(dest.start, source.start, seg->len);
 	error = errno;

@@ -9,7 +9,7 @@
 #include "dmabuf_abi.h"
 #include "private.h"
 
-/* Words that a driver was never told of could mean anything to it. */
+/* A driver that does not know these commands could take them for others. */
 static int
 dmabuf_ioctl(xengnttab_handle *xgt, unsigned long word, void *arg)
 {
@@ -60,7 +60,7 @@ osdep_dmabuf_exp_wait_released(xengnttab_handle *xgt, uint32_t fd,
 
 	if (dmabuf_ioctl(xgt, IOCTL_GNTDEV_DMABUF_EXP_WAIT_RELEASED, &arg) == 0)
 		return (0);
-	/* The kernel does not know the buffer any more: it was released. */
+	/* The kernel no longer knows the buffer: it was released. */
 	if (errno == ENOENT) {
 		errno = 0;
 		return (0);

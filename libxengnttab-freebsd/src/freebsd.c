@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * FreeBSD: the nodes of module xengnt, or the one of the base system's driver.
+ * FreeBSD: the nodes of module xengnt, or that of the base system's driver.
  *
- * Both drivers have a node gntdev, with different ABIs.  Where the base
- * system's got the name first, ours is called xengntdev and is the one to
- * take.  Which driver a node belongs to is asked of the node, not guessed
- * from a version.
+ * Both drivers have a node gntdev, with different ABIs.  If the base system's
+ * driver got the name first, our node is called xengntdev and is used.  A
+ * request to the node, not a version number, tells which driver it belongs to.
  */
 #include <sys/ioctl.h>
 
@@ -17,9 +16,10 @@
 #include "private.h"
 
 /*
- * The base system's driver hands out offsets from the last page of 2^64 bytes
- * downwards, and arms no notification on that one: the end of its range is 0.
- * A request that is never mapped takes no grant, but the offset.
+ * The base system's driver hands out offsets downwards from the last page of
+ * 2^64 bytes.  It cannot arm a notification on that page, because the end of
+ * its range is 0.  So take it here, by a request that is never mapped and
+ * touches no grant.
  */
 static void
 take_last_offset(int fd)
@@ -46,7 +46,7 @@ os_gnttab_open(struct xengntdev_handle *h)
 		h->fd = open("/dev/xen/gntdev", O_RDWR | O_CLOEXEC);
 	if (h->fd == -1)
 		return (-1);
-	/* The base system's driver answers ENOSYS to what it does not know. */
+	/* The base system's driver answers ENOSYS to unknown commands. */
 	if (ioctl(h->fd, IOCTL_GNTDEV_GRANT_COPY, &nothing) != 0 &&
 	    (errno == ENOSYS || errno == ENOTTY)) {
 		h->abi = &abi_base;
@@ -63,8 +63,8 @@ os_gntshr_open(struct xengntdev_handle *h)
 	if (h->fd != -1 || errno != ENOENT)
 		return (h->fd == -1 ? -1 : 0);
 	/*
-	 * Without our module: the base system's driver grants pages, too.  Its
-	 * words say what they are, so there is nothing to ask.
+	 * Without our module the base system's driver grants pages.  Its
+	 * commands differ from all others, so no probe is needed.
 	 */
 	h->abi = &abi_base;
 	h->fd = open("/dev/xen/gntdev", O_RDWR);

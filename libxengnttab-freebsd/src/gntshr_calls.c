@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The grant allocator, as gnttab_calls.c. */
+/* The grant allocator; see gnttab_calls.c. */
 #include <sys/mman.h>
 
 #include <errno.h>
@@ -29,8 +29,8 @@ arm_notify(xengntshr_handle *xgs, const struct share_request *req,
 }
 
 /*
- * Takes the pages off the file, so that the mapping alone keeps them and
- * munmap(2) is the end of them.
+ * Takes the pages off the file, so that only the mapping keeps them and
+ * munmap(2) ends the sharing.
  */
 static void
 detach_pages(xengntshr_handle *xgs, uint64_t index, uint32_t count)
@@ -43,7 +43,7 @@ detach_pages(xengntshr_handle *xgs, uint64_t index, uint32_t count)
 	errno = error;
 }
 
-/* One request to the driver; place is where the pages shall be, or NULL. */
+/* One request to the driver.  place is the address for the pages, or NULL. */
 static void *
 share_at(xengntshr_handle *xgs, const struct share_request *req, void *place)
 {
@@ -75,7 +75,7 @@ share_at(xengntshr_handle *xgs, const struct share_request *req, void *place)
 		log_errno(xgs, "cannot map %d pages to share", req->count);
 		goto out;
 	}
-	/* Told even when the notification fails, as by Xen's library. */
+	/* Stored even if the notification fails, as by Xen's library. */
 	memcpy(req->refs, refs, count * sizeof(*refs));
 	if (arm_notify(xgs, req, index) != 0) {
 		log_errno(xgs, "cannot arm the unmap notification");
@@ -94,7 +94,10 @@ out:
 	return (result);
 }
 
-/* Page by page into one range, for a driver that bears no larger request. */
+/*
+ * Shares page by page, into one range, because the driver cannot free larger
+ * requests properly (struct abi, pagewise).
+ */
 static void *
 share_pagewise(xengntshr_handle *xgs, const struct share_request *req)
 {
@@ -113,7 +116,7 @@ share_pagewise(xengntshr_handle *xgs, const struct share_request *req)
 	size = GRANT_PAGE_SIZE * (size_t)req->count;
 	area = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0);
 	if (area == MAP_FAILED) {
-		log_errno(xgs, "no room for %d pages", req->count);
+		log_errno(xgs, "no address range for %d pages", req->count);
 		return (NULL);
 	}
 	for (i = 0; i < req->count; i++) {
@@ -137,7 +140,7 @@ osdep_gntshr_share(xengntshr_handle *xgs, const struct share_request *req)
 		log_errno(xgs, "cannot share %d pages", req->count);
 		return (NULL);
 	}
-	/* Only single pages have notifications. */
+	/* Only single pages can have a notification. */
 	if (xgs->abi->pagewise != 0 && req->count > 1)
 		return (share_pagewise(xgs, req));
 	return (share_at(xgs, req, NULL));

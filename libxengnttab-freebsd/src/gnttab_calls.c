@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The grant mapper: which calls in which order, and what is undone after a
- * failure.  How a call is put to the driver is in abi_*.c.
+ * The grant mapper: the sequences of calls, and what is undone after a failure.
+ * How a call is passed to the driver is in abi_*.c.
  */
 #include <sys/mman.h>
 
@@ -18,7 +18,7 @@ osdep_gnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants)
 	error = errno;
 	if (xgt->abi->set_max_grants(xgt->fd, nr_grants) == 0)
 		return (0);
-	/* There is no such limit any more: whatever was asked for is met. */
+	/* The kernel has no such limit any more, so any count is allowed. */
 	if (errno == ENOTTY) {
 		errno = error;
 		return (0);
@@ -58,10 +58,10 @@ forget_map(xengnttab_handle *xgt, uint64_t index, uint32_t count)
 }
 
 /*
- * mmap(2) says EAGAIN for two reasons.  A frame of the peer is paged out, and
- * Xen is fetching it: worth another try.  Or the process may not lock so much
- * memory (RLIMIT_MEMLOCK with mlockall(MCL_FUTURE)), which does not pass: then
- * memory of its own is refused, too.
+ * mmap(2) fails with EAGAIN for two reasons.  Xen may be fetching a frame of
+ * the peer that is paged out: then another try helps.  Or the process may not
+ * lock so much memory (RLIMIT_MEMLOCK with mlockall(MCL_FUTURE)): then no try
+ * helps, and an anonymous mapping of the same size fails, too.
  */
 static bool
 may_lock(size_t size, int prot)
@@ -75,7 +75,7 @@ may_lock(size_t size, int prot)
 	return (true);
 }
 
-/* The drivers wait for Xen themselves; so long and no longer is asked again. */
+/* Retries beyond the driver's own wait for Xen. */
 #define PAGING_TRIES	1000
 #define PAGING_USEC	1000
 
@@ -113,7 +113,7 @@ osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req)
 	area = MAP_FAILED;
 	listed = false;
 
-	/* A count of 0 is the kernel's to judge. */
+	/* The kernel decides about a count of 0. */
 	if (xgt->abi->map(xgt->fd, req, &index) != 0) {
 		log_errno(xgt, "cannot prepare the mapping of %u grants",
 		    req->count);
@@ -123,7 +123,7 @@ osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req)
 
 	area = map_area(xgt, req, index);
 	if (area == MAP_FAILED) {
-		/* Copying by mapping makes a status of this one. */
+		/* Copying by mapping reports this one as a status. */
 		if (!req->refusable || errno != EINVAL)
 			log_errno(xgt,
 			    "cannot map %u grants from %u of domain %u on",
@@ -158,7 +158,9 @@ osdep_gnttab_unmap(xengnttab_handle *xgt, void *start, uint32_t count)
 		errno = EINVAL;
 		return (-1);
 	}
-	/* Before munmap: afterwards the address means nothing any more. */
+	/*
+	 * Before munmap: afterwards the address does not lead to the mapping.
+	 */
 	if (xgt->abi->find(xgt->fd, (uintptr_t)start, &index, &mapped) != 0)
 		return (-1);
 	if (mapped != count) {

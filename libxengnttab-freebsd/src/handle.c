@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Life of a handle, the same for both devices. */
+/* Opening and closing a handle, the same for both devices. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,8 +20,8 @@ handle_open(const char *name, struct xentoollog_logger *logger,
 	h->fd = -1;
 
 	/*
-	 * Listed before the descriptor exists: a restriction by another
-	 * thread then cannot miss it.
+	 * Registered before the descriptor exists, so that a restriction by
+	 * another thread cannot miss it.
 	 */
 	if (restrictable)
 		tools_register(h);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Linux: two misc devices of the kernel's own. */
+/* Linux: the kernel's own two misc devices. */
 #include <fcntl.h>
 
 #include "private.h"

@@ -2,10 +2,10 @@
 /*
  * What a port of the library has to provide, and what it gets.
  *
- * *_core.c, handle.c	check nothing the kernel checks, own the handle
- * *_calls.c		osdep_*: sequences of calls, and what a failure undoes
- * abi_*.c		struct abi: how a driver wants a call to be put
- * linux.c, freebsd.c	os_*: where the nodes are, and who is behind them
+ * *_core.c, handle.c	own the handle; leave checks to the kernel
+ * *_calls.c		osdep_*: sequences of calls, and clean-up after errors
+ * abi_*.c		struct abi: how a call is passed to a driver
+ * linux.c, freebsd.c	os_*: where the nodes are, which driver has them
  * tools_*.c		tools_*: logging and the list of active handles
  */
 #ifndef PRIVATE_H
@@ -17,14 +17,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All is compiled with hidden visibility; only this header is public. */
+/* Everything is compiled with hidden visibility except this public header. */
 #pragma GCC visibility push(default)
 #include <xengnttab.h>
 #pragma GCC visibility pop
 
 #define GRANT_PAGE_SIZE	((size_t)4096)
 
-/* Linux leaves these pages out of core dumps by itself. */
+/* Linux leaves these pages out of core dumps anyway. */
 #ifdef MAP_NOCORE
 #define GRANT_MAP_FLAGS	(MAP_SHARED | MAP_NOCORE)
 #else
@@ -63,7 +63,7 @@ struct map_request {
 	int prot;
 	uint32_t notify_offset;		/* NO_OFFSET: no byte */
 	evtchn_port_t notify_port;	/* NO_PORT: no event */
-	bool refusable;			/* do not log that Xen refuses it */
+	bool refusable;			/* do not log a refusal by Xen */
 };
 
 /* One request to share; refs[count] is an output. */
@@ -79,7 +79,7 @@ struct share_request {
 #define UNMAP_NOTIFY_CLEAR_BYTE	0x1
 #define UNMAP_NOTIFY_SEND_EVENT	0x2
 
-/* Single calls of a driver: 0, or -1 and errno.  They log nothing. */
+/* Single calls of a driver: 0, or -1 and errno.  They do not log. */
 struct abi {
 	int (*set_max_grants)(int fd, uint32_t nr_grants);
 	int (*map)(int fd, const struct map_request *req, uint64_t *index);
@@ -91,31 +91,35 @@ struct abi {
 	int (*alloc)(int fd, const struct share_request *req, uint64_t *index,
 	    uint32_t *refs);
 	int (*dealloc)(int fd, uint64_t index, uint32_t count);
-	bool dmabuf;			/* knows the words of DMA buffers */
-	/* Not 0: alloc takes one page at a time, and this is the most. */
+	bool dmabuf;			/* has the commands of DMA buffers */
+	/*
+	 * If not 0, alloc takes one page at a time, and at most so many in all.
+	 */
 	int pagewise;
 };
 extern const struct abi abi_native;	/* Linux's, and our module's */
 extern const struct abi abi_base;	/* of FreeBSD's base system */
 
-/* copy_by_map.c: abi.copy for a driver that cannot. */
+/* copy_by_map.c: abi.copy for a driver without it. */
 int copy_by_map(xengnttab_handle *xgt, uint32_t count,
     xengnttab_grant_copy_segment_t *segs);
 
 /*
- * handle.c.  handle_close() works on a half-made handle too.  Neither
- * handle_close() nor log_errno() changes errno on failure of another call.
+ * handle.c.  handle_close() also accepts a half-made handle.  handle_close()
+ * and log_errno() keep the errno of the failed call.
  */
 struct xengntdev_handle *handle_open(const char *name,
     struct xentoollog_logger *logger,
     int (*open_node)(struct xengntdev_handle *), bool restrictable);
 int handle_close(struct xengntdev_handle *h);
 
-/* os: fill in fd and abi; -1 and errno.  gntshr survives exec, as Xen's. */
+/*
+ * os: set fd and abi; -1 and errno.  As in Xen's library, gntshr survives exec.
+ */
 int os_gnttab_open(struct xengntdev_handle *h);
 int os_gntshr_open(struct xengntdev_handle *h);
 
-/* osdep: 0 or a pointer; -1 or NULL and errno.  They log what went wrong. */
+/* osdep: return 0 or a pointer, or -1 or NULL and errno.  They log failures. */
 int osdep_gnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants);
 void *osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req);
 int osdep_gnttab_unmap(xengnttab_handle *xgt, void *start, uint32_t count);
@@ -137,7 +141,7 @@ int tools_log_open(struct xengntdev_handle *h);	/* when h->logger is NULL */
 void tools_log_close(struct xengntdev_handle *h);
 void tools_register(struct xengntdev_handle *h);
 void tools_deregister(struct xengntdev_handle *h);
-/* One line at level error with errno's text; keeps errno. */
+/* One line at level error with the text of errno, which it keeps. */
 void log_errno(struct xengntdev_handle *h, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Built without Xen's tool libraries.  Messages go to stderr where the caller
- * has no logger.  A program that brings libxentoolcore all the same has its
- * xentoolcore_restrict_all() reach our handles: the list is found when the
- * program is loaded, by references that may stay without a definition.
+ * For a build without Xen's tool libraries.  Messages go to stderr unless the
+ * caller has a logger.  In a program that itself uses libxentoolcore,
+ * xentoolcore_restrict_all() covers our handles: weak references find its list
+ * when the program is loaded.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@ void xentoolcore__register_active_handle(struct active_handle *)
 void xentoolcore__deregister_active_handle(struct active_handle *)
     __attribute__((weak));
 
-/* After it calls fail with ENOTTY, and mappings stay. */
+/* After this, calls fail with ENOTTY, and mappings stay. */
 static int
 restrict_handle(struct active_handle *active, domid_t domid)
 {
@@ -73,7 +73,7 @@ tools_log_close(struct xengntdev_handle *h)
 	(void)h;
 }
 
-/* As xentoollog.h has them, for a caller that brings a logger all the same. */
+/* As in xentoollog.h, for a caller with a logger. */
 #define XTL_ERROR	8
 struct xentoollog_logger {
 	void (*vmessage)(struct xentoollog_logger *, int level, int errnoval,

@@ -8,7 +8,7 @@
 
 #include "private.h"
 
-/* Exported for sibling libraries, but their header stays in Xen's tree. */
+/* Exported for Xen's other libraries, but declared only in Xen's tree. */
 void xentoolcore__register_active_handle(struct active_handle *);
 void xentoolcore__deregister_active_handle(struct active_handle *);
 int xentoolcore__restrict_by_dup2_null(int fd);

@@ -2,13 +2,13 @@
 /*
  * User ABI of /dev/xen/gntdev, the grant mapper.
  *
- * Struct layouts, numbers and macro names are those of Linux on LP64
- * Nothing else belongs in this file: the module, the
- * library, the bindings and the tests include it unchanged.
+ * Struct layouts, numbers and macro names are those of Linux on LP64.  Nothing
+ * else belongs in this file: the module, the library, the bindings and the
+ * tests include it unchanged.
  *
- * FreeBSD's sys_ioctl() refuses Linux's own words, and only a word without a
- * size hands the driver the caller's pointer, which the arrays behind the
- * fixed structs need.  So the words are _IO('G', nr) there.
+ * FreeBSD's sys_ioctl() refuses Linux's own command values.  The arrays behind
+ * the fixed structs need the caller's pointer, which a driver gets only with a
+ * command without a size.  So there the commands are _IO('G', nr).
  */
 #ifndef _XEN_GNTDEV_H_
 #define	_XEN_GNTDEV_H_
@@ -48,7 +48,7 @@ struct ioctl_gntdev_map_grant_ref {
 	struct ioctl_gntdev_grant_ref refs[1];
 };
 
-/* Takes a mapping off the file; count 0 or the count of the request. */
+/* Removes a mapping from the file; count is 0 or that of the request. */
 #define	IOCTL_GNTDEV_UNMAP_GRANT_REF					\
 	XENGNT_IOC(1, struct ioctl_gntdev_unmap_grant_ref)
 struct ioctl_gntdev_unmap_grant_ref {
@@ -67,7 +67,7 @@ struct ioctl_gntdev_get_offset_for_vaddr {
 	uint32_t	pad;
 };
 
-/* Known to the ABI, answered ENOTTY by every driver. */
+/* Part of the ABI, but every driver answers ENOTTY. */
 #define	IOCTL_GNTDEV_SET_MAX_GRANTS					\
 	XENGNT_IOC(3, struct ioctl_gntdev_set_max_grants)
 struct ioctl_gntdev_set_max_grants {
@@ -75,8 +75,8 @@ struct ioctl_gntdev_set_max_grants {
 };
 
 /*
- * Arms what happens when the page at byte offset index is unmapped: a zero
- * byte stored there, an event sent, or both.
+ * Arms what happens when the page at byte offset index is unmapped: a zero byte
+ * is stored there, an event is sent, or both.
  */
 #define	IOCTL_GNTDEV_SET_UNMAP_NOTIFY					\
 	XENGNT_IOC(7, struct ioctl_gntdev_unmap_notify)
@@ -91,9 +91,10 @@ struct ioctl_gntdev_unmap_notify {
 #endif
 
 /*
- * One part of a grant copy.  A side is foreign when its flag is set
- * (GNTCOPY_source_gref 1, GNTCOPY_dest_gref 2 of Xen's public headers), else
- * an address of the caller.  status is a GNTST_ code, an output.
+ * One part of a grant copy.  A side is foreign if its flag is set
+ * (GNTCOPY_source_gref 1, GNTCOPY_dest_gref 2 in Xen's public headers);
+ * otherwise it is an address of the caller.  status is an output, a GNTST_
+ * code.
  */
 struct gntdev_grant_copy_segment {
 	union {

@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 The xengnt authors */
 /*
  * User ABI of the gntdev in FreeBSD's base system: one node for both devices,
- * and pointers where Linux has arrays.  Structs that equal Linux's are those
- * of the other two headers.
+ * and pointers where Linux has arrays.  Structs that equal Linux's come from
+ * the other two headers.
  */
 #ifndef _XEN_GNTDEV_BASE_H_
 #define	_XEN_GNTDEV_BASE_H_
