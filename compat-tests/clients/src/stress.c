@@ -321,6 +321,8 @@ do_share(struct thread *t, struct slot *s)
 		struct ioctl_gntalloc_alloc_gref op;
 		uint32_t more[SLOT_PAGES - 1];
 	} arg;
+	/* By pointer: an index into an array of one tells GCC that n is 1. */
+	uint32_t *ids = &arg.op.gref_ids[0];
 	uint64_t word;
 	unsigned i, n;
 	bool own;
@@ -342,7 +344,7 @@ do_share(struct thread *t, struct slot *s)
 	s->kind = SHARE;
 	hold(s, fd, own, true, arg.op.index, n);
 	for (i = 0; i < n; i++)
-		s->refs[i] = arg.op.gref_ids[i];
+		s->refs[i] = ids[i];
 	all->offers[pick(t, OFFERS)] = s->refs[0];
 	/* On a common descriptor somebody may have freed them already. */
 	if (mmap(s->p, n * PAGE, PROT_READ | PROT_WRITE,
