@@ -17,7 +17,7 @@ ALLOC_GREF = "IOCTL_GNTALLOC_ALLOC_GREF"
 DEALLOC_GREF = "IOCTL_GNTALLOC_DEALLOC_GREF"
 GNTALLOC_SET_UNMAP_NOTIFY = "IOCTL_GNTALLOC_SET_UNMAP_NOTIFY"
 
-# Linux's own command words, for cases that change one part of them.
+# Linux's command values, for cases that change one part of them.
 LINUX_WORDS = {
     MAP_GRANT_REF: 0x00184700,
     UNMAP_GRANT_REF: 0x00104701,
@@ -30,7 +30,7 @@ LINUX_WORDS = {
     GRANT_COPY: 0x00104708,
 }
 
-# name -> (struct format, field name -> offset); the trailing arrays are not part of a format.
+# name -> (struct format, field name -> offset); the formats leave out the trailing arrays.
 GRANT_REF = struct.Struct("<II")
 MAP = struct.Struct("<IIQ")
 MAP_SIZE = 24

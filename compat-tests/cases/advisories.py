@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bugs of others that no rule of docs/abi.md shows (docs/regressions.md)."""
+"""Known bugs of other drivers that no rule of docs/abi.md covers (docs/regressions.md)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import abi
 from .framework import Context, case, section
 from .peer_maps import granted, peer_map
 
-section("Known bugs of others", 171)
+section("Known bugs of other drivers", 171)
 
 TRIES = 120
 
@@ -20,7 +20,8 @@ TRIES = 120
     "XSA-361: a bad reference first, in the middle or last fails all and leaks none",
 )
 def bad_reference(t: Context) -> None:
-    """A wrong kernel looks at the first status only, or forgets what was mapped beside it."""
+    """A wrong kernel checks only the first status, or leaks the grants mapped beside the bad
+    one."""
     good = t.peer.grants(4)
     for place in (0, 2, 4):
         dev = t.gntdev()
@@ -61,7 +62,7 @@ def later_index(t: Context) -> None:
     "QEMU 2025: a read-only and a writable mapping of one grant do not disturb each other",
 )
 def read_only_beside(t: Context) -> None:
-    """A wrong kernel hands out the one for the other."""
+    """A wrong kernel returns one of the two in place of the other."""
     ref = t.peer.grant(0)
     dev = t.gntdev()
     readable, writable = dev.map([ref]), dev.map([ref])
@@ -84,7 +85,7 @@ def read_only_beside(t: Context) -> None:
     ("peer_maps",),
 )
 def unmap_late(t: Context) -> None:
-    """A wrong kernel looks at the head of its list only, which never moves."""
+    """A wrong kernel only ever retries the first page of its list, which stays in use."""
     count = 12
     own = granted(t, count)
     slots = [peer_map(t, ref) for ref in own.refs]
@@ -110,7 +111,7 @@ def unmap_late(t: Context) -> None:
     "a grant of a frame that is not there fails the mmap and leaves nothing",
 )
 def no_frame(t: Context) -> None:
-    """A wrong kernel believes that what is granted is there."""
+    """A wrong kernel assumes that a granted frame exists."""
     good, bad = t.peer.grant(0), t.peer.unused_ref()
     t.worker.agent.peer(f"grant {bad} none 0x{abi.GTF_PERMIT:x} domid=0")
     dev = t.gntdev()
@@ -126,7 +127,7 @@ def no_frame(t: Context) -> None:
     "a grant that its granter revokes stays usable until it is unmapped",
 )
 def revoked(t: Context) -> None:
-    """A wrong kernel faults on a page that a hostile peer has taken its word back for."""
+    """A wrong kernel faults on a page whose hostile granter has revoked it."""
     dev, index, address, refs = t.mapped()
     t.peer.set_flags(refs[0], 0)
     t.accepted("store", t.worker.poke, address, b"still mapped")
@@ -143,7 +144,7 @@ def revoked(t: Context) -> None:
     ["peer"],
 )
 def granter_dies(t: Context) -> None:
-    """A wrong kernel loses the page, or keeps the domain from ever going."""
+    """A wrong kernel loses the page, or keeps the domain from ever being destroyed."""
     dev, index, address, _ = t.mapped(2)
     t.worker.poke(address + PAGE, b"after its death")
     t.peer.destroy()

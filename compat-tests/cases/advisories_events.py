@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bugs of others that concern event channels (docs/regressions.md)."""
+"""Known bugs of other drivers that concern event channels (docs/regressions.md)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAPS = 6
     NEEDS,
 )
 def closed_under_maps(t: Context) -> None:
-    """A wrong kernel uses the freed channel, or waits for itself for ever."""
+    """A wrong kernel uses the freed channel, or deadlocks."""
     agent, worker = t.worker.agent, t.worker
     for _ in range(ROUNDS):
         dev, fd = t.gntdev(), worker.open("evtchn")
@@ -50,7 +50,7 @@ def closed_under_maps(t: Context) -> None:
     NEEDS,
 )
 def closed_under_pages(t: Context) -> None:
-    """A wrong kernel uses the freed channel, or waits for itself for ever."""
+    """A wrong kernel uses the freed channel, or deadlocks."""
     agent, worker = t.worker.agent, t.worker
     for _ in range(ROUNDS):
         dev, index, _ = allocated(t, MAPS)
@@ -75,9 +75,10 @@ def closed_under_pages(t: Context) -> None:
     NEEDS,
 )
 def port_reused(t: Context) -> None:
-    """A wrong kernel keeps a number that Xen has given to somebody else meanwhile.
+    """A wrong kernel sends to a number that Xen has given to somebody else.
 
-    Linux holds the port, so nobody gets its number; a kernel that cannot (K24) sends there.
+    Linux holds the port, so nobody gets its number; a kernel that cannot hold it does send there
+    (K24).
     """
     one, two = Channels(t), Channels(t)
     dev = t.gntdev()
@@ -85,7 +86,7 @@ def port_reused(t: Context) -> None:
     port = one.port()
     dev.notify(index, EVENT, port)
     t.worker.close(one.own)
-    # The lowest free number is the next to be given out.
+    # Xen gives out the lowest free number next.
     again = two.port("stranger")
     t.expect(again == port, False, "the number is given out again", {"K24": True})
     dev.unmap(index, 1)
@@ -99,7 +100,7 @@ def port_reused(t: Context) -> None:
     NEEDS,
 )
 def storm(t: Context) -> None:
-    """A wrong kernel leaks a reference each time, or sends for what was replaced."""
+    """A wrong kernel leaks a reference each time, or also sends to replaced ports."""
     channels = Channels(t)
     dev = t.gntdev()
     index = dev.map_any()

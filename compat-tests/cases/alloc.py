@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""ALLOC_GREF.  Grants are seen by copies on own references (row C17)."""
+"""ALLOC_GREF.  Copies through the domain's own references show what is granted (row C17)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def request(count: int, flags: int = abi.WRITABLE, domid: int = 0, first: int = 
 
 @case("alloc.null-argument", ["A1"], "ALLOC of a null pointer is EFAULT")
 def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without care."""
+    """A wrong kernel reads the argument without checking the address."""
     t.refused("EFAULT", "ALLOC at 0", t.gntalloc().ioctl, abi.ALLOC_GREF, 0)
 
 
@@ -45,7 +45,7 @@ def enormous(t: Context) -> None:
     """A wrong kernel multiplies in 32 bits, or sleeps for gigabytes."""
     dev = t.gntalloc()
     for count in (1048577, 0x40000001, 0xFFFFFFFF):
-        # Until 2026 Linux took the buffer before it looked at the limit.
+        # Until 2026 Linux allocated the buffer before it checked the limit.
         seen = t.attempt(dev.ioctl, abi.ALLOC_GREF, request(count))
         t.expect_either(seen, ("ENOSPC", "ENOMEM"), f"count {count}", "K23")
     t.expect(dev.alloc()[0], 0, "index afterwards")
@@ -110,7 +110,7 @@ def limit_dealloc(t: Context) -> None:
 
 @case("alloc.limit-close-returns", ["A3"], "close gives pages back to the limit", needs=["limit"])
 def limit_close(t: Context) -> None:
-    """A wrong kernel leaks the count of files that go."""
+    """A wrong kernel does not subtract the pages of a closed file."""
     t.set_limit("gntalloc", 4)
     dev = t.gntalloc()
     dev.alloc(4)
@@ -121,11 +121,11 @@ def limit_close(t: Context) -> None:
 @case(
     "alloc.limit-mapping-counts",
     ["A3", "D7"],
-    "a page that only its mapping keeps still counts",
+    "a page kept only by its mapping still counts",
     needs=["limit"],
 )
 def limit_mapping(t: Context) -> None:
-    """A wrong kernel forgets at DEALLOC pages that live on: the bound is none."""
+    """A wrong kernel stops counting pages at DEALLOC that still exist, so there is no bound."""
     t.set_limit("gntalloc", 4)
     dev = t.gntalloc()
     index, _ = dev.alloc(4)
@@ -147,7 +147,7 @@ def result_not_writable(t: Context) -> None:
     dev = t.gntalloc()
     address = t.read_only(request(2))
     t.refused("EFAULT", "ALLOC in a read-only page", dev.ioctl, abi.ALLOC_GREF, address)
-    t.accepted("mmap of the pages nobody was told of", dev.mmap, 2, 0)
+    t.accepted("mmap of the unreported pages", dev.mmap, 2, 0)
     t.expect(dev.alloc()[0] // PAGE, 2, "next page index")
 
 
@@ -249,7 +249,7 @@ def other_domain(t: Context) -> None:
 @case("alloc.zero-filled", ["A11"], "pages are zero-filled")
 def zero_filled(t: Context) -> None:
     """A wrong kernel shows old data to the peer."""
-    # Dirty pages go back first, so that an allocator is tempted to hand them out again.
+    # Dirty pages are freed first, so that a careless allocator would hand them out again.
     dev = t.gntalloc()
     index, _ = dev.alloc(8)
     address = dev.mmap(8, index)
@@ -264,7 +264,7 @@ def zero_filled(t: Context) -> None:
 @case(
     "alloc.references-differ",
     ["A11"],
-    "each page has a reference of its own, out of the reserved ones",
+    "each page has its own reference, none of the reserved ones",
 )
 def references_differ(t: Context) -> None:
     """A wrong kernel returns one reference several times."""
@@ -285,7 +285,7 @@ def reference_is_page(t: Context) -> None:
     t.expect(b"".join(loop.read(ref, 1) for ref in refs), b"abcd", "first byte by reference")
 
 
-@case("alloc.index-packed", ["A11"], "indices follow one another by the counts")
+@case("alloc.index-packed", ["A11"], "each index is the sum of the earlier counts")
 def index_packed(t: Context) -> None:
     """A wrong kernel counts references, not bytes."""
     dev = t.gntalloc()
@@ -304,7 +304,7 @@ def never_reused(t: Context) -> None:
 
 @case("alloc.index-per-file", ["A11"], "each open file has its own indices")
 def index_per_file(t: Context) -> None:
-    """A wrong kernel numbers over the whole device."""
+    """A wrong kernel numbers the pages of the whole device."""
     one, two = t.gntalloc(), t.gntalloc()
     t.expect(one.alloc(2)[0] // PAGE, 0, "first file")
     t.expect(two.alloc(1)[0] // PAGE, 0, "second file")
@@ -313,7 +313,7 @@ def index_per_file(t: Context) -> None:
 
 @case("alloc.many", ["A11"], "300 pages in one request")
 def many(t: Context) -> None:
-    """A wrong kernel handles what fits one page of ids, or one page of table."""
+    """A wrong kernel handles only as many pages as fit one page of ids, or of the table."""
     dev = t.gntalloc()
     index, refs = dev.alloc(300)
     t.expect(len(set(refs)), 300, "different references")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Notifications, and what the end of a process does, between two systems: each grants to the other.
+"""Notifications, and the end of a process, between two systems that grant pages to each other.
 
-Elsewhere the other end of a grant is an empty domain and an event comes back to its sender's own
-domain.  Here a second system with drivers of its own, Linux's for FreeBSD and FreeBSD's for Linux,
-maps, copies, is told, and dies.
+Elsewhere the other end of a grant is an empty domain, and an event comes back to its sender's own
+domain.  Here a second system with its own drivers, Linux's for FreeBSD and FreeBSD's for Linux,
+maps, copies, is notified and dies.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MARKS = bytes([MARK] * 3)
 
 
 class Wire:
-    """An event channel from one side to the other: what is sent on ``port`` is heard there."""
+    """An event channel from one side to the other: an event sent on ``port`` arrives there."""
 
     def __init__(self, t: Context, sender: Worker) -> None:
         self._other = t.beside
@@ -47,7 +47,7 @@ def killed(t: Context, child: Worker) -> None:
 
 
 def mapping(t: Context, worker: Worker) -> tuple[Gntdev, int, int, int, Wire]:
-    """Maps an armed page of the other system's."""
+    """Maps an armed page of the other system."""
     dev = Gntdev(t, worker, worker.open("gntdev"))
     wire = Wire(t, worker)
     ref = t.peer.grants(1)[0]
@@ -69,7 +69,7 @@ def ended(t: Context, ref: int, wire: Wire, what: str) -> None:
     wire.close()
 
 
-@case("beside.map", ["2.6"], "map, notice of the end, and the granter sees both", NEEDS)
+@case("beside.map", ["2.6"], "the granter sees the map and is notified of its end", NEEDS)
 def map_and_unmap(t: Context) -> None:
     """A wrong driver clears a byte of another page or raises a port of its own domain."""
     dev, index, address, ref, wire = mapping(t, t.worker)
@@ -86,7 +86,7 @@ def map_and_unmap(t: Context) -> None:
     NEEDS,
 )
 def map_and_close(t: Context) -> None:
-    """A wrong driver keeps the grant while the file is gone."""
+    """A wrong driver keeps the grant in use after the file is closed."""
     dev, _, address, ref, wire = mapping(t, t.worker)
     t.worker.munmap(address)
     dev.close()
@@ -100,7 +100,7 @@ def map_and_close(t: Context) -> None:
     (*NEEDS, "fork"),
 )
 def map_and_die(t: Context) -> None:
-    """A wrong driver lets the event channel go first, or leaves the page mapped."""
+    """A wrong driver closes the event channel first, or leaves the page mapped."""
     child = t.worker.fork()
     _, _, _, ref, wire = mapping(t, child)
     killed(t, child)
@@ -108,7 +108,7 @@ def map_and_die(t: Context) -> None:
 
 
 def granting(t: Context, worker: Worker) -> tuple[Gntalloc, int, int, int, Wire]:
-    """Grants an armed page, which the other system maps."""
+    """Grants an armed page and has the other system map it."""
     dev = Gntalloc(t, worker, worker.open("gntalloc"))
     wire = Wire(t, worker)
     index, refs = dev.alloc(1, t.peer.domid)
@@ -149,7 +149,7 @@ def grant_and_dealloc(t: Context) -> None:
     NEEDS,
 )
 def grant_and_close(t: Context) -> None:
-    """A wrong driver ends the grant under the mapper or never."""
+    """A wrong driver ends the grant while the other system maps it, or never."""
     dev, _, address, slot, wire = granting(t, t.worker)
     t.worker.munmap(address)
     dev.close()
@@ -189,19 +189,19 @@ def _copy(t: Context, worker: Worker, granter: Worker, user: int, owner: int, wh
 
 @case("beside.copy", ["C8"], "grant copy out of and into what the other system granted", NEEDS)
 def copy_here(t: Context) -> None:
-    """A wrong driver names the wrong domain to Xen."""
+    """A wrong driver passes the wrong domain to Xen."""
     _copy(t, t.worker, t.beside, t.own, t.peer.domid, "copied here")
 
 
 @case("beside.copy-there", ["C8"], "the other system copies what is granted here", NEEDS)
 def copy_there(t: Context) -> None:
-    """A wrong granter's entry does not permit what its flags say."""
+    """A wrong driver writes a grant entry that does not match the flags."""
     _copy(t, t.beside, t.worker, t.peer.domid, t.own, "copied there")
 
 
 @case("beside.many", ["2.6"], "64 pages each way at once, every word compared", NEEDS)
 def many(t: Context) -> None:
-    """A wrong driver puts a page where another one belongs."""
+    """A wrong driver mixes up the pages."""
     pages = 64
     refs = t.peer.grants(pages)
     for page in range(pages):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whatever else a program does to a mapping: advice, inheritance, sockets, debuggers, kills.
+"""What else a program may do to a mapping: advice, inheritance, sockets, debuggers, kills.
 
-Each is done to a mapping of gntdev and to one of gntalloc, of several pages, some untouched.
+Each is done to a mapping of gntdev and to one of gntalloc, with several pages, some of them
+untouched.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Area:
     name: str
     address: int
     look: Callable[[int, int], bytes]
-    # Has a byte cleared when it ends, counted from the first page.
+    # Arms the clearing of a byte, counted from the first page.
     arm: Callable[[int], None]
-    # munmap of what is left, then UNMAP or DEALLOC.
+    # munmap of the rest, then UNMAP or DEALLOC.
     end: Callable[[Context], None]
 
 
@@ -74,7 +75,7 @@ def each(t: Context) -> list[Area]:
 
 
 def holds(t: Context, area: Area, what: str) -> None:
-    """The pages are still those that the other side sees."""
+    """Checks that the pages are still those that the other side sees."""
     for page in range(PAGES):
         data = bytes([0x41 + page]) * 8
         t.accepted(f"store, {what}", t.worker.poke, area.address + page * PAGE, data)
@@ -87,7 +88,7 @@ def msync(t: Context) -> None:
     for area in each(t):
         t.worker.poke(area.address, WORD)
         for kind in ("async", "sync", "invalidate"):
-            # Linux asks the file's fsync method, and these files have none.
+            # Linux calls the file's fsync method, and these files have none.
             word = t.attempt(t.worker.msync, area.address, PAGES * PAGE, kind)
             t.expect_either(word, ["ok", "EINVAL"], f"msync {kind}", "K19")
             t.expect(t.worker.peek(area.address, 8), WORD, f"page, {kind}")
@@ -95,15 +96,15 @@ def msync(t: Context) -> None:
         area.end(t)
 
 
-@case("vm.mincore", ["V11"], "mincore answers, touched or not", ["own_copy"])
+@case("vm.mincore", ["V11"], "mincore works on touched and untouched pages", ["own_copy"])
 def mincore(t: Context) -> None:
-    """A wrong kernel panics on a page that is not of its ordinary memory."""
+    """A wrong kernel panics on a page that is not ordinary memory."""
     for area in each(t):
         seen = t.accepted("mincore", t.worker.mincore, area.address, PAGES * PAGE)
-        t.expect(len(seen), PAGES, "pages told of")
+        t.expect(len(seen), PAGES, "pages reported")
         holds(t, area, "afterwards")
         seen = t.worker.mincore(area.address, PAGES * PAGE)
-        t.expect(len(seen), PAGES, "pages told of, touched")
+        t.expect(len(seen), PAGES, "pages reported, touched")
         area.end(t)
 
 
@@ -119,9 +120,7 @@ def madvise(t: Context) -> None:
         area.end(t)
 
 
-@case(
-    "vm.mapped-over", ["V2"], "a page that something else is mapped over is munmapped", ["own_copy"]
-)
+@case("vm.mapped-over", ["V2"], "mapping something else over a page munmaps it", ["own_copy"])
 def mapped_over(t: Context) -> None:
     """A wrong kernel loses count of the rest, or keeps the page for ever."""
     for area in each(t):
@@ -138,13 +137,13 @@ def mapped_over(t: Context) -> None:
 @case(
     "vm.munmap-while-touched",
     ["V2"],
-    "pages that one thread unmaps while another one first stores to them are whole afterwards",
+    "pages stay intact when one thread unmaps them during another's first stores",
     ["own_copy"],
 )
 def munmap_while_touched(t: Context) -> None:
-    """A wrong kernel panics, or leaves pages for ever in a fault that found nothing to map.
+    """A wrong kernel panics, or leaves pages busy for ever after a fault that found no mapping.
 
-    Of gntalloc, since a map of grants can be mmapped once only.
+    With gntalloc only, since a map of grants can be mmapped only once.
     """
     pages = 64
     dev = t.gntalloc()
@@ -159,11 +158,11 @@ def munmap_while_touched(t: Context) -> None:
     reuse(t, pages)
 
 
-@case("vm.inherit", ["V7"], "a child has what it should inherit, and no more", ["fork", "own_copy"])
+@case("vm.inherit", ["V7"], "a child inherits what it should, and no more", ["fork", "own_copy"])
 def inherit(t: Context) -> None:
-    """A wrong kernel shows a child the page that was kept from it, or counts it."""
+    """A wrong kernel shows a child the page that it must not inherit, or counts it as mapped."""
     for area in each(t):
-        # As it is by default.  The Linuxulator makes INHERIT_COPY of Linux's word for it.
+        # This is the default.  The Linuxulator turns Linux's word for it into INHERIT_COPY.
         if t.target.reason_against("inherit_copy") is None:
             t.worker.inherit(area.address, PAGE, "share")
         t.worker.inherit(area.address + PAGE, PAGE, "none")
@@ -192,7 +191,7 @@ def socket(t: Context) -> None:
         t.worker.write(near, WORD)
         t.expect(t.worker.read_to(far, area.address + PAGE, 8), 8, "received into it")
         t.expect(area.look(1, 8), WORD, f"{area.name} page")
-        # A page at a time: FreeBSD 13's sockets hold 8 KiB, and nobody reads meanwhile.
+        # One page at a time: FreeBSD 13's sockets hold 8 KiB, and nothing reads meanwhile.
         for page in range(PAGES):
             sent = t.worker.write_from(far, area.address + page * PAGE, PAGE)
             t.expect(sent, PAGE, "sent from it")
@@ -228,7 +227,7 @@ def debugger(t: Context) -> None:
 @case(
     "vm.killed-locked",
     ["W1", "O11"],
-    "a process killed with its pages locked leaves none",
+    "a process killed with locked pages leaves none mapped",
     ["fork"],
 )
 def killed_locked(t: Context) -> None:
@@ -250,11 +249,11 @@ def killed_locked(t: Context) -> None:
 @case(
     "vm.killed-in-flight",
     ["W2", "O11"],
-    "a process killed while a pipe has its pages leaves none",
+    "a process killed while a pipe holds its pages leaves none mapped",
     ["fork", "pin"],
 )
 def killed_in_flight(t: Context) -> None:
-    """A wrong kernel frees what the pipe shows, or waits for a reader that is gone."""
+    """A wrong kernel frees pages that the pipe holds, or waits for a reader that is gone."""
     child = t.worker.fork()
     dev = Gntdev(t, child, child.open("gntdev"))
     refs = t.peer.grants(2)
@@ -272,7 +271,7 @@ def killed_in_flight(t: Context) -> None:
     t.expect(t.worker.check(fresh, 16 * PAGE, 0), True, "pages made later are zeroes")
 
 
-@case("vm.exec-locked", ["W1", "O12"], "exec with locked pages leaves none", ["exec"])
+@case("vm.exec-locked", ["W1", "O12"], "exec with locked pages leaves none mapped", ["exec"])
 def exec_locked(t: Context) -> None:
     """A wrong kernel keeps the grants of an address space that is gone."""
     dev, index, address, refs = t.mapped(PAGES)
@@ -303,11 +302,11 @@ def fork_locked(t: Context) -> None:
 
 
 def disk_of(t: Context) -> int:
-    """A disk, without the system's cache in between."""
+    """Opens a disk without the system's cache."""
     try:
         path = t.worker.disk()
     except Errno as error:
-        raise NotApplicable("no disk that may be written") from error
+        raise NotApplicable("no writable disk") from error
     return t.worker.open(path, "rdwr", "direct")
 
 
@@ -315,14 +314,14 @@ def disk_of(t: Context) -> int:
     "vm.raw-disk", ["V11"], "a mapping is a buffer for a disk, touched or not", ["pin", "own_copy"]
 )
 def raw_disk(t: Context) -> None:
-    """A wrong kernel moves the bytes to or from another page than the other side's."""
+    """A wrong kernel transfers the bytes to or from a page that the other side does not see."""
     fd = disk_of(t)
     disk_to_and_fro(t, fd, t.worker.read_to, t.worker.write_from)
 
 
 @case("vm.aio", ["V11"], "the same by aio(4)", ["pin", "own_copy", "aio"])
 def aio(t: Context) -> None:
-    """A wrong kernel holds a page of its own making while the disk works on it."""
+    """A wrong kernel gives the disk a page other than the granted one."""
     fd = disk_of(t)
     disk_to_and_fro(
         t,
@@ -339,7 +338,7 @@ def disk_to_and_fro(
     write: Callable[[int, int, int], int],
 ) -> None:
     length = PAGES * PAGE
-    # The disk wants whole sectors at whole addresses.
+    # The disk needs whole sectors at aligned addresses.
     buffer = t.worker.alloc(length)
     for number, area in enumerate(each(t)):
         t.worker.fill(buffer, length, 0x61 + number)
@@ -363,9 +362,9 @@ def disk_to_and_fro(
 
 @case("vm.vfork", ["V7"], "a vfork child stores and exits; the mapping stays", ["own_copy"])
 def vfork(t: Context) -> None:
-    """A wrong kernel takes the end of the child for the end of the mapping.
+    """A wrong kernel treats the end of the child as the end of the mapping.
 
-    FreeBSD's vfork is rfork(2) with RFMEM, which Linux has not.
+    FreeBSD's vfork is rfork(2) with RFMEM, which Linux does not have.
     """
     for area in each(t):
         t.worker.poke(area.address + PAGE, WORD)
@@ -377,15 +376,15 @@ def vfork(t: Context) -> None:
         area.end(t)
 
 
-@case("vm.core-dump", ["V9"], "a core dump has none of the pages", ["fork", "core"])
+@case("vm.core-dump", ["V9"], "a core dump contains none of the pages", ["fork", "core"])
 def core_dump(t: Context) -> None:
-    """A wrong kernel writes what other domains share with it into files."""
+    """A wrong kernel writes memory shared with other domains into core files."""
     for number, make in enumerate((of_gntdev, of_gntalloc)):
         child = t.worker.fork()
         area = make(t, child)
         byte = 0xC7 + number
         child.fill(area.address, PAGES * PAGE, byte)
-        # What a core has without fail.
+        # Memory that every core contains.
         child.fill(child.alloc(PAGES * PAGE), PAGES * PAGE, 0xB7)
         pid = child.call("getpid").int("pid")
         child.core_in("/tmp")
@@ -404,4 +403,4 @@ def core_of(t: Context, pid: int) -> str:
         except Errno:
             continue
         return path
-    raise NotApplicable("the system puts no core where the process is")
+    raise NotApplicable("no core file in the process's directory")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""DEALLOC_GREF: pages off the file, and when their grants end."""
+"""DEALLOC_GREF: removing pages from the file, and when their grants end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ section("gntalloc DEALLOC_GREF", 120)
 
 @case("dealloc.null-argument", ["D1"], "DEALLOC of a null pointer is EFAULT")
 def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without care."""
+    """A wrong kernel reads the argument without checking the address."""
     t.refused("EFAULT", "DEALLOC at 0", t.gntalloc().ioctl, abi.DEALLOC_GREF, 0)
 
 
@@ -82,7 +82,7 @@ def hole(t: Context) -> None:
 
 @case("dealloc.sub-range", ["D5"], "any part of an allocation can be freed")
 def sub_range(t: Context) -> None:
-    """A wrong kernel knows whole allocations only."""
+    """A wrong kernel knows only whole allocations."""
     loop = Loop(t)
     dev, index, refs = allocated(t, 5)
     t.accepted("pages 1 and 2", dev.dealloc, index + PAGE, 2)

@@ -7,7 +7,7 @@ from .framework import Context, case, section
 
 section("gntdev: other commands", 80)
 
-# Linux's words.
+# Linux's command values.
 DMABUF = {
     "EXP_FROM_REFS": 0x00144709,
     "EXP_WAIT_RELEASED": 0x0008470A,
@@ -18,7 +18,7 @@ DMABUF = {
 
 @case("other.dmabuf", ["X2"], "the DMABUF commands are ENOTTY", needs=["linux_words"])
 def dmabuf(t: Context) -> None:
-    """A wrong kernel half offers what nobody behind it can do."""
+    """A wrong kernel accepts commands that it does not implement."""
     dev = t.gntdev()
     dev.map_any()
     for name, word in DMABUF.items():

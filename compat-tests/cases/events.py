@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the cases about unmap notification share: event channels to look at, bytes to look at."""
+"""Shared by the cases about unmap notification: event channels and bytes to watch."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from agent.client import PAGE, Worker
 from . import abi
 from .framework import Context, Gntalloc, Gntdev
 
-# Only a failure waits as long; an event that was sent is there when the call returns.
+# Only a failure waits this long; an event that was sent is there when the call returns.
 SOON = 3000
 BOTH = abi.CLEAR_BYTE | abi.SEND_EVENT
 MARK = 0x5A
-# Bytes of a page that are looked at: one before and one after the armed one.
+# Offset of the armed byte; the ones before and after it are checked, too.
 BYTE = 0x123
 
 
 class Channels:
-    """Loop-back event channels: what is sent on one end is seen at the other.
+    """Loop-back event channels: an event sent on one end arrives at the other.
 
-    The ends to arm and those to watch belong to two open files, perhaps of two processes.
+    The ends to arm and those to watch belong to two open files, possibly of two processes.
     """
 
     def __init__(self, t: Context, owner: Worker | None = None) -> None:
         self.worker = t.worker
         self.domid = t.own
         self.owner = owner or t.worker
-        # As few round trips as can be: under emulation they are what a case costs.
+        # As few round trips as possible: under emulation they are most of a case's cost.
         watch, own = t.worker.agent.call_all(
             [f"{self.worker.address}open evtchn", f"{self.owner.address}open evtchn"]
         )
@@ -43,7 +43,7 @@ class Channels:
 
     def connect(self, port: int, name: str = "event") -> None:
         """Binds the other end of a port."""
-        # Binding raises the port once, lest an event sent before be lost.
+        # Binding raises the port once, in case an event was sent before.
         bound, _ = self.worker.agent.call_all(
             [
                 f"{self.worker.address}bind_interdomain {self.watch} {self.domid} {port}",
@@ -62,11 +62,12 @@ class Channels:
         return self.names(self.worker.call(f"events {self.watch} {wait}").text("ports"))
 
     def gathered(self, count: int) -> list[str]:
-        """Names of this many events, sorted: two processors bring them one by one, in any order."""
+        """Names of this many events, sorted: two processors deliver them one by one, in any
+        order."""
         return sorted(self._several(count))
 
     def expect_in_order(self, t: Context, names: Sequence[str], what: str) -> None:
-        """These events, and in this order where the target's event channels keep it."""
+        """Expects these events, in this order if the target's event channels keep it."""
         seen, wanted = self._several(len(names)), list(names)
         if t.target.reason_against("event_order") is not None:
             seen, wanted = sorted(seen), sorted(wanted)
@@ -80,7 +81,7 @@ class Channels:
 
 
 def around(data: bytes) -> str:
-    """What became of a marked byte and of its two neighbours."""
+    """What happened to a marked byte and to its two neighbours."""
     if data == bytes([MARK, MARK, MARK]):
         return "kept"
     if data == bytes([MARK, 0, MARK]):
@@ -99,9 +100,9 @@ def both(dev: Gntdev | Gntalloc, address: int, count: int, command: str, data: b
 
 
 class Watched:
-    """A map of marked pages of the helper domain, and both signs of its end.
+    """A map of marked pages of the helper domain, and the two signs of its end.
 
-    ``look()`` tells of the byte as the granter sees it, of the grant entry and of the event.
+    ``look()`` reports the byte as the granter sees it, the grant entry and the event.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Watched:
         self.byte = byte
         self.refs = t.peer.grants(count)
         self.worker = self.dev.worker
-        # As the granter would: a page that is not mmapped can be marked, too.
+        # The granter marks them, since a page that is not mmapped can be marked, too.
         marks = bytes([MARK] * 3).hex()
         t.worker.agent.call_all([f"peer write {n} {byte - 1} {marks}" for n in range(count)])
         self.index = self.dev.map(self.refs)
@@ -145,7 +146,7 @@ class Watched:
         self.dev.unmap(self.index, self.count)
 
     def end(self) -> None:
-        """munmap, then UNMAP, as libxengnttab does; in one go."""
+        """munmap, then UNMAP, as in libxengnttab, in one round trip."""
         data = abi.UNMAP.pack(self.index, self.count, 0)
         both(self.dev, self.address, self.count, abi.UNMAP_GRANT_REF, data)
 
@@ -167,12 +168,12 @@ class Watched:
 
 KEPT = "kept, mapped, no event"
 FIRED = "cleared, not mapped, event"
-# PV: the user's mapping is the mapping (K7).
+# On PV, the user's mapping is the grant's (K7).
 PV_UNMAPPED = "cleared, not mapped, no event"
 
 
 class Held:
-    """Pages of an mmapped range that a pipe holds: they can be read when the range is gone."""
+    """Pages of an mmapped range that a pipe holds: they can be read after the range is gone."""
 
     def __init__(self, t: Context, looks: int = 1) -> None:
         t.need("hold")
@@ -181,7 +182,7 @@ class Held:
         self.out, self.into = t.worker.pipe()
 
     def take(self, address: int, worker: Worker | None = None, byte: int = BYTE) -> None:
-        """Each later :meth:`byte` gives the bytes around ``byte`` of the page."""
+        """Each later :meth:`byte` returns the bytes around ``byte`` of the page."""
         for _ in range(self.looks):
             (worker or self.worker).vmsplice(self.into, address + byte - 1, 3)
 
@@ -190,7 +191,7 @@ class Held:
 
 
 class Shared:
-    """Marked pages of the own domain that are granted, mmapped, armed and held by a pipe."""
+    """Marked pages of the own domain: granted, mmapped, armed and held by a pipe."""
 
     def __init__(
         self,
@@ -233,7 +234,7 @@ class Shared:
         self.dev.dealloc(self.index, self.count)
 
     def end(self) -> None:
-        """munmap, then DEALLOC, in one go."""
+        """munmap, then DEALLOC, in one round trip."""
         data = abi.DEALLOC.pack(self.index, self.count)
         both(self.dev, self.address, self.count, abi.DEALLOC_GREF, data)
 

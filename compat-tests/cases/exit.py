@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How the other side learns that a process has died.
 
-The processes are shaped like libxenvchan's: the grant device is opened before the event channel
-device, the liveness byte lies in a control page, ring pages are mapped beside it.
+The processes are shaped like libxenvchan's: they open the grant device before the event channel
+device, the liveness byte is in a control page, and ring pages are mapped beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EVENT = abi.SEND_EVENT
 
 
 def end(t: Context, child: Worker, how: str) -> None:
-    """Lets a child end, by itself or from outside, and waits until nothing of it is left."""
+    """Ends a child, by exit or by a signal, and waits until nothing of it is left."""
     if how == "exit":
         child.exit()
     else:
@@ -47,7 +47,7 @@ def granting_child(t: Context, looks: int = 1) -> tuple[Worker, Shared]:
 
 @case("exit.nothing-armed", ["2.17"], "a process that armed nothing notifies nobody", NEEDS)
 def nothing_armed(t: Context) -> None:
-    """Shows that the other cases see the notification, not the event channel's end."""
+    """Shows that the other cases see the notification and not the end of the event channel."""
     child = t.worker.fork()
     dev = Gntdev(t, child, child.open("gntdev"))
     watched = Watched(t, dev=dev, channels=Channels(t, owner=child), arm=False)
@@ -66,7 +66,7 @@ def exit_mapping(t: Context) -> None:
 
 @case("exit.mapping-killed", ["2.17", "O11"], "SIGKILL fires for a mapped page", NEEDS)
 def kill_mapping(t: Context) -> None:
-    """A wrong kernel relies on the process to say goodbye."""
+    """A wrong kernel relies on the process to clean up."""
     child, watched = mapping_child(t)
     end(t, child, "SIGKILL")
     t.expect(watched.look(SOON), FIRED, "child gone")
@@ -74,7 +74,7 @@ def kill_mapping(t: Context) -> None:
 
 @case("exit.mapping-crashed", ["2.17", "O11"], "a crash fires for a mapped page", NEEDS)
 def crash_mapping(t: Context) -> None:
-    """A wrong kernel loses the notification when it looks for a core dump's pages."""
+    """A wrong kernel loses the notification in its core dump code."""
     child, watched = mapping_child(t)
     end(t, child, "SIGSEGV")
     t.expect(watched.look(SOON), FIRED, "child gone")
@@ -87,7 +87,8 @@ def crash_mapping(t: Context) -> None:
     NEEDS,
 )
 def opened_first(t: Context) -> None:
-    """Linux holds the port; FreeBSD closes by descriptor, before the address space goes (K9)."""
+    """Linux holds the port; FreeBSD closes descriptors in order, before the address space goes
+    (K9)."""
     child = t.worker.fork()
     watched = Watched(t, channels=Channels(t, owner=child), worker=child)
     end(t, child, "SIGKILL")
@@ -201,7 +202,7 @@ def exit_granting(t: Context) -> None:
 
 @case("exit.granting-killed", ["2.17", "O11"], "SIGKILL fires for a granted page", HELD)
 def kill_granting(t: Context) -> None:
-    """A wrong kernel relies on the process to say goodbye."""
+    """A wrong kernel relies on the process to clean up."""
     child, shared = granting_child(t)
     end(t, child, "SIGKILL")
     t.expect(shared.look(SOON), "cleared, event", "child gone")

@@ -30,7 +30,7 @@ def _open_cases(device: str, row: str) -> None:
     case(f"open.{device}-nonblock", [row], f"{device} opens with O_NONBLOCK")(nonblock)
 
     def node(t: Context) -> None:
-        """A wrong kernel offers something else than a character device for root only."""
+        """A wrong kernel offers something other than a character device for root only."""
         stat = t.worker.stat(device)
         t.expect(stat.type, "chr", "type of the node")
         t.expect(oct(stat.mode), "0o600", "mode of the node")
@@ -205,7 +205,7 @@ def set_max_grants(t: Context) -> None:
 
 @case("ioctl.32-bit-process", ["O5"], "commands of a 32-bit process are ENOTTY", needs=["ioctl32"])
 def compat(t: Context) -> None:
-    """A wrong kernel reads LP64 structs from a process whose layouts are others."""
+    """A wrong kernel reads LP64 structs from a process with other layouts."""
     dev = t.gntdev()
     for name in (abi.MAP_GRANT_REF, abi.UNMAP_GRANT_REF):
         request = f"ioctl32 {dev.fd} 0x{abi.LINUX_WORDS[name]:x} 0"
@@ -233,7 +233,7 @@ def close_starts_over(t: Context) -> None:
 
 @case("close.gntalloc-ends-grants", ["O8"], "the last close ends the grants of gntalloc")
 def close_ends_grants(t: Context) -> None:
-    """A wrong kernel leaves a page granted whose owner is gone."""
+    """A wrong kernel leaves a page granted although its owner is gone."""
     loop = Loop(t)
     dev = t.gntalloc()
     _, refs = dev.alloc(2)
@@ -260,7 +260,7 @@ def mapping_outlives(t: Context) -> None:
     "close.munmapped-map-waits", ["O9"], "after close, a munmapped map waits for the last mapping"
 )
 def munmapped_waits(t: Context) -> None:
-    """A wrong kernel releases at close all that is not mmapped just then."""
+    """A wrong kernel releases at close every map that is not mmapped at that moment."""
     dev, _, first, refs_a = t.mapped()
     _, _, second, refs_b = t.mapped(dev=dev)
     t.worker.munmap(second)
@@ -316,7 +316,7 @@ def child_holds(t: Context) -> None:
     """A wrong kernel counts the mappings of the opener only."""
     dev, _, address, refs = t.mapped()
     child = t.worker.fork()
-    # The child's own copy of the descriptor is not what shall hold the file.
+    # The child's own copy of the descriptor must not be what holds the file.
     child.close(dev.fd)
     t.worker.munmap(address)
     dev.close()
@@ -334,7 +334,7 @@ def child_holds(t: Context) -> None:
     "after close, unmapped pages stay granted while another is mmapped",
 )
 def gntalloc_waits(t: Context) -> None:
-    """A wrong kernel ends at close the grants that are not mmapped just then."""
+    """A wrong kernel ends at close every grant that is not mmapped at that moment."""
     loop = Loop(t)
     dev = t.gntalloc()
     index, refs = dev.alloc(2)
@@ -382,7 +382,7 @@ def fork_shares(t: Context) -> None:
     "fork.last-close-releases", ["O10"], "a child's descriptor keeps the file alive", needs=["fork"]
 )
 def fork_last_close(t: Context) -> None:
-    """A wrong kernel releases when the opener closes."""
+    """A wrong kernel releases when the process closes that opened the file."""
     loop = Loop(t)
     dev = t.gntalloc()
     _, refs = dev.alloc()

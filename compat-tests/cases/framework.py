@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Status(StrEnum):
-    """Result set of the suite; the most severe of several wins."""
+    """Results of the suite; of several the most severe one counts."""
 
     PASS = "pass"
     NA = "n/a"
@@ -40,22 +40,22 @@ class Case:
     section: str
     run: Callable[[Context], None]
     needs: tuple[str, ...] = ()
-    # Log lines that this case provokes on purpose.
+    # Log lines that this case causes on purpose.
     allow: tuple[re.Pattern[str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Check:
-    """One expectation: what was looked at, what was seen, what was wanted."""
+    """One expectation: what was checked, what was seen, what was wanted."""
 
     what: str
     observed: str
     expected: str
-    # The K row that explains a value other than Linux's, when the target documents it.
+    # The K row that explains a value other than Linux's, if the target documents it.
     k: str | None = None
-    # Either value is right; a target that differs from the reference needs this K row.
+    # Several values are right; a target that differs from the reference needs this K row.
     free: str | None = None
-    # Linux's value, where a K row lets another one be expected.
+    # Linux's value, if a K row allows another one.
     linux: str | None = None
 
     @property
@@ -72,11 +72,11 @@ class Skip(Exception):
 
 
 class Broken(Exception):
-    """The rig failed, not the subject."""
+    """The test bed failed, not the driver under test."""
 
 
 class Stop(Exception):
-    """A failed expectation after which the rest means nothing; already recorded."""
+    """A failed expectation, already recorded, that makes the rest of the case pointless."""
 
 
 class Subject(Protocol):
@@ -87,7 +87,7 @@ class Subject(Protocol):
 
     @property
     def programs(self) -> Mapping[str, tuple[str, ...]]:
-        """What a worker can become: a program, and its script."""
+        """What a worker can become by exec: a program and its script."""
         ...
 
     @property
@@ -96,7 +96,7 @@ class Subject(Protocol):
         ...
 
     def reason_against(self, capability: str) -> str | None:
-        """Why the target lacks a capability; None when it has it."""
+        """Why the target lacks a capability; None if it has it."""
         ...
 
 
@@ -106,7 +106,7 @@ _places: dict[str, int] = {}
 
 
 def section(title: str, place: int) -> None:
-    """Names the section that the following cases of a module belong to; lists go by place."""
+    """Names the section of the module's following cases; reports sort sections by `place`."""
     global _section
     if _places.setdefault(title, place) != place:
         raise ValueError(f"two sections are called {title!r}")
@@ -142,17 +142,17 @@ def registered() -> list[Case]:
 
 @dataclass(frozen=True)
 class PeerFacts:
-    """What does not change while a helper domain lives."""
+    """Facts that do not change while a helper domain lives."""
 
     domid: int
     pages: int
     entries: int
-    # The first reference that nothing has used.
+    # The first unused reference.
     unused: int = 8
 
 
 class Peer:
-    """The helper domain: grants pages to the domain under test and shows what becomes of them."""
+    """The helper domain: grants pages to the domain under test and shows their state."""
 
     def __init__(self, worker: Worker, known: PeerFacts | None = None) -> None:
         self._worker = worker
@@ -197,11 +197,11 @@ class Peer:
                 for ref, page in zip(refs, pages, strict=True)
             ]
         )
-        # A peer that is a system of its own chooses references itself.
+        # A peer that is a complete system chooses references itself.
         return [int(reply.get("ref", ref)) for reply, ref in zip(replies, refs, strict=True)]
 
     def grant(self, page: int, flags: int = abi.GTF_PERMIT, domid: int = 0) -> int:
-        """Grants a page to a domain; a grant reference not used before in this case."""
+        """Grants a page to a domain; returns a reference not used before in this case."""
         return self._grant_all([page], flags, domid)[0]
 
     def grants(self, count: int, flags: int = abi.GTF_PERMIT) -> list[int]:
@@ -217,7 +217,7 @@ class Peer:
         self._ask(f"flags {ref} 0x{flags:x}")
 
     def states(self, refs: Sequence[int]) -> list[str]:
-        """``mapped rw``, ``mapped ro`` or ``not mapped``: what Xen has noted in the entries."""
+        """``mapped rw``, ``mapped ro`` or ``not mapped``: what Xen has recorded in the entries."""
         replies = self._ask_all([f"entry {ref}" for ref in refs])
         return [_entry_state(int(reply["flags"], 0)) for reply in replies]
 
@@ -266,11 +266,11 @@ class Context:
     worker: Worker
     target: Subject
     checks: list[Check] = field(default_factory=list)
-    # The helper domain that an earlier case left, clean.
+    # The helper domain that an earlier case left clean.
     known_peer: PeerFacts | None = None
     _peer: Peer | None = None
     _args: dict[str, int] = field(default_factory=dict)
-    # Limits to put back, whatever becomes of the case.
+    # Limits to restore when the case ends.
     limits: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -282,12 +282,12 @@ class Context:
 
     @property
     def own(self) -> int:
-        """The domain under test: Dom0 but where it is said."""
+        """The domain under test: Dom0 unless the target says otherwise."""
         return int(self.target.facts.get("domid", "0"))
 
     @property
     def beside(self) -> Worker:
-        """A worker of the other system, where the helper domain is one."""
+        """A worker on the other system, if the peer is a complete system."""
         self.need("beside")
         if self.worker.agent.beside is None:
             raise Broken("there is no other system")
@@ -295,7 +295,7 @@ class Context:
 
     @property
     def used_peer(self) -> Peer | None:
-        """The helper domain if the case has asked for it."""
+        """The helper domain if the case has used it."""
         return self._peer
 
     def need(self, capability: str) -> None:
@@ -312,7 +312,7 @@ class Context:
         what: str,
         diff: Mapping[str, object] | None = None,
     ) -> bool:
-        """Compares with Linux's value, or with another one where a K row in force says so."""
+        """Compares with Linux's value, or with another one if a K row in force has it."""
         expected, k = str(wanted), None
         for row, other in (diff or {}).items():
             if row in self.target.differences:
@@ -363,7 +363,7 @@ class Context:
     # Things
 
     def forget_memory(self) -> None:
-        """After an exec the worker's memory is a new one."""
+        """After an exec the worker's memory is new."""
         self._args.clear()
 
     def gntdev(self, *flags: str) -> Gntdev:
@@ -384,7 +384,7 @@ class Context:
         return address
 
     def page_end(self, data: bytes) -> int:
-        """Data that ends where accessible memory ends."""
+        """Puts data at the end of accessible memory."""
         base = self.worker.alloc(2 * PAGE)
         self.worker.mprotect(base + PAGE, PAGE, "none")
         address = base + PAGE - len(data)
@@ -392,14 +392,14 @@ class Context:
         return address
 
     def read_only(self, data: bytes) -> int:
-        """Data in a page that cannot be written."""
+        """Puts data into a page that cannot be written."""
         address = self.worker.alloc(PAGE)
         self.worker.poke(address, data)
         self.worker.mprotect(address, PAGE, "r")
         return address
 
     def set_limit(self, device: str, value: int) -> int:
-        """Sets a page limit for the rest of the case; returns the one before."""
+        """Sets a page limit for the rest of the case; returns the previous one."""
         self.need("limit")
         earlier = self.worker.limit(device, value)
         self.limits.setdefault(device, earlier)
@@ -420,7 +420,7 @@ class Context:
         return dev, index, dev.mmap(count, index, prot), refs
 
 
-# The base driver's indices end at 2^64, so that the next one is 0.
+# The base driver's indices end at 2^64, where the next one is 0.
 _INDEX = (1 << 64) - 1
 
 
@@ -469,7 +469,7 @@ class Gntdev(_Device):
         return int(abi.MAP.unpack(back)[2])
 
     def map_any(self, count: int = 1) -> int:
-        """A request that is never mmapped: nobody looks at its references (row M7)."""
+        """A request that is never mmapped, so that its references do not matter (row M7)."""
         return self.map_grants([(1, 8)] * count)
 
     def unmap(self, index: int, count: int) -> None:
@@ -526,7 +526,8 @@ class Gntalloc(_Device):
 
 
 class Loop:
-    """Grant copies on references of the own domain (row C17): shows whether a grant is in force.
+    """Grant copies through references of the own domain (row C17): they show whether a grant is in
+    force.
 
     Never a mapping: a PVH domain that maps its own grant loses the page.
     """

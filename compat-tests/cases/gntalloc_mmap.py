@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mmap of gntalloc.  Never a range over interleaved allocations (row B13)."""
+"""mmap of gntalloc.  Never over a range of interleaved allocations (row B13)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def private_read(t: Context) -> None:
 def private_write(t: Context) -> None:
     """A wrong kernel makes a copy that the peer never sees."""
     dev, index, _ = allocated(t, 1)
-    # FreeBSD's generic layer gives write access to shared mappings only, and says so.
+    # FreeBSD's generic layer allows write access only to shared mappings.
     t.refused("EINVAL", "private rw", dev.mmap, 1, index, "rw", "private", diff={"K2": "EACCES"})
 
 
@@ -61,7 +61,7 @@ def private_write(t: Context) -> None:
     "share.rdonly-read", ["B2", "P5"], "a shared read-only mmap of a read-only descriptor is EINVAL"
 )
 def rdonly_read(t: Context) -> None:
-    """A wrong kernel accepts it: Linux strips VM_SHARED first and then misses it."""
+    """A wrong kernel accepts it: Linux clears VM_SHARED first and then requires it."""
     dev = t.gntalloc("rdonly")
     index, _ = dev.alloc()
     t.refused("EINVAL", "shared r", dev.mmap, 1, index, "r")
@@ -103,7 +103,7 @@ def other_file(t: Context) -> None:
 
 @case("share.failed-mmap-keeps-pages", ["B4"], "a refused mmap takes no reference")
 def failed_keeps(t: Context) -> None:
-    """A wrong kernel counts users before it knows that all pages are there."""
+    """A wrong kernel counts users before it knows that all pages exist."""
     loop = Loop(t)
     dev, index, refs = allocated(t, 2)
     t.attempt(dev.mmap, 3, index)
@@ -113,7 +113,7 @@ def failed_keeps(t: Context) -> None:
 
 @case("share.sub-range", ["B5"], "any part of an allocation can be mmapped")
 def sub_range(t: Context) -> None:
-    """A wrong kernel knows whole allocations only, or maps the wrong part."""
+    """A wrong kernel knows only whole allocations, or maps the wrong part."""
     dev, index, _ = allocated(t, 4)
     whole = dev.mmap(4, index)
     for n in range(4):
@@ -137,7 +137,7 @@ def span(t: Context) -> None:
 
 @case("share.twice", ["B6"], "one page can be mmapped several times")
 def twice(t: Context) -> None:
-    """A wrong kernel refuses, because a page lies in one object at a time (FreeBSD)."""
+    """A wrong kernel refuses, because a page can be in only one object (FreeBSD)."""
     dev, index, _ = allocated(t, 1)
     a = dev.mmap(1, index)
     b = t.accepted("second mmap", dev.mmap, 1, index)

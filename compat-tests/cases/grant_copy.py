@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""GRANT_COPY: what each segment gets, and which one ends the call.
+"""GRANT_COPY: the status of each segment, and which segment ends the call.
 
 Each segment starts with a status that nobody returns, so that a status that was not written shows.
 """
@@ -25,7 +25,7 @@ NO_DOMAIN = 0x7000
 
 
 def raw(segment: Segment, flags: int | None = None) -> bytes:
-    """A segment's bytes, its status not yet written; other flags if asked for."""
+    """A segment's bytes with an unwritten status, and other flags if given."""
     data = bytearray(segment.pack())
     if flags is not None:
         data[18:20] = flags.to_bytes(2, "little")
@@ -34,7 +34,7 @@ def raw(segment: Segment, flags: int | None = None) -> bytes:
 
 
 class Copies:
-    """A descriptor, two pages of memory, and requests whose every byte is the case's."""
+    """A descriptor, two pages of memory, and requests whose every byte the case controls."""
 
     def __init__(self, t: Context) -> None:
         self.t = t
@@ -54,7 +54,7 @@ class Copies:
     def request(
         self, segments: Sequence[bytes], count: int | None = None, array: int | None = None
     ) -> str:
-        """``ok`` or the errno; the array lies behind the struct unless it is elsewhere."""
+        """Returns ``ok`` or the errno; without an address for the array it follows the struct."""
         at = self.argument + abi.COPY.size
         if array is None:
             array = at
@@ -72,7 +72,7 @@ class Copies:
         return len(segments) if count is None else count
 
     def statuses(self, count: int) -> list[int | str]:
-        """Of the last request; ``untouched`` where none was written."""
+        """Statuses of the last request; ``untouched`` where none was written."""
         back = self.worker.peek(self.array, count * abi.SEGMENT_SIZE)
         found: list[int | str] = []
         for at in range(abi.SEGMENT_STATUS, len(back), abi.SEGMENT_SIZE):
@@ -81,7 +81,7 @@ class Copies:
         return found
 
     def run(self, *segments: Segment) -> list[int | str]:
-        """A request that must succeed; its statuses."""
+        """Makes a request that must succeed; returns its statuses."""
         self.t.expect(self.request([raw(segment) for segment in segments]), "ok", "GRANT_COPY")
         return self.statuses(len(segments))
 
@@ -97,7 +97,7 @@ def argument_unreadable(t: Context) -> None:
 
 @case("copy.count-zero", ["C3"], "no segments is a success, and the pointer is not read")
 def count_zero(t: Context) -> None:
-    """A wrong kernel fails QEMU's probe, and QEMU goes without grant copy."""
+    """A wrong kernel fails QEMU's probe, and QEMU does without grant copy."""
     dev = t.gntdev()
     t.accepted("GRANT_COPY", dev.ioctl, abi.GRANT_COPY, abi.COPY.pack(0, 0))
     t.accepted("a wild pointer", dev.ioctl, abi.GRANT_COPY, abi.COPY.pack(0, 8))
@@ -147,9 +147,9 @@ def own_grants(t: Context) -> None:
         c.worker.fill(c.buffer + 100, 9, 0)
 
 
-@case("copy.read-only-descriptor", ["O3"], "a read-only descriptor will do")
+@case("copy.read-only-descriptor", ["O3"], "a read-only descriptor is enough")
 def read_only_descriptor(t: Context) -> None:
-    """A wrong kernel looks at how the file was opened."""
+    """A wrong kernel checks how the file was opened."""
     c = Copies(t)
     c.dev = t.gntdev("rdonly")
     ref = t.peer.grant(0)
@@ -165,7 +165,7 @@ def layout(t: Context) -> None:
     t.expect(c.request([bytes(before)]), "ok", "GRANT_COPY")
     after = c.worker.peek(c.array, abi.SEGMENT_SIZE)
     before[abi.SEGMENT_STATUS : abi.SEGMENT_STATUS + 2] = b"\xfd\xff"
-    t.expect(after == bytes(before), True, "the segment but for its status is as it was")
+    t.expect(after == bytes(before), True, "only the status of the segment has changed")
 
 
 @case("copy.local-to-local", ["C5"], "a segment without a granted side is EINVAL")
@@ -181,7 +181,7 @@ def local_to_local(t: Context) -> None:
 def _beyond(name: str, row: str, side: str) -> None:
     @case(f"copy.{name}-beyond-page", [row], f"a {side} that leaves its granted page is EINVAL")
     def beyond(t: Context) -> None:
-        """A wrong kernel lets Xen find out, or reads the next frame."""
+        """A wrong kernel leaves the check to Xen, or reads the next frame."""
         c = Copies(t)
         ref = t.peer.grant(0)
 
@@ -204,7 +204,7 @@ _beyond("dest", "C7", "destination")
 
 @case("copy.second-side-beyond-page", ["C7", "C11"], "with two granted sides both are checked")
 def second_beyond(t: Context) -> None:
-    """A wrong kernel looks at the first side only."""
+    """A wrong kernel checks only the first side."""
     c = Copies(t)
     a, b = t.peer.grants(2)
     segment = Segment(c.foreign(a), c.foreign(b, 4095), 2)
@@ -228,7 +228,7 @@ def other_flags(t: Context) -> None:
 
 @case("copy.read-only-array", ["C9", "C19"], "an array that cannot be written is EFAULT")
 def read_only_array(t: Context) -> None:
-    """A wrong kernel copies and cannot say how it went."""
+    """A wrong kernel copies and cannot report the result."""
     c = Copies(t)
     ref = c.page()
     array = t.read_only(raw(Segment(c.foreign(ref), c.buffer, 8)))
@@ -272,7 +272,7 @@ def whole_page(t: Context) -> None:
 
 @case("copy.buffer-not-there", ["C13"], "a local page that is not there is EFAULT")
 def not_there(t: Context) -> None:
-    """A wrong kernel copies into a page that somebody else will get."""
+    """A wrong kernel copies into a page that may be given to somebody else."""
     c = Copies(t)
     ref = c.page()
     hole = c.worker.alloc(3 * PAGE)
@@ -335,12 +335,12 @@ def statuses(t: Context) -> None:
     t.expect(c.worker.peek(c.buffer + 48, 8), PATTERN[8:16], "last")
 
 
-@case("copy.split-status", ["C15"], "of a segment in two parts either failure is its status")
+@case("copy.split-status", ["C15"], "a failure of either part of a split segment is its status")
 def split_status(t: Context) -> None:
     """A wrong kernel lets the second part's success cover the first part's failure."""
     c = Copies(t)
     ref = c.page()
-    # A page of one's own between two that are not: a refused frame before it, and behind it.
+    # A page of our own between two mapped grants, which Xen refuses as local buffers.
     dev = t.gntdev()
     mixed = c.worker.alloc(3 * PAGE)
     for at in (mixed, mixed + 2 * PAGE):
@@ -352,7 +352,7 @@ def split_status(t: Context) -> None:
 
 
 def _batch(count: int) -> None:
-    @case(f"copy.batch-{count}", ["C15"], f"{count} segments arrive in their order")
+    @case(f"copy.batch-{count}", ["C15"], f"{count} segments are copied in order")
     def batch(t: Context) -> None:
         """A wrong kernel loses the first or the last of a batch of 16."""
         c = Copies(t)
@@ -374,9 +374,9 @@ for _count in (1, 15, 16, 17, 32, 33):
     _batch(_count)
 
 
-@case("copy.refused-in-batch", ["C15"], "a refused segment does not stop those behind it")
+@case("copy.refused-in-batch", ["C15"], "a refused segment does not stop the later ones")
 def refused_in_batch(t: Context) -> None:
-    """A wrong kernel stops at the first refusal, or in its batch."""
+    """A wrong kernel stops at the first refusal, or after its batch."""
     c = Copies(t)
     ref = c.page()
     bad = {3, 15, 16, 31}
@@ -406,7 +406,7 @@ def split_over_batches(t: Context) -> None:
 def _error_in_the_middle(name: str, row: str, status: int | str, word: str, title: str) -> None:
     @case(f"copy.{name}-in-the-middle", [row, "2.7"], title)
     def middle(t: Context) -> None:
-        """A wrong kernel does what it had gathered, or not what it had issued."""
+        """A wrong kernel issues the collected operations, or loses those already issued."""
         c = Copies(t)
         ref = c.page()
         good = [raw(Segment(c.foreign(ref, 8 * n), c.buffer + 8 * n, 8)) for n in range(BATCH + 4)]
@@ -415,7 +415,7 @@ def _error_in_the_middle(name: str, row: str, status: int | str, word: str, titl
         else:
             good[18] = raw(Segment(c.foreign(ref), 8, 8))
         t.expect(c.request(good), word, "GRANT_COPY")
-        # Sixteen were issued; two more say 0 without having been.
+        # Sixteen were issued; two more have status 0 without having been issued.
         t.expect(c.statuses(20), [0] * 18 + [status, "untouched"], "statuses")
         t.expect(c.worker.peek(c.buffer, 160), PATTERN[:128] + bytes(32), "buffer")
 
@@ -430,7 +430,7 @@ _error_in_the_middle(
 
 @case("copy.short-array", ["C4", "C20"], "a count beyond the array is EFAULT where memory ends")
 def short_array(t: Context) -> None:
-    """A wrong kernel allocates for the count, or copies nothing of what was there."""
+    """A wrong kernel allocates for the count, or copies none of the readable part."""
     c = Copies(t)
     ref = c.page()
     segments = [raw(Segment(c.foreign(ref, 8 * n), c.buffer + 8 * n, 8)) for n in range(BATCH + 1)]
@@ -444,7 +444,7 @@ def short_array(t: Context) -> None:
 
 @case("copy.array-ends-within", ["C4"], "a segment that is only half readable is EFAULT")
 def array_ends_within(t: Context) -> None:
-    """A wrong kernel takes stale bytes of its own for the rest."""
+    """A wrong kernel uses stale bytes of its own for the rest."""
     c = Copies(t)
     ref = c.page()
     first = raw(Segment(c.foreign(ref), c.buffer, 8))
@@ -453,9 +453,9 @@ def array_ends_within(t: Context) -> None:
     t.expect(c.worker.peek(c.buffer, 8), bytes(8), "buffer")
 
 
-@case("copy.array-unaligned", ["C4"], "the array may lie at any address")
+@case("copy.array-unaligned", ["C4"], "the array may have any alignment")
 def array_unaligned(t: Context) -> None:
-    """A wrong kernel refuses it, or writes the status beside its place."""
+    """A wrong kernel refuses it, or writes the status to the wrong place."""
     c = Copies(t)
     ref = c.page()
     array = c.argument + PAGE - 21
@@ -467,7 +467,7 @@ def array_unaligned(t: Context) -> None:
 
 @case("copy.after-revocation", ["C18"], "a copy looks at the grant as it is then")
 def after_revocation(t: Context) -> None:
-    """A wrong kernel remembers a reference that it has seen."""
+    """A wrong kernel caches the state of a reference."""
     c = Copies(t)
     ref = c.page()
     segment = Segment(c.foreign(ref), c.buffer, 8)
@@ -480,7 +480,7 @@ def after_revocation(t: Context) -> None:
 
 @case("copy.own-table-full-range", ["C17", "C18"], "own references: free is -1, beyond is -3")
 def own_statuses(t: Context) -> None:
-    """A wrong kernel checks its own references by what it has handed out."""
+    """A wrong kernel judges its own references by the pages that it has handed out."""
     index, refs = (dev := t.gntalloc()).alloc(1)
     loop = Loop(t)
     t.expect(loop.status_from(refs[0]), 0, "status")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""I/O that uses pages of a mapping for as long as a case likes: a pipe that nobody reads.
+"""I/O that uses pages of a mapping for as long as a case wants: a pipe that nobody reads.
 
-Linux puts the pages themselves into the pipe (vmsplice).  FreeBSD does so with a write(2) of 8 KiB
-and more, until they are read; the writer waits, so a thread does it.
+Linux puts the pages themselves into the pipe (vmsplice).  FreeBSD does so for a write(2) of 8 KiB
+or more, until they are read; the writer sleeps, so a thread does it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from agent.client import PAGE, Pending, Worker
 
 from .framework import Broken, Context
 
-#: The least that FreeBSD takes as it is; what it copies instead holds nothing.
+#: The shortest write whose pages FreeBSD uses; it copies shorter ones.
 LENGTH = 2 * PAGE
-# Only a failure looks as often.
+# Only a failure checks this often.
 LOOKS = 3000
 
 
@@ -33,7 +33,7 @@ class InFlight:
             return
         self._thread = self.worker.thread()
         self._written = self._thread.submit(f"writefrom {into} 0x{address:x} {length}")
-        # FreeBSD's pipes can be written at either end, so poll(2) itself does not wait.
+        # FreeBSD's pipes can be written at both ends, so poll(2) itself does not wait.
         for _ in range(LOOKS):
             if "in" in self.worker.poll(self.out):
                 return
@@ -42,7 +42,7 @@ class InFlight:
         raise Broken("nothing arrived in the pipe")
 
     def finish(self) -> int:
-        """Reads the pipe, so that the pages are free; where what it held now lies."""
+        """Reads the pipe, so that the pages are free; returns the address of what it held."""
         buffer = self.worker.alloc(self.length)
         done = 0
         while done < self.length:

@@ -2,7 +2,7 @@
 """libxengnttab.so.1 on every system, and the Python package on top of it.
 
 The worker becomes a program that calls the library (ops_lib.c), or one that uses the package
-(library_worker.py).  What is mapped is read from the helper domain's grant entries, from outside.
+(library_worker.py).  The helper domain's grant entries show what is mapped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Library:
     def __init__(self, t: Context, way: str) -> None:
         self.t = t
         self.way = way
-        # Before the helper domain is asked for: on the harness it belongs to the process.
+        # Before the helper domain is made: on the harness it belongs to the process.
         t.worker.exec(*t.target.programs[way])
         t.forget_memory()
 
@@ -66,7 +66,7 @@ def both(
     needs: Sequence[str] = (),
     ways: Sequence[str] = ("library", "python"),
 ) -> Callable[[Callable[[Context, Library], None]], None]:
-    """Registers a case for each way.  An interpreter's start takes seconds under emulation."""
+    """Registers a case for each way.  Starting an interpreter takes seconds under emulation."""
 
     def register(run: Callable[[Context, Library], None]) -> None:
         for way in ways:
@@ -210,7 +210,7 @@ def notified(t: Context, lib: Library) -> None:
     needs=["library", "peer"],
 )
 def lives_on(t: Context) -> None:
-    """A wrong library unmaps at close, under a program's feet."""
+    """A wrong library unmaps at close, while the program still uses the area."""
     lib = Library(t, "library")
     handle, refs = lib.open(), t.peer.grants(2)
     t.peer.write(1, 0, b"here")
@@ -218,7 +218,7 @@ def lives_on(t: Context) -> None:
     lib.call("close", handle)
     t.expect(lib.read(address + PAGE, 4), b"here", "after close")
     t.expect(t.peer.states(refs), ["mapped ro"] * 2, "entries")
-    # The agent's end is that of the areas, which the next case would notice.
+    # The areas end with the agent; the next case would notice if they did not.
 
 
 @case(
@@ -228,7 +228,7 @@ def lives_on(t: Context) -> None:
     needs=["library", "peer"],
 )
 def wrong_use(t: Context) -> None:
-    """A wrong library aborts, unmaps something else, or says another errno than Xen's."""
+    """A wrong library aborts, unmaps something else, or returns another errno than Xen's."""
     lib = Library(t, "library")
     handle, refs = lib.open(), t.peer.grants(2)
     address = lib.map(handle, "r", refs)

@@ -15,7 +15,7 @@ section("gntdev MAP_GRANT_REF", 20)
 
 @case("map.null-argument", ["M1"], "MAP of a null pointer is EFAULT")
 def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without care."""
+    """A wrong kernel reads the argument without checking the address."""
     t.refused("EFAULT", "MAP at 0", t.gntdev().ioctl, abi.MAP_GRANT_REF, 0)
 
 
@@ -101,8 +101,8 @@ def limit_per_request(t: Context) -> None:
 )
 def no_memory(t: Context) -> None:
     """A wrong kernel sleeps for memory it will never get, or reads the array first."""
-    # So many that even an array of single bytes has no room: Linux allocates several, and one
-    # that nearly fits brings its OOM killer.
+    # So many that not even an array of single bytes fits: Linux allocates several arrays, and one
+    # that nearly fits starts its OOM killer.
     t.set_limit("gntdev", 450_000_000)
     address = t.page_end(abi.pack_map([(1, 8)], count=400_000_000))
     dev = t.gntdev()
@@ -133,11 +133,11 @@ def array_second_page(t: Context) -> None:
 
 @case("map.result-not-writable", ["M6"], "MAP is EFAULT when the result cannot be written")
 def result_not_writable(t: Context) -> None:
-    """A wrong kernel reports success for an index that nobody was told."""
+    """A wrong kernel reports success for an index that nobody has got."""
     dev = t.gntdev()
     address = t.read_only(abi.pack_map([(1, 8)]))
     t.refused("EFAULT", "MAP in a read-only page", dev.ioctl, abi.MAP_GRANT_REF, address)
-    # The newest kernels take the map off again, others keep it until close.
+    # The newest kernels remove the map again, others keep it until close.
     t.expect_either(dev.map_any(), (0, PAGE), "next index", "K23")
 
 
@@ -244,7 +244,7 @@ def fresh_file(t: Context) -> None:
     t.expect(t.gntdev().map_any(), 0, "first index")
 
 
-@case("index.packed", ["M7"], "indices follow one another by the counts")
+@case("index.packed", ["M7"], "each index is the sum of the earlier counts")
 def packed(t: Context) -> None:
     """A wrong kernel rounds sizes or leaves gaps."""
     dev = t.gntdev()
@@ -329,7 +329,7 @@ def _first_fit(spans: list[tuple[int, int]], count: int) -> int:
     "index.random-sequence", ["M7"], "a long random sequence of MAP and UNMAP gives Linux's indices"
 )
 def random_sequence(t: Context) -> None:
-    """A wrong kernel finds its way in the cases above and not in a crowded file."""
+    """A wrong kernel passes the cases above and fails in a crowded file."""
     chance = random.Random(4711)
     dev = t.gntdev()
     spans: list[tuple[int, int]] = []
@@ -362,7 +362,7 @@ def hole_at_start(t: Context) -> None:
 
 @case("index.empty-starts-over", ["M7"], "without any map the file starts at 0 again")
 def empty_starts_over(t: Context) -> None:
-    """A wrong kernel remembers where it was."""
+    """A wrong kernel remembers the last index."""
     dev = t.gntdev()
     indices = [dev.map_any(2) for _ in range(3)]
     for index in indices:

@@ -11,9 +11,9 @@ from .framework import Context, case, section
 section("gntdev: memory management", 90)
 
 
-@case("mm.munmap-head-middle-tail", ["V2"], "any page of a mapping can go first")
+@case("mm.munmap-head-middle-tail", ["V2"], "any page of a mapping can be munmapped first")
 def partial(t: Context) -> None:
-    """A wrong kernel unmaps the whole, or refuses a hole; PV unmaps page by page (K7)."""
+    """A wrong kernel unmaps everything, or refuses a hole; PV unmaps page by page (K7)."""
     free, used = "not mapped", "mapped rw"
     for first in (0, 1, 2):
         dev, index, address, refs = t.mapped(3)
@@ -140,7 +140,7 @@ def buffers(t: Context) -> None:
     needs=["copy"],
 )
 def copy(t: Context) -> None:
-    """A wrong kernel copies to the placeholder's old page and says that all went well."""
+    """A wrong kernel copies to the placeholder's old page and reports success."""
     share = t.gntalloc()
     index, refs = share.alloc()
     t.worker.poke(share.mmap(1, index), b"from own grant")
@@ -152,7 +152,7 @@ def copy(t: Context) -> None:
 
 @case("mm.proc-mem", ["V12"], "/proc/self/mem shows the page", needs=["proc_mem"])
 def proc_mem(t: Context) -> None:
-    """A wrong kernel offers a mapping that no debugger can look into."""
+    """A wrong kernel offers a mapping that no debugger can read."""
     _, _, address, _ = t.mapped()
     t.worker.poke(address + 8, b"debugger")
     fd = t.worker.open("/proc/self/mem", "rdonly")
@@ -174,7 +174,7 @@ def beyond(t: Context) -> None:
 
 @case("mm.dontneed", ["V14"], "after MADV_DONTNEED the pages are gone for good")
 def dontneed(t: Context) -> None:
-    """Linux enters pages at mmap only; a kernel that enters them at faults keeps them (K11)."""
+    """Linux enters pages only at mmap; a kernel that enters them at faults keeps them (K11)."""
     dev, index, address, refs = t.mapped()
     t.worker.poke(address, b"here")
     t.accepted("madvise", t.worker.madvise, address, PAGE, "dontneed")

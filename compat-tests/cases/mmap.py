@@ -11,13 +11,13 @@ from .framework import Context, case, section
 section("gntdev mmap", 30)
 
 READONLY = abi.GTF_PERMIT | abi.GTF_READONLY
-# Beyond 32 bits of page index: Linux cuts the number to an int.
+# Beyond 32 bits of page index: Linux truncates the number to an int.
 HIGH = 1 << 44
 
 
 @case("mmap.length-zero", ["P1"], "mmap of no bytes is EINVAL")
 def length_zero(t: Context) -> None:
-    """A wrong kernel rounds 0 up, or spends the map's only mmap on it."""
+    """A wrong kernel rounds 0 up, or uses up the map's only mmap."""
     dev = t.gntdev()
     index = dev.map([t.peer.grant(0)])
     t.refused("EINVAL", "length 0", t.worker.mmap, dev.fd, 0, index, diff={"K25": "ok"})
@@ -29,7 +29,7 @@ def offset_unaligned(t: Context) -> None:
     """A wrong kernel rounds the offset down and maps something else than asked for."""
     dev = t.gntdev()
     index = dev.map(t.peer.grants(2))
-    # FreeBSD rounds down and lets the length grow: then it is the length of the map.
+    # FreeBSD rounds the offset down and extends the length, which is then that of the map.
     t.refused("EINVAL", "offset + 1", t.worker.mmap, dev.fd, PAGE, index + 1, diff={"K3": "ok"})
 
 
@@ -93,15 +93,15 @@ def private_write(t: Context) -> None:
     """A wrong kernel makes a copy that the granter never sees."""
     dev = t.gntdev()
     index = dev.map([t.peer.grant(0)])
-    # FreeBSD's generic layer gives write access to shared mappings only, and says so.
+    # FreeBSD's generic layer allows write access only to shared mappings.
     t.refused("EINVAL", "private rw", dev.mmap, 1, index, "rw", "private", diff={"K2": "EACCES"})
 
 
 @case(
-    "mmap.private-write-keeps-map", ["P6", "P10"], "the refused private mmap does not spend the map"
+    "mmap.private-write-keeps-map", ["P6", "P10"], "a refused private mmap does not use up the map"
 )
 def private_keeps(t: Context) -> None:
-    """A wrong kernel sets its mark before it looks at the flags."""
+    """A wrong kernel marks the map as used before it checks the flags."""
     dev = t.gntdev()
     index = dev.map([t.peer.grant(0)])
     t.attempt(dev.mmap, 1, index, "rw", "private")
@@ -214,9 +214,9 @@ def length_rounded(t: Context) -> None:
     t.accepted("4097 bytes of a map of 2 pages", t.worker.mmap, dev.fd, PAGE + 1, index)
 
 
-@case("mmap.wrong-length-keeps-map", ["P9", "P10"], "a refused length does not spend the map")
+@case("mmap.wrong-length-keeps-map", ["P9", "P10"], "a refused length does not use up the map")
 def wrong_length_keeps(t: Context) -> None:
-    """A wrong kernel sets its mark before it compares the length."""
+    """A wrong kernel marks the map as used before it checks the length."""
     dev = t.gntdev()
     index = dev.map(t.peer.grants(2))
     t.attempt(dev.mmap, 1, index)
@@ -279,7 +279,7 @@ def entry_none(t: Context) -> None:
     """A wrong kernel maps it writable, or not at all."""
     _, _, address, refs = t.mapped(prot="none")
     t.expect(t.peer.state(refs[0]), "mapped ro", "entry")
-    # On PV, Xen writes the page-table entry, and writes one that user space can read.
+    # On PV, Xen writes the page-table entry and makes it readable for user space.
     t.refused("SIGSEGV", "load", t.worker.peek, address, 8, diff={"K7": "ok"})
     t.refused("SIGSEGV", "store", t.worker.poke, address, b"x")
 
@@ -556,7 +556,7 @@ def executable(t: Context) -> None:
 
 @case("mmap.after-unmap-ioctl", ["P18"], "mmap at an index that was UNMAPed is EINVAL")
 def after_unmap_ioctl(t: Context) -> None:
-    """A wrong kernel finds the map that lives on by its mapping."""
+    """A wrong kernel finds the map, which still exists, through its mapping."""
     dev, index, address, _ = t.mapped()
     dev.unmap(index, 1)
     t.refused("EINVAL", "mmap while the old mapping lives", dev.mmap, 1, index)

@@ -63,19 +63,19 @@ def port_before_index(t: Context) -> None:
     (*EVENTS, "virq"),
 )
 def port_virq(t: Context) -> None:
-    """Linux asks who bound it; a kernel that asks Xen for its type refuses it (K15)."""
+    """Linux checks who bound it; a kernel that asks Xen for its type refuses it (K15)."""
     dev = t.gntdev()
     index = dev.map_any()
     # VIRQ_DOM_EXC: xenstored's, which does not run here.
     port = t.worker.bind_virq(t.worker.open("evtchn"), 3)
     t.expect(t.attempt(dev.notify, index, EVENT, port), "ok", "armed", {"K15": "EINVAL"})
-    # Xen does not let anybody raise it; that does not matter here.
+    # Xen lets nobody raise it; that does not matter here.
     t.accepted("UNMAP", dev.unmap, index, 1)
 
 
 @case("notify.port-of-another-file", ["N3"], "any open evtchn file's port may be armed", EVENTS)
 def port_other_file(t: Context) -> None:
-    """A wrong kernel wants the port to be of the caller's own making."""
+    """A wrong kernel accepts only ports of one of the caller's files."""
     channels = Channels(t)
     dev = t.gntdev()
     index = dev.map_any()
@@ -91,7 +91,7 @@ def port_other_file(t: Context) -> None:
     (*EVENTS, "fork"),
 )
 def port_other_process(t: Context) -> None:
-    """A wrong kernel wants the port to be the caller's."""
+    """A wrong kernel accepts only ports of the caller."""
     channels = Channels(t, owner=t.worker.fork())
     dev = t.gntdev()
     index = dev.map_any()
@@ -118,9 +118,7 @@ def port_unconnected(t: Context) -> None:
     t.expect(channels.raised(SOON), ["event"], "events")
 
 
-@case(
-    "notify.port-never-connected", ["N3"], "an event that nobody is bound to goes nowhere", EVENTS
-)
+@case("notify.port-never-connected", ["N3"], "an event without a receiver goes nowhere", EVENTS)
 def port_alone(t: Context) -> None:
     """A wrong kernel fails UNMAP, or complains in the log."""
     dev = t.gntdev()
@@ -131,7 +129,7 @@ def port_alone(t: Context) -> None:
 
 @case("notify.other-end-gone", ["N3"], "an event whose other end was closed goes nowhere", EVENTS)
 def other_end_gone(t: Context) -> None:
-    """A wrong kernel fails UNMAP, or sends to a port that somebody else has got."""
+    """A wrong kernel fails UNMAP, or sends to a port that now belongs to somebody else."""
     watched = Watched(t)
     t.worker.close(watched.channels.watch)
     other = Channels(t)
@@ -180,7 +178,7 @@ def refused_drops(t: Context) -> None:
 
 @case("notify.clear-read-only", ["N5"], "CLEAR_BYTE of a read-only mapping is EINVAL", EVENTS)
 def clear_read_only(t: Context) -> None:
-    """A wrong kernel stores into a read-only grant, which Xen discards or answers by a fault."""
+    """A wrong kernel stores into a read-only grant, which Xen discards or turns into a fault."""
     watched = Watched(t, prot="r", arm=False)
     for action in (abi.CLEAR_BYTE, BOTH):
         t.refused("EINVAL", f"action {action}", watched.arm, action)
@@ -196,7 +194,7 @@ def clear_read_only(t: Context) -> None:
     NOTIFY,
 )
 def clear_after_read_only(t: Context) -> None:
-    """A wrong kernel looks at the mapping, not at what the grants were mapped for."""
+    """A wrong kernel checks the mapping, not how the grants were mapped."""
     dev, index, address, _ = t.mapped(prot="r")
     t.worker.munmap(address)
     t.refused("EINVAL", "after munmap", dev.notify, index)
@@ -208,7 +206,7 @@ def clear_after_read_only(t: Context) -> None:
 @case(
     "notify.clear-later-read-only",
     ["N6"],
-    "armed, then mmapped read-only: nothing refuses it, and the byte stays",
+    "arming and then mmapping read-only is not refused, and the byte stays",
     (*EVENTS, "late_read_only"),
 )
 def clear_later_read_only(t: Context) -> None:
@@ -221,7 +219,7 @@ def clear_later_read_only(t: Context) -> None:
 
 @case("notify.one-per-map", ["N7"], "a map has one notification, however many pages", EVENTS)
 def one_per_map(t: Context) -> None:
-    """A wrong kernel keeps one a page, as gntalloc does."""
+    """A wrong kernel keeps one for each page, as gntalloc does."""
     watched = Watched(t, count=3, arm=False)
     channels = watched.channels
     second = channels.port("second")
@@ -236,7 +234,7 @@ def one_per_map(t: Context) -> None:
     t.expect(channels.raised(SOON), ["second"], "events")
 
 
-@case("notify.byte-anywhere", ["N7"], "any byte of any page of the map may be the one", NOTIFY)
+@case("notify.byte-anywhere", ["N7"], "any byte of any page of the map may be armed", NOTIFY)
 def byte_anywhere(t: Context) -> None:
     """A wrong kernel clears the first page, a whole word, or a byte beside it."""
     refs = t.peer.grants(3)
@@ -255,7 +253,7 @@ def byte_anywhere(t: Context) -> None:
 
 @case("notify.clear-unknown-index", ["N9"], "action 0 at an unknown index is ENOENT", NOTIFY)
 def clear_unknown(t: Context) -> None:
-    """A wrong kernel finds nothing to do and is content."""
+    """A wrong kernel finds nothing to do and returns success."""
     dev = t.gntdev()
     index = dev.map_any()
     t.refused("ENOENT", "behind the map", dev.notify, index + PAGE, 0)
@@ -288,7 +286,7 @@ def unmap_munmap(t: Context) -> None:
 
 @case("notify.never-mmapped", ["2.6"], "the event is sent for a map that was never mmapped", EVENTS)
 def never_mmapped(t: Context) -> None:
-    """A wrong kernel fires with the unmap hypercall only, or stores through nothing."""
+    """A wrong kernel fires only after an unmap hypercall, or stores to an unmapped page."""
     watched = Watched(t, mmap=False)
     watched.unmap()
     t.expect(watched.look(SOON), "kept, not mapped, event", "after UNMAP")
@@ -327,9 +325,9 @@ def partial(t: Context) -> None:
     (*EVENTS, "pin"),
 )
 def order(t: Context) -> None:
-    """A wrong kernel tells the peer of an end that has not come: it reuses a page still mapped."""
+    """A wrong kernel notifies the peer too early: it reuses a page that is still mapped."""
     watched = Watched(t, 2)
-    # While the pipe holds the page the driver cannot unmap it: time stands still for us.
+    # While the pipe holds the page the driver cannot unmap it, so this state lasts.
     held = InFlight(t, watched.address)
     watched.end()
     t.expect(watched.look(), "cleared, mapped, no event", "after UNMAP, the page still in use")
@@ -343,7 +341,7 @@ def order(t: Context) -> None:
 
 @case("notify.close", ["2.6", "O8"], "close of an armed file fires", EVENTS)
 def close(t: Context) -> None:
-    """A wrong kernel forgets the notifications of a file that goes."""
+    """A wrong kernel forgets the notifications of a closed file."""
     watched = Watched(t)
     watched.munmap()
     t.expect(watched.look(), KEPT, "after munmap", {"K7": PV_UNMAPPED})
@@ -353,7 +351,7 @@ def close(t: Context) -> None:
 
 @case("notify.close-never-mmapped", ["2.6", "O8"], "close fires for a map never mmapped", EVENTS)
 def close_never(t: Context) -> None:
-    """A wrong kernel frees such a map without a look at its notification."""
+    """A wrong kernel frees such a map without checking its notification."""
     watched = Watched(t, mmap=False)
     watched.dev.close()
     t.expect(watched.look(SOON), "kept, not mapped, event", "after close")
@@ -366,7 +364,7 @@ def close_never(t: Context) -> None:
     EVENTS,
 )
 def release_order(t: Context) -> None:
-    """A wrong kernel goes by age, or backwards."""
+    """A wrong kernel goes by age, or in reverse."""
     channels = Channels(t)
     dev = t.gntdev()
     # Neither the ports nor the calls are in the order of the indices.
@@ -375,7 +373,7 @@ def release_order(t: Context) -> None:
         dev.notify(indices[name], EVENT, channels.port(str(name)))
     dev.unmap(indices[0], 2)
     t.expect(channels.raised(SOON), ["0"], "events after UNMAP of the first")
-    # It goes into the hole: the youngest map has the lowest index.
+    # The youngest map gets the hole, the lowest index.
     again = dev.map_any()
     dev.notify(again, EVENT, channels.port("youngest"))
     dev.close()
@@ -403,7 +401,7 @@ def release_waits(t: Context) -> None:
 
 @case("notify.dup", ["2.6", "O10"], "a second descriptor keeps the file and its maps", EVENTS)
 def dup(t: Context) -> None:
-    """A wrong kernel fires with any close."""
+    """A wrong kernel fires at any close."""
     watched = Watched(t)
     other = t.worker.dup(watched.dev.fd)
     watched.munmap()
@@ -436,7 +434,7 @@ def unbound_first(t: Context) -> None:
     (*EVENTS, "fork"),
 )
 def child_holds(t: Context) -> None:
-    """A wrong kernel fires with the parent."""
+    """A wrong kernel fires when the parent is done."""
     watched = Watched(t)
     child = t.worker.fork()
     watched.munmap()
@@ -492,7 +490,7 @@ def passed(t: Context) -> None:
     (*EVENTS, "exec"),
 )
 def exec_keeps(t: Context) -> None:
-    """A wrong kernel fires with the address space."""
+    """A wrong kernel fires when the old address space goes."""
     watched = Watched(t)
     t.worker.exec()
     t.expect(watched.look(), KEPT, "after exec", {"K7": PV_UNMAPPED})

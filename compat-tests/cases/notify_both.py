@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""SET_UNMAP_NOTIFY, as far as the two devices agree: each body is a case of either."""
+"""SET_UNMAP_NOTIFY, as far as the two devices agree: each body is a case for each device."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ EVENT = abi.SEND_EVENT
 NOTIFY = ("notify",)
 EVENTS = ("notify", "evtchn")
 STATUS = (*EVENTS, "evtchn_status")
-#: Stands for what a device needs to look at a page that is no longer mapped.
+#: Placeholder for what a device needs for checking a page that is no longer mapped.
 LOOKS = ("looks",)
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the devices: how a page of it is listed, armed, looked at, and goes."""
+    """One of the devices: how its pages are listed, armed, checked and removed."""
 
     group: str
     section: tuple[str, int]
     command: str
-    #: What takes a page off its file.
+    #: The command that removes a page from its file.
     end: str
     looks: tuple[str, ...]
     device: Callable[[Context], Any]
-    #: Index of so many pages more.
+    #: Lists this many pages more; returns their index.
     listed: Callable[[Any, int], int]
     drop: Callable[[Any, int], None]
-    #: A page to look at so often.
+    #: A page that can be checked this often, armed or not.
     page: Callable[[Context, int, bool], Any]
-    #: What looking at it tells.
+    #: The result of a check: byte, whether the page is mapped, event.
     says: Callable[[str, bool, str], str]
 
     def one(self, t: Context) -> tuple[Any, int]:
@@ -57,7 +57,7 @@ GNTDEV = Side(
     says=lambda byte, granted, event: f"{byte}, {'' if granted else 'not '}mapped, {event}",
 )  # fmt: skip
 GNTALLOC = Side(
-    # To look at a page that is no longer granted, somebody must hold it.
+    # A page that is no longer granted can be checked only if somebody holds it.
     "share-notify", share_notify.SECTION, abi.GNTALLOC_SET_UNMAP_NOTIFY, "DEALLOC",
     (*EVENTS, "hold"),
     device=lambda t: t.gntalloc(),
@@ -73,7 +73,7 @@ Body = Callable[[Context, Side], None]
 def both(
     names: str, gntdev: Sequence[str], gntalloc: Sequence[str], titles: str, needs: Sequence[str]
 ) -> Callable[[Body], Body]:
-    """Makes a case of each device: rows of either; name and title may differ, "gntdev's|other"."""
+    """Makes a case for each device.  Name and title may differ, "gntdev's|other"."""
 
     def register(body: Body) -> Body:
         for n, (side, rows) in enumerate(((GNTDEV, gntdev), (GNTALLOC, gntalloc))):
@@ -99,7 +99,7 @@ def _of(side: Side, body: Body) -> Callable[[Context], None]:
 
 @both("null-argument", ["N1"], ["Y1"], "SET_UNMAP_NOTIFY of a null pointer is EFAULT", NOTIFY)
 def null_argument(t: Context, side: Side) -> None:
-    """A wrong kernel reads the argument without care."""
+    """A wrong kernel reads the argument without checking the address."""
     t.refused("EFAULT", "SET_UNMAP_NOTIFY at 0", side.device(t).ioctl, side.command, 0)
 
 
@@ -152,7 +152,7 @@ def port_kernel(t: Context, side: Side) -> None:
     STATUS,
 )
 def port_unknown(t: Context, side: Side) -> None:
-    """Linux knows who bound a port; a kernel that asks Xen alone takes it (K15)."""
+    """Linux knows who bound a port; a kernel that only asks Xen accepts it (K15)."""
     dev, index = side.one(t)
     agent = t.worker.agent
     port = agent.peer("evtchn_alloc 0").int("port")
@@ -164,7 +164,7 @@ def port_unknown(t: Context, side: Side) -> None:
 
 @both("port-ignored", ["N10"], ["Y5"], "CLEAR_BYTE alone ignores the port", NOTIFY)
 def port_ignored(t: Context, side: Side) -> None:
-    """A wrong kernel checks a number that it has no use for."""
+    """A wrong kernel checks a number that it does not use."""
     dev, index = side.one(t)
     for port in (0, 1, 0xFFFFFFFF):
         t.accepted(f"port 0x{port:x}", dev.notify, index, abi.CLEAR_BYTE, port)
@@ -219,7 +219,7 @@ def other_file(t: Context, side: Side) -> None:
 
 @both("last-call-wins", ["N7"], ["Y5"], "a later call replaces action, byte and port", LOOKS)
 def last_wins(t: Context, side: Side) -> None:
-    """A wrong kernel adds up what the calls ask for."""
+    """A wrong kernel combines what the calls ask for."""
     page = side.armed(t)
     page.dev.notify(page.index, EVENT, page.channels.port("second"))
     page.end()
@@ -282,7 +282,7 @@ def clear(t: Context, side: Side) -> None:
     t.expect(page.look(), side.says("kept", False, "no event"), f"after {side.end}")
 
 
-@both("clear-never-armed", ["N8"], ["Y6"], "action 0 where nothing is armed is 0", NOTIFY)
+@both("clear-never-armed", ["N8"], ["Y6"], "action 0 succeeds if nothing is armed", NOTIFY)
 def clear_never(t: Context, side: Side) -> None:
     """A wrong kernel answers ENOENT."""
     dev, index = side.one(t)
@@ -339,7 +339,7 @@ def evtchn_first(t: Context, side: Side) -> None:
     page = side.armed(t)
     t.worker.close(page.channels.own)
     page.end()
-    # Where the event is lost there is no use in waiting for it.
+    # If the event is lost, there is no use in waiting for it.
     seen = page.look(0 if "K24" in t.target.differences else SOON)
     lost = side.says("cleared", False, "no event")
     t.expect(seen, side.says("cleared", False, "event"), f"after {side.end}", {"K24": lost})
@@ -353,7 +353,7 @@ def evtchn_first(t: Context, side: Side) -> None:
     (*LOOKS, "fork"),
 )
 def child_leaves(t: Context, side: Side) -> None:
-    """A wrong kernel takes the child's end for the owner's."""
+    """A wrong kernel treats the child's end as the owner's."""
     page = side.armed(t, looks=3)
     for signal in ("", "SIGKILL"):
         child = t.worker.fork()

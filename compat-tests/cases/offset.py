@@ -13,7 +13,7 @@ section("gntdev GET_OFFSET_FOR_VADDR", 50)
 
 @case("offset.null-argument", ["G1"], "GET_OFFSET of a null pointer is EFAULT")
 def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without care."""
+    """A wrong kernel reads the argument without checking the address."""
     t.refused("EFAULT", "GET_OFFSET at 0", t.gntdev().ioctl, abi.GET_OFFSET_FOR_VADDR, 0)
 
 
@@ -21,7 +21,7 @@ def null_argument(t: Context) -> None:
     "offset.argument-cut-short", ["G1"], "GET_OFFSET is EFAULT when the struct is not all readable"
 )
 def argument_cut(t: Context) -> None:
-    """A wrong kernel reads the address alone and finds out when it writes."""
+    """A wrong kernel reads only the address, and finds out when it writes."""
     dev, _, address, _ = t.mapped()
     at = t.page_end(abi.OFFSET.pack(address, 0, 0, 0)[:16])
     t.refused("EFAULT", "16 of 24 bytes", dev.ioctl, abi.GET_OFFSET_FOR_VADDR, at)
@@ -108,7 +108,7 @@ def hole_below(t: Context) -> None:
     dev = t.gntdev()
     index = dev.map([t.peer.grant(0)])
     base = t.worker.alloc(32 * PAGE)
-    # Parsed before the hole exists: nothing else may be placed in it meanwhile.
+    # Prepared before the hole exists, so that nothing else is placed in it.
     argument = t.argument(t.worker, abi.OFFSET.pack(base + 8 * PAGE, 0, 0, 0))
     t.worker.munmap(base, 32 * PAGE)
     dev.mmap(1, index, "rw", "shared+fixed", base + 16 * PAGE)
@@ -120,7 +120,7 @@ def hole_below(t: Context) -> None:
 
 @case("offset.other-descriptor", ["G5"], "GET_OFFSET works through any gntdev descriptor")
 def other_descriptor(t: Context) -> None:
-    """A wrong kernel looks among the maps of the descriptor only."""
+    """A wrong kernel searches only the maps of the descriptor."""
     _, index, address, _ = t.mapped(2)
     t.expect(t.gntdev().offset(address), (index, 2), "through another file")
 

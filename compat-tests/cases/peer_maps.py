@@ -18,9 +18,9 @@ section("gntalloc: page still mapped by the peer", 150)
 
 NEEDS = ("peer_maps",)
 EVENTS = ("peer_maps", "notify", "evtchn")
-# Pages that are given back could be handed out again at once.
+# Pages to allocate, so many that a page freed too early would be among them.
 FRESH = 24
-# The list of pages that wait is looked at once a second.
+# The list of waiting pages is checked once a second.
 TRIES = 120
 
 
@@ -47,7 +47,7 @@ def peer_map(t: Context, ref: int, readonly: bool = False) -> int:
 
 
 def churn(t: Context) -> bool:
-    """Allocates pages and fills them; whether all came zeroed."""
+    """Allocates pages and fills them; returns whether all came zeroed."""
     dev = t.gntalloc()
     index, _ = dev.alloc(FRESH)
     address = dev.mmap(FRESH, index)
@@ -69,7 +69,7 @@ def same_page(t: Context) -> None:
 
 @case("peer-maps.read-only", ["2.14", "A8"], "without WRITABLE the peer maps read-only", NEEDS)
 def read_only(t: Context) -> None:
-    """A wrong kernel gives away rights that its owner kept."""
+    """A wrong kernel grants rights that the owner did not give."""
     own = granted(t, flags=0)
     t.worker.poke(own.address, b"look")
     t.expect(t.peer.map(own.refs[0])[0], -1, "status of a writable map")
@@ -127,7 +127,7 @@ def ends(t: Context) -> None:
     slot = peer_map(t, own.refs[0])
     t.worker.munmap(own.address)
     own.dev.dealloc(own.index, 1)
-    # An entry in use keeps its permission: Xen would let it be mapped again.
+    # An entry in use keeps its permission, so Xen would let the peer map it again.
     again = peer_map(t, own.refs[0], readonly=True)
     for used in (slot, again):
         t.peer.unmap(used)
@@ -165,7 +165,7 @@ def limit_free(t: Context) -> None:
     EVENTS,
 )
 def notified(t: Context) -> None:
-    """A wrong kernel keeps the news until the peer has gone, which waits for the news."""
+    """A wrong kernel delays the notification until the peer unmaps, and the peer waits for it."""
     channels = Channels(t)
     own = granted(t)
     t.worker.poke(own.address + BYTE - 1, bytes([MARK] * 3))
@@ -185,7 +185,7 @@ def notified(t: Context) -> None:
     (*EVENTS, "fork"),
 )
 def owner_killed(t: Context) -> None:
-    """A wrong kernel pulls the page from under the peer, or leaves it without news."""
+    """A wrong kernel pulls the page from under the peer, or does not notify it."""
     child = t.worker.fork()
     dev = Gntalloc(t, child, child.open("gntalloc"))
     channels = Channels(t, owner=child)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Pages that somebody's I/O still uses when their map goes.
+"""Pages that I/O still uses when their map goes.
 
 A pipe that nobody reads is such I/O (in_flight.py).
 """
@@ -31,7 +31,7 @@ def settle(t: Context, refs: Sequence[int], wanted: str = FREE) -> list[str]:
 
 
 def reuse(t: Context, count: int = 64) -> None:
-    """Has the kernel hand out again what it thinks is free."""
+    """Makes the kernel hand out again what it considers free."""
     dev = t.gntalloc()
     index, _ = dev.alloc(count)
     t.worker.fill(dev.mmap(count, index), count * PAGE, 0xA5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What became of every row of docs/abi.md: cases, a documented difference, or a reason."""
+"""What covers each row of docs/abi.md: cases, a documented difference, or a reason for none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _K = re.compile(r"\bK\d+\b")
 class Account:
     row: str
     cases: tuple[str, ...]
-    # Why there is no case, or where else to look.
+    # Why there is no case, or where to look instead.
     reason: str = ""
 
     @property
@@ -30,12 +30,12 @@ class Account:
 
 
 def shown(case: Case) -> set[str]:
-    """The differences that a case speaks of, and those whose files name it."""
+    """The differences that a case names, and those whose files name the case."""
     return {*_K.findall(_text(case.run, set())), *differences.shown_by(case.id)}
 
 
 def _text(thing: object, seen: set[int]) -> str:
-    """Source of a function, of those of the cases that it calls, and of constants it names."""
+    """Source of a function, of the cases' functions that it calls, and of constants it names."""
     if id(thing) in seen:
         return ""
     seen.add(id(thing))
@@ -64,7 +64,7 @@ def account(every: Sequence[Case]) -> list[Account]:
     return accounts
 
 
-# A row's line in docs/abi.md; its last column is made by with_cases().
+# A row's line in docs/abi.md; with_cases() fills in its last column.
 _LINE = re.compile(r'^(\| <a id="([A-Z0-9.]+)"></a>.*\|)[^|]*\|$', re.M)
 
 

@@ -15,7 +15,7 @@ section(*SECTION)
 
 NOTIFY = ("notify",)
 EVENTS = ("notify", "evtchn")
-# To look at a page that is no longer granted, somebody must hold it.
+# A page that is no longer granted can be checked only if somebody holds it.
 HELD = (*EVENTS, "hold")
 EVENT = abi.SEND_EVENT
 COMMAND = abi.GNTALLOC_SET_UNMAP_NOTIFY
@@ -64,7 +64,7 @@ def port_closed(t: Context) -> None:
 
 @case("share-notify.one-per-page", ["Y5"], "each page has its own notification", HELD)
 def one_per_page(t: Context) -> None:
-    """A wrong kernel keeps one an allocation, as gntdev does with maps."""
+    """A wrong kernel keeps one for each allocation, as gntdev does for maps."""
     shared = Shared(t, count=3, arm=False)
     for page in (2, 0):
         shared.arm(page)
@@ -78,7 +78,7 @@ def one_per_page(t: Context) -> None:
 @case(
     "share-notify.byte-anywhere",
     ["Y5"],
-    "any byte of the page may be the one, and no other changes",
+    "any byte of the page may be armed, and no other changes",
     (*NOTIFY, "hold"),
 )
 def byte_anywhere(t: Context) -> None:
@@ -103,7 +103,7 @@ def byte_anywhere(t: Context) -> None:
 
 @case("share-notify.munmap-then-dealloc", ["2.12", "D6"], "munmap, DEALLOC: all at DEALLOC", HELD)
 def munmap_dealloc(t: Context) -> None:
-    """A wrong kernel fires with the mapping."""
+    """A wrong kernel fires at munmap."""
     loop = Loop(t)
     shared = Shared(t, looks=2)
     shared.munmap()
@@ -130,7 +130,7 @@ def dealloc_munmap(t: Context) -> None:
 
 @case("share-notify.never-mmapped", ["2.12", "D6"], "a page never mmapped fires, too", EVENTS)
 def never_mmapped(t: Context) -> None:
-    """A wrong kernel fires from the mapping's end only."""
+    """A wrong kernel fires only at the end of a mapping."""
     channels = Channels(t)
     dev, index, _ = allocated(t, 1)
     dev.notify(index, BOTH, channels.port())
@@ -177,7 +177,7 @@ def partial_dealloc(t: Context) -> None:
 
 @case("share-notify.close", ["2.12", "O8"], "close of an armed file fires in index order", HELD)
 def close(t: Context) -> None:
-    """A wrong kernel forgets the notifications of a file that goes, or goes backwards."""
+    """A wrong kernel forgets the notifications of a closed file, or goes in reverse."""
     shared = Shared(t, count=3, arm=False)
     for page in (1, 2, 0):
         shared.arm(page)
@@ -209,7 +209,7 @@ def close_waits(t: Context) -> None:
 
 @case("share-notify.dup", ["2.12", "O10"], "a second descriptor keeps the file", EVENTS)
 def dup(t: Context) -> None:
-    """A wrong kernel fires with any close."""
+    """A wrong kernel fires at any close."""
     channels = Channels(t)
     dev, index, _ = allocated(t, 1)
     dev.notify(index, BOTH, channels.port())
@@ -227,7 +227,7 @@ def dup(t: Context) -> None:
     (*HELD, "fork"),
 )
 def child_holds(t: Context) -> None:
-    """A wrong kernel fires with the parent, or with the child's descriptor."""
+    """A wrong kernel fires when the parent closes, or the child."""
     shared = Shared(t, looks=3)
     child = t.worker.fork()
     shared.munmap()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a FreeBSD looks like when all other cases are over, in the same boot.
+"""The state of a FreeBSD after all other cases, in the same boot.
 
-The peer program answers: it is a native one on every target, the Linux agent's included.
+The peer program reports it: that is a native one on every target, even on that of the Linux agent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from agent.client import Errno
 from .framework import Broken, Context, NotApplicable, case, section
 from .library_calls import Library
 
-#: Number of the driver, and what it is while nobody uses it.
+#: A counter of the driver, and its value while nobody uses the driver.
 IDLE = (
     "hw.xen.gntdev.maps",
     "hw.xen.gntdev.grants",
@@ -21,11 +21,11 @@ IDLE = (
     "hw.xen.gntalloc.deferred",
     "hw.xen.gntalloc.in_flight",
 )
-#: Kernel memory in bytes, wired pages; what they may grow by in the second half of the cycles, by
-#: the page table of a cache and the like: far from one page a cycle.
+#: Kernel memory in bytes, wired pages; what they may grow by in the second half of the cycles, for
+#: the page table of a cache and the like: far less than one page a cycle.
 MEMORY = (("vm.kmem_map_size", 16 * 4096), ("vm.stats.vm.v_wire_count", 16))
 CYCLES, BURST = 100, 10
-#: Looks, half a second apart, at what the driver frees when it next looks itself.
+#: Number of checks, half a second apart, for what the driver frees at its next retry.
 LOOKS = 120
 
 
@@ -37,7 +37,7 @@ def _number(t: Context, name: str) -> int:
 
 
 def _idle(t: Context) -> list[int]:
-    """The driver's counters when it has freed what waited for I/O or for a peer."""
+    """The driver's counters once it has freed what waited for I/O or for a peer."""
     for _ in range(LOOKS):
         numbers = [_number(t, name) for name in IDLE]
         if not any(numbers):
@@ -90,7 +90,7 @@ def cycles(t: Context) -> None:
     _idle(t)
 
     def burst(count: int) -> set[str]:
-        """Types of vmstat -m that grew in every ten cycles, at least a bit in each."""
+        """Types of vmstat -m that grew in every ten cycles, at least a little in each."""
         leaks: set[str] | None = None
         for _ in range(count // BURST):
             agent.peer("malloc mark")
@@ -103,7 +103,7 @@ def cycles(t: Context) -> None:
 
     burst(CYCLES // 2)
     before = [_number(t, name) for name, _ in MEMORY]
-    # What the kernel itself enlarges now and then, vmem(9)'s tables say, grows once.
+    # What the kernel itself enlarges now and then, such as vmem(9)'s tables, grows once.
     leaks = burst(CYCLES // 2)
     t.expect(", ".join(sorted(leaks)), "", "types of vmstat -m that grow with each cycle")
     for (name, most), earlier in zip(MEMORY, before, strict=True):
@@ -121,4 +121,4 @@ def console(t: Context) -> None:
     """A wrong driver takes locks in two orders, or a module leaves memory or a zone behind."""
     if "modules" not in t.target.facts:
         raise NotApplicable("runs only at the end of a FreeBSD Dom0's run")
-    # The target looks at the whole console when this case has ended.
+    # The target checks the whole console when this case has ended.

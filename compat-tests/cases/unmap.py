@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""UNMAP_GRANT_REF: a map off its file, and when its grants end."""
+"""UNMAP_GRANT_REF: removing a map from its file, and when its grants end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ section("gntdev UNMAP_GRANT_REF", 40)
 
 @case("unmap.null-argument", ["U1"], "UNMAP of a null pointer is EFAULT")
 def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without care."""
+    """A wrong kernel reads the argument without checking the address."""
     t.refused("EFAULT", "UNMAP at 0", t.gntdev().ioctl, abi.UNMAP_GRANT_REF, 0)
 
 
@@ -232,7 +232,7 @@ def then_notify(t: Context) -> None:
     needs=["notify"],
 )
 def armed_stays(t: Context) -> None:
-    """A wrong kernel disarms at UNMAP: the peer is never told that its page was released."""
+    """A wrong kernel disarms at UNMAP: the peer never learns that its page was released."""
     dev, index, address, refs = t.mapped()
     t.worker.fill(address, 16, 0xFF)
     t.accepted("SET_UNMAP_NOTIFY", dev.notify, index + 5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Rows that have no case, and why.  A test holds the two together (``parity.py --rows``)."""
+"""Rows that have no case, and why.  A test compares them with the cases (``parity.py --rows``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ UNTESTABLE = {
     "P11": "no request reaches it since 6.1: the map's read-only mark is set by mmap alone",
     "P13": "the hypercall as a whole does not fail for any argument that a caller can choose",
     "P15": "needs a granter whose page is paged out; Xen's pager is gone from the tools",
-    "U9": "an unmap that Xen refuses cannot be brought about from user space",
+    "U9": "user space cannot make Xen refuse an unmap",
     "X3": "no kernel of the test bed is built with DMABUF (X2)",
     "X4": "no kernel of the test bed is built with DMABUF (X2)",
     "X5": "no kernel of the test bed is built with DMABUF (X2)",
@@ -19,17 +19,17 @@ UNTESTABLE = {
     "A5": "a full grant table starves Dom0's own drivers, and Linux miscounts afterwards",
     "C2": "needs the allocation of a few hundred bytes to fail",
     "C16": "needs a page that its owner has paged out, as P15; test_eagain",
-    "W7": "outside of a running system; test_suspend, test_names_taken, test_open_and_unload",
+    "W7": "not in a running system; test_suspend, test_names_taken, test_open_and_unload",
     "B3": "needs the allocation of a few bytes to fail",
     "B13": "a Linux bug that corrupts counts of pages in use",
 }
 
-# Reasons for which Xen refuses a map (row 2.15) that no case brings about.
+# Reasons for which Xen refuses a map (row 2.15) that no case causes.
 CAUSES = {
     "2.15 flags contain neither host_map nor device_map": "no caller chooses these flags",
     "2.15 device_map, application_map or contains_pte": "no caller chooses these flags",
     "2.15 XSM hook refuses": "the test bed's Xen has no security module",
-    "2.15 no maptrack handle": "it would take Dom0's own drivers along; test_maptrack_limit",
+    "2.15 no maptrack handle": "it would break Dom0's own drivers; test_maptrack_limit",
     "2.15 sub-page": "grants of version 2 only",
     "2.15 pinned by another domain": "needs a third domain that maps",
     "2.15 granted frame paged out": "Xen's pager is gone from the tools; test_eagain",

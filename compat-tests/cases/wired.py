@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a real memory system does to the pages of either device.
 
-Each was seen to go wrong on FreeBSD with a driver that a kinder harness found right.
+Each case failed on FreeBSD with a driver that passed on a more forgiving harness.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .pinned import FREE, MAPPED, reuse, settle
 section("Memory of either device: wired, in flight, shadowed", 93)
 
 MARKER = 0x5A5A
-# Far more than can be copied before somebody has answered: some ten seconds on the test bed.
+# Far more than can be copied before anybody reacts: about ten seconds on the test bed.
 ENDLESS = 1 << 20
 
 
@@ -44,11 +44,11 @@ def locked(t: Context, touched: bool) -> None:
 
 @case("wired.mlock", ["W1"], "a map that was locked in memory is unmapped like any other")
 def mlock(t: Context) -> None:
-    """A wrong kernel takes the lock for somebody's I/O and keeps the grant for ever."""
+    """A wrong kernel takes the lock for I/O and keeps the grant for ever."""
     locked(t, touched=False)
 
 
-@case("wired.mlock-touched", ["W1"], "the same of pages that were in use before")
+@case("wired.mlock-touched", ["W1"], "the same for pages that were touched before")
 def mlock_touched(t: Context) -> None:
     """A wrong kernel counts the lock twice."""
     locked(t, touched=True)
@@ -74,7 +74,7 @@ def mlockall(t: Context) -> None:
     ("pin",),
 )
 def untouched(t: Context) -> None:
-    """A wrong kernel unmaps a page that I/O found by itself."""
+    """A wrong kernel unmaps a page that I/O, not the program, has touched."""
     dev, index, address, refs = t.mapped(2)
     t.peer.write(0, 0, b"by the granter")
     held = InFlight(t, address)
@@ -158,7 +158,7 @@ def copies_with_shared(t: Context, touched: bool) -> None:
     ["copy"],
 )
 def copy_shared(t: Context) -> None:
-    """A wrong kernel panics when the page that it made becomes dirty."""
+    """A wrong kernel panics when one of its pages becomes dirty."""
     copies_with_shared(t, True)
 
 
@@ -169,12 +169,12 @@ def copy_shared(t: Context) -> None:
     ["copy"],
 )
 def copy_shared_untouched(t: Context) -> None:
-    """A wrong kernel copies into a page of its own making."""
+    """A wrong kernel copies into a page other than the granted one."""
     copies_with_shared(t, False)
 
 
 def long_copy(t: Context) -> tuple[Worker, int]:
-    """A child within a copy of a million segments, and where the array lies."""
+    """Starts a child in a copy of a million segments; returns it and the array's address."""
     array = t.worker.alloc(ENDLESS * abi.SEGMENT_SIZE, "rw", "shared")
     buffer = t.worker.alloc()
     source = (t.peer.domid, t.peer.grant(0))

@@ -12,7 +12,7 @@ from .shell import Failed
 
 MIB = 1 << 20
 RING = 65536
-# vchan-socket-proxy moves little at a time, and waits for an event each.
+# vchan-socket-proxy moves little at a time and waits for an event each time.
 PROXY_AMOUNT = 8 * MIB
 ENDLESS = 1 << 40
 
@@ -29,7 +29,7 @@ def last_json(text: str) -> dict[str, object]:
 
 
 def compare_ends(one: dict[str, object], other: dict[str, object], amount: int) -> Figures:
-    """What one end sent is what the other received."""
+    """Checks that each end received what the other one sent."""
     for end in (one, other):
         if end["sent"] != amount or end["received"] != amount or not end["whole"]:
             raise Failed(f"{end['role']}: sent {end['sent']}, received {end['received']}")
@@ -45,7 +45,7 @@ def compare_ends(one: dict[str, object], other: dict[str, object], amount: int) 
 
 
 def _background(run: Run, command: str, log: str) -> int:
-    """A program in Dom0 that goes on; its process."""
+    """Starts a program in Dom0 in the background; returns its process."""
     return int(run.dom0.must(f"{command} >{log} 2>&1 & echo $!"))
 
 
@@ -114,8 +114,9 @@ def channel_guest(run: Run) -> Figures:
 
 
 def socket_proxy(run: Run) -> Figures:
-    """Xen's own vchan-socket-proxy, a file each way, one after the other.  Both ends keep their
-    input open until all has come: the program drops what it has not read when the other closes."""
+    """Xen's own vchan-socket-proxy: a file each way, one after the other.  Both ends keep their
+    input open until everything has arrived, because the program drops what it has not read when the
+    other end closes."""
     dom0, amount = run.dom0, min(run.amount, PROXY_AMOUNT)
     proxy = run.tool("vchan-socket-proxy")
     dom0.must(
@@ -156,7 +157,7 @@ def socket_proxy(run: Run) -> Figures:
 
 
 def kill_channel(run: Run) -> Figures:
-    """In the middle of a transfer: first the client that maps, then a server that grants."""
+    """Kills a client, which maps, in the middle of a transfer; the server must notice."""
     dom0, domain = run.dom0, ensure_guest(run)
     base = {g.ref for g in run.foreign()}
     number = domain.send(f"{CHANNEL} server 0 data/killed {ENDLESS} {RING}")

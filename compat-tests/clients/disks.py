@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The guest's disks: what they are, and the steps that read and write them."""
+"""The guest's disks, and the steps that read and write them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .shell import Failed, Guest
 
 MIB = 1 << 20
 
-# Around a page, a sector, a ring segment, several requests.
+# Around the sizes of a page, a sector, a ring segment, several requests.
 SIZES_SHORT = (0, 1, 511, 4095, 4096, 4097, 65536, 1048579)
 SIZES = (*SIZES_SHORT, 8 * MIB + 1)
 SIZES_LONG = (*SIZES, 64 * MIB)
 
 _MEDIA = (16 * MIB, 256 * MIB, 2048 * MIB, 16384 * MIB)
 _MEDIA_PASSES = 2
-#: KiB that fio writes a pass, anywhere on the medium.
+#: KiB that fio writes in each pass, anywhere on the medium.
 _MEDIA_KIB = 3072
 
 
 @dataclass(frozen=True)
 class Disk:
-    """An image and the name by which the guest has it."""
+    """An image, and the guest's name for it."""
 
     vdev: str
     format: str  # raw or qcow2
@@ -50,7 +50,7 @@ class Disk:
 
     @property
     def line(self) -> str:
-        """As xl.cfg(5) and `xl block-attach` want it."""
+        """In the syntax of xl.cfg(5) and `xl block-attach`."""
         return (
             f"format={self.format},vdev={self.vdev},access={self.access},backendtype=qdisk,"
             f"target={self.path}"
@@ -58,7 +58,7 @@ class Disk:
 
     @property
     def arguments(self) -> list[str]:
-        """The same as QEMU's own command line wants it; libxl does not know of such a disk."""
+        """In the syntax of QEMU's own command line; libxl does not know such a disk."""
         read_only = f"read-only={'on' if self.access == 'ro' else 'off'}"
         image = f"file.driver=file,file.filename={self.path},file.{read_only}"
         return [
@@ -68,7 +68,7 @@ class Disk:
 
     @property
     def empty(self) -> str:
-        """A qcow2 image of this size, which Dom0's own image holds."""
+        """An empty qcow2 image of this size, in Dom0's own image."""
         return f"/guest/{self.size // MIB}.qcow2"
 
     @property
@@ -93,12 +93,12 @@ MEDIA = tuple(
     )
 )
 READ_ONLY = Disk("xvdm", "raw", MEMORY, 4 * MIB, "ro")
-#: The way round for a QEMU that refuses the former (docs/known-problems.md).
+#: The workaround for a QEMU that refuses the former (docs/known-problems.md).
 SERVED = Disk("xvdo", "raw", MEMORY, 4 * MIB, "ro")
-#: Not a whole number of pages, nor of sectors.
+#: A whole number neither of pages nor of sectors.
 ODD = Disk("xvdn", "raw", UFS, MIB + 3 * 512 + 100)
 ATTACHED = Disk("xvdp", "qcow2", MEMORY, 256 * MIB)
-#: Of the FreeBSD guest.
+#: The FreeBSD guest's.
 FREEBSD = (
     Disk("xvda", "qcow2", f"{UFS}/freebsd", 256 * MIB),
     Disk("xvdb", "raw", f"{MEMORY}/freebsd", 256 * MIB),
@@ -108,7 +108,7 @@ QCOW2_SIZES = sorted({d.size for d in (*MAIN, *MEDIA, ATTACHED, *FREEBSD) if d.f
 
 
 def _copied(run: Run, before: dict[str, int], written: int) -> Figures:
-    """What our driver has counted since: QEMU moves a disk's data by grant copy."""
+    """What our driver has counted since `before`: QEMU moves a disk's data by grant copy."""
     after = run.dom0.counters()
     if not after:
         return {}
@@ -122,7 +122,7 @@ def _copied(run: Run, before: dict[str, int], written: int) -> Figures:
 
 
 def check_disk(run: Run, guest: Guest, device: str, path: str, sizes: tuple[int, ...]) -> Figures:
-    """The guest makes a file system, fills it, reads it back, changes it and has it checked."""
+    """The guest makes a file system, fills it, reads it back, changes it and checks it."""
     status, said = guest.run(
         f"disk {device} {' '.join(map(str, sizes))}", show=run.dom0.writing(path)
     )
@@ -148,10 +148,10 @@ def attach(run: Run, guest: Guest, disk: Disk) -> None:
 
 
 def detach(run: Run, guest: Guest, disk: Disk) -> int:
-    """Takes a disk away from the running guest; how often xl had to be called.
+    """Takes a disk from the running guest; returns how often xl had to be called.
 
     QEMU removes its end from xenstore as soon as it is closed.  xl, which waits for "closed", may
-    find nothing and then fails; called again it finishes the work (docs/known-problems.md).
+    find nothing and then fails; a second call finishes the work (docs/known-problems.md).
     """
     command = f"{run.tool('xl')} block-detach {guest.name} {disk.vdev} >/tmp/detach.log 2>&1"
     calls = 1
@@ -165,13 +165,13 @@ def detach(run: Run, guest: Guest, disk: Disk) -> int:
     return calls
 
 
-#: Seconds in which a disk comes or goes.  QEMU on the base driver has taken more than 30 on a busy
-#: machine.
+#: Seconds in which a disk must appear or disappear.  QEMU on the base driver has taken more than 30
+#: on a busy machine.
 _SLOW = 120
 
 
 def _until(condition: str, seconds: int = 20) -> str:
-    """A command of the guest that waits for a condition, so many of its seconds at most."""
+    """A command of the guest that waits for a condition, for at most this many of its seconds."""
     return (
         f"i=0; until {condition}; do i=$((i + 1)); [ $i -lt {seconds * 5} ] || break; sleep 0.2;"
         f" done; {condition}"
@@ -206,7 +206,7 @@ def qdisk(run: Run) -> Figures:
 
 
 def qdisk_freebsd(run: Run) -> Figures:
-    """The FreeBSD guest's: UFS, its own tools."""
+    """The FreeBSD guest's disks: UFS, its own tools."""
     guest = run.other
     if guest is None:
         raise Failed("there is no FreeBSD guest")
@@ -259,7 +259,7 @@ def qdisk_media(run: Run) -> Figures:
 
 
 def _fill(disk: Disk, mib: int) -> str:
-    """A shell command that writes random bytes, and compares what the disk has then."""
+    """A shell command that writes random bytes and compares the disk with them."""
     name = f"/tmp/fill.{disk.vdev}"
     return (
         f"head -c {mib * MIB} /dev/urandom >{name}"
@@ -270,14 +270,14 @@ def _fill(disk: Disk, mib: int) -> str:
 
 
 def qdisk_many(run: Run) -> Figures:
-    """Four at once; one that comes and goes; one that must not be written; one of an odd size."""
+    """Four disks at once; one attached and detached; one read-only; one of an odd size."""
     guest, dom0 = ensure_guest(run), run.dom0
     before = dom0.counters()
     mib = 4
     for disk in MAIN[1:]:
         if guest.run(f"[ -b {disk.device} ]")[0] != 0:
             attach(run, guest, disk)
-    # Each in a process of its own; all have to succeed.
+    # Each in its own process; all must succeed.
     jobs = "; ".join(f"( {_fill(disk, mib)} ) & p{n}=$!" for n, disk in enumerate(MAIN))
     waits = " && ".join(f"wait $p{n}" for n in range(len(MAIN)))
     guest.must(f"{jobs}; {waits}", show=dom0.writing(" ".join(d.path for d in MAIN)))
@@ -292,7 +292,7 @@ def qdisk_many(run: Run) -> Figures:
     figures["xl block-detach called"] = calls
 
     attach(run, guest, ODD)
-    # QEMU rounds up; what lies behind the file's end reads as zeros.
+    # QEMU rounds up; beyond the file's end the disk reads as zeros.
     sectors = int(guest.must(f"cat /sys/block/{ODD.vdev}/size").strip())
     if sectors != -(-ODD.size // 512):
         raise Failed(f"a file of {ODD.size} bytes is a disk of {sectors} sectors")
@@ -312,8 +312,8 @@ def qdisk_many(run: Run) -> Figures:
 
 
 def _read_only(run: Run, guest: Guest) -> Figures:
-    """A disk that the guest must not write: by xl, whose raw files QEMU refuses, and on QEMU's
-    own command line, which is the way round (docs/known-problems.md)."""
+    """A disk that the guest must not write: by xl, where QEMU refuses raw files, and by QEMU's own
+    command line, the workaround (docs/known-problems.md)."""
     _offer(run, guest, READ_ONLY)
     by_xl = "writes refused"
     if guest.run(_until(f"[ -b {READ_ONLY.device} ]"))[0] == 0:
@@ -327,7 +327,7 @@ def _read_only(run: Run, guest: Guest) -> Figures:
 
 
 def _check_read_only(guest: Guest, disk: Disk) -> None:
-    """The guest can read it and cannot write it."""
+    """Checks that the guest can read the disk and cannot write it."""
     sum_before = guest.dom0.digest(disk.path)
     answers = guest.must(
         f"cat /sys/block/{disk.vdev}/ro; dd if=/dev/urandom of={disk.device} bs=4096"
@@ -344,7 +344,7 @@ _MOUNT = f"mkdir -p /mnt/r && mount -t ext4 {SYSTEM.device} /mnt/r"
 
 
 def _synced(guest: Guest, name: str, mib: int) -> str:
-    """Writes a file that is on the disk when this returns; its SHA-256."""
+    """Writes and syncs a file; returns its SHA-256."""
     path = f"/mnt/r/{name}"
     said = guest.must(
         f"head -c {mib * MIB} /dev/urandom >{path} && sync && sha256sum <{path}",
@@ -357,11 +357,11 @@ def _still(guest: Guest, sums: dict[str, str]) -> None:
     for name, want in sums.items():
         got = guest.must(f"sha256sum </mnt/r/{name}").split()[0]
         if got != want:
-            raise Failed(f"{name} was synced and is another one now")
+            raise Failed(f"{name} was synced and has changed")
 
 
 def write_for_ever(guest: Guest) -> None:
-    """A process in the guest that writes until the guest ends."""
+    """Starts a process in the guest that writes until the guest ends."""
     guest.must(
         "(while :; do dd if=/dev/urandom of=/mnt/r/loop bs=64k count=64 conv=fsync; done)"
         " >/dev/null 2>&1 & sleep 2"
@@ -369,7 +369,7 @@ def write_for_ever(guest: Guest) -> None:
 
 
 def qdisk_restart(run: Run) -> Figures:
-    """The guest reboots; is destroyed in the middle of a write; is created again."""
+    """The guest reboots, is destroyed in the middle of a write, and is created again."""
     guest = ensure_guest(run)
     guest.must(f"/sbin/mke2fs -q -F -t ext4 {SYSTEM.device} && {_MOUNT}")
     sums = {"one": _synced(guest, "one", 4)}
@@ -392,7 +392,7 @@ def qdisk_restart(run: Run) -> Figures:
 
 
 def disk_speed(run: Run) -> Figures:
-    """Raw reading and writing, past the guest's cache."""
+    """Raw reads and writes that bypass the guest's cache."""
     amount = 8
     guest = ensure_guest(run)
     said = guest.must(f"speed {SYSTEM.device} {amount}", show=run.dom0.writing(SYSTEM.path))

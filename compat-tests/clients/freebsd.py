@@ -28,7 +28,7 @@ TARGETS: dict[Target, str] = {
     "freebsd-alone": "our module, the base driver disabled by its hint",
     "freebsd-base": "without our module: the base driver and Xen's own library",
 }
-# Fewer looks at the control channel: the guests need the processor (README.md, trap 2).
+# Fewer polls of the control channel: the guests need the processor (README.md, trap 2).
 _RUN = "/usr/bin/env XENGNT_RELAY_LOOKS=64 /bin/xengnt-relay 0x2f8 /bin/sh"
 
 
@@ -63,7 +63,7 @@ class Machine:
         )  # fmt: skip
 
     def run(self, *, amount: int, thorough: bool) -> Run:
-        """What the steps need, once the shell answers."""
+        """The state that the steps share, once the shell answers."""
         shell = Shell(self.machine, self._say, BOOT_SECONDS)
         libraries = freebsd_programs.LIBRARIES
         return Run(

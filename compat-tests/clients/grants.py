@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who maps whose grants, as Xen itself says it: the answer to debug key ``g``.
+"""Who maps whose grants, according to Xen's answer to debug key ``g``.
 
-Xen prints the entries of each domain's grant table that are in use ("active"), with the domain
-that uses them.  A process's end has left nothing mapped when its rows are gone.
+Xen prints the entries of each domain's grant table that are in use ("active"), with the domain that
+uses them.  Once a process's rows are gone, it has left nothing mapped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENTRY = re.compile(
 
 @dataclass(frozen=True, order=True)
 class Grant:
-    """An entry that is mapped."""
+    """A mapped entry."""
 
     granter: int
     ref: int
@@ -30,7 +30,7 @@ class Grant:
 
 
 class NoAnswer(ValueError):
-    """The log has no whole answer of Xen's."""
+    """The log has no complete answer from Xen."""
 
 
 def _entries(log: str) -> dict[Grant, int]:

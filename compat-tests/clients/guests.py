@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the steps share, and the guests: made, rebooted, destroyed by xl."""
+"""What the steps share, and the guests: created, rebooted and destroyed by xl."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ GUEST = "client"
 OTHER = "beastie"
 GUEST_MEMORY = 192
 OTHER_MEMORY = 256
-#: What libxl says when QEMU has not answered within the ten seconds that libxl has for it: under
-#: emulation, on a busy machine, these can be too few.
+#: libxl's message if QEMU has not answered within its ten seconds, which can be too short under
+#: emulation on a busy machine.
 _TOO_SLOW = "Post DM startup configs failed, rc=-9"
 _TRIES = 3
 CONSOLES = "/var/log/xen/console"
 
-# The guest has no PIT either (testbed/README.md, trap 2).  event_*: trap 3 of our README.md.
-# The rest is time.
+# The guest has no PIT either (testbed/README.md, trap 2).  event_*: trap 3 of our README.md.  The
+# rest saves time.
 GUEST_OPTIONS = (
     "console=hvc0 quiet panic=-1 nowatchdog clearcpuid=4 lpj=1000000 pmtmr=0 "
     "cryptomgr.notests i8042.nopnp i8042.noaux i8042.nokbd mitigations=off init_on_alloc=0 "
@@ -51,7 +51,7 @@ class Run:
     tools: Mapping[str, str]  # where each program is
     library: str  # the only libxengnttab that the tool stack may load, and
     digest: str  # its SHA-256
-    ours: str  # the directory of our library, which is another one on freebsd-base
+    ours: str  # the directory of our library, another one on freebsd-base
     amount: int  # bytes through a channel
     thorough: bool  # not the short run
     disks: Sequence[Disk]  # of the Linux guest
@@ -94,7 +94,7 @@ class Run:
 
 
 def numbers(text: str, word: str) -> dict[str, float]:
-    """NAME=NUMBER of the line that begins with a word."""
+    """The NAME=NUMBER pairs of the line that begins with a word."""
     line = next((ln for ln in text.splitlines() if ln.startswith(f"{word}: ")), "")
     found = {name: float(value) for name, value in re.findall(r"(\w+)=([\d.]+)", line)}
     if not found:
@@ -103,7 +103,8 @@ def numbers(text: str, word: str) -> dict[str, float]:
 
 
 def check_library(run: Run, what: str, pid: int) -> None:
-    """A process has loaded the libxengnttab under test and no other file of that name."""
+    """Checks that a process has loaded the libxengnttab under test and no other file of that
+    name."""
     paths = run.dom0.loaded(pid)
     if paths != {run.library}:
         raise Failed(f"{what} has loaded {', '.join(sorted(paths)) or 'no libxengnttab'}")
@@ -120,8 +121,8 @@ def _log(name: str) -> str:
 
 
 def _await_boot(run: Run, name: str, before: int, or_else: str = "false") -> None:
-    """Until the guest's shell answers, `before` lines of earlier boots passed over, or a shell
-    condition in Dom0 holds."""
+    """Waits until the guest's shell has come up more than `before` times, or a shell condition in
+    Dom0 holds."""
     log = _log(name)
     run.dom0.until(
         f"[ $(grep -c '^guest: up' {log}) -gt {before} ] || {or_else}",
@@ -131,14 +132,14 @@ def _await_boot(run: Run, name: str, before: int, or_else: str = "false") -> Non
 
 
 def _booted(run: Run, name: str, before: int) -> Guest:
-    """The guest, when its shell answers."""
+    """The guest, once its shell answers."""
     dom0, log = run.dom0, _log(name)
     _await_boot(run, name, before)
     domid = int(dom0.must(f"{run.tool('xl')} domid {name}").split()[-1])
     terminal = dom0.must(
         f"{run.tool('xenstore')} read /local/domain/{domid}/console/tty", "the console's terminal"
     ).strip()
-    # The daemon keeps a terminal's output for who reads it; somebody does.
+    # The daemon keeps a terminal's output until somebody reads it.
     dom0.must(f"cat {terminal} >/tmp/console.{domid} 2>/dev/null & true")
     return Guest(dom0, name, domid, log, terminal)
 
@@ -168,14 +169,14 @@ def _create(run: Run, name: str, settings: Mapping[str, object], disks: Sequence
 def _xl_create(run: Run, name: str) -> None:
     dom0 = run.dom0
     for _ in range(_TRIES):
-        # Not to the control channel: a daemon of xl's would keep it open.
+        # Not to the control channel, which a daemon of xl's would keep open.
         status, _ = dom0.run(f"{run.tool('xl')} create /tmp/{name}.cfg >/tmp/{name}.create 2>&1")
         if status == 0:
             break
         said = dom0.run(f"tail -n 30 /var/log/xen/qemu* /tmp/{name}.create")[1]
         if _TOO_SLOW not in said:
             break
-        dom0.progress("xl gave up on QEMU after its ten seconds; once more")
+        dom0.progress("xl gave up on QEMU after its ten seconds; trying again")
     if status != 0:
         for line in said.splitlines():
             dom0.progress(f"  {line}")
@@ -184,7 +185,7 @@ def _xl_create(run: Run, name: str) -> None:
 
 
 def create_guest(run: Run) -> Guest:
-    """The Linux guest, on the disks as they are."""
+    """Creates the Linux guest, with its disks as they are."""
     settings = {
         "memory": GUEST_MEMORY,
         "kernel": KERNEL,
@@ -198,7 +199,7 @@ def create_guest(run: Run) -> Guest:
 
 
 def create_freebsd_guest(run: Run) -> Guest:
-    """The FreeBSD guest; its environment is in the ramdisk."""
+    """Creates the FreeBSD guest; its environment is in the ramdisk."""
     settings = {"memory": OTHER_MEMORY, "kernel": FREEBSD_KERNEL, "ramdisk": FREEBSD_RAMDISK}
     run.other = _create(run, OTHER, settings, run.freebsd_disks)
     return run.other
@@ -209,9 +210,10 @@ def ensure_guest(run: Run) -> Guest:
 
 
 def reboot_guest(run: Run) -> Guest:
-    """The guest reboots itself; xl's daemon makes it anew, under another number.
+    """The guest reboots itself; xl's daemon creates it again, with another number.
 
-    The daemon does not try again when QEMU is too slow: the guest is then created as by a user.
+    The daemon does not retry if QEMU is too slow; then the guest is created as a user would create
+    it.
     """
     old = run.running_guest()
     before = _boots(run, old.name)
@@ -231,8 +233,8 @@ def reboot_guest(run: Run) -> Guest:
 
 
 def drop_guest(run: Run) -> None:
-    """After a step that failed: its command may still hold the guest's shell, so that the next
-    step needs another guest."""
+    """After a failed step: its command may still occupy the guest's shell, so the next step needs a
+    new guest."""
     guest = run.guest
     if guest is not None:
         run.guest = None
@@ -240,7 +242,7 @@ def drop_guest(run: Run) -> None:
 
 
 def destroy_guest(run: Run, guest: Guest) -> None:
-    """`xl destroy`, and all that Dom0 had mapped of it is gone."""
+    """`xl destroy`; afterwards Dom0 must have nothing of the guest mapped."""
     dom0 = run.dom0
     dom0.must(f"{run.tool('xl')} destroy {guest.name} >/tmp/destroy.log 2>&1", "xl destroy")
     if guest is run.guest:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""On a FreeBSD Dom0 without xenstored: the library and libxenvchan with helper domains as peers.
+"""The library and libxenvchan on a FreeBSD Dom0 without xenstored, with helper domains as peers.
 
-src/gnttab.c calls each function of the library; src/end_dom0.c and end_guest.c are the other end of
-a channel, and src/xenstore.c stands in for libxenstore.
+src/gnttab.c calls each function of the library; src/end_dom0.c and end_guest.c are the two ends of
+a channel, and src/xenstore.c replaces libxenstore.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ GNTTAB = "/bin/xengnt-gnttab"
 VCHAN = "/bin/xengnt-vchan"
 END = "/bin/xengnt-end"
 END_CODE = "/bin/xengnt-end.code"
-#: The stand-in for libxenstore.
+#: Our replacement for libxenstore.
 STORE_LIBRARY = "/usr/local/xengnt/store"
 STORE = "/tmp"
 RING = 65536
-# Bytes that are not through when the end is killed.
+# More bytes than are through when the end is killed.
 ENDLESS = 1 << 30
 
 #: Nodes, as devfs names them, that the library must choose for its two kinds of handle.
@@ -41,13 +41,13 @@ STRESS = "/bin/xengnt-stress"
 
 
 class Program:
-    """A program in the background: its output in a file, its status beside it."""
+    """A program in the background: its output and its status are in files."""
 
     def __init__(self, dom0: Dom0, name: str, command: str) -> None:
         self._dom0 = dom0
         self._name = name
         self._file = f"/tmp/{name}.{next(_number)}"
-        # The program's own number, so that a signal meets it and not a shell.
+        # The program's own number, so that a signal does not go to a shell.
         self.pid = int(dom0.must(
             f"{{ {command} & echo $! >{self._file}.pid; wait $!; echo $? >{self._file}.status; }}"
             f" >{self._file} 2>&1 & until [ -s {self._file}.pid ]; do sleep 0.1; done;"
@@ -58,7 +58,7 @@ class Program:
         return self._dom0.must(f"cat {self._file}").splitlines()
 
     def line(self, start: str) -> str:
-        """The first line that begins so; a program that ends without one has failed."""
+        """The first line with this start; a program that ends without one has failed."""
         self._dom0.until(
             f"grep -q '^{start}' {self._file} || test -e {self._file}.status",
             f"{self._name}: {start}", show=f"wc -l <{self._file}",
@@ -77,7 +77,7 @@ class Program:
 
 
 def library(run: Run) -> Figures:
-    """The program prints a line a part; its failed checks come before the part's name."""
+    """The program prints a line for each part; failed checks come before the part's name."""
     command = f"LD_LIBRARY_PATH={run.ours} {GNTTAB} {PEER} {' '.join(NODES[run.target])}"
     program = Program(run.dom0, "library", command)
     status = program.status()
@@ -90,7 +90,7 @@ def library(run: Run) -> Figures:
 
 
 def _start(run: Run, role: str, amount: int) -> tuple[Program, Program]:
-    """`role` is Dom0's, which is the library's; the helper domain has the other one."""
+    """`role` is the end in Dom0, which uses the library; the helper domain has the other role."""
     other = "server" if role == "client" else "client"
     path = f"/xengnt/{next(_number)}"
     end = Program(run.dom0, "helper", f"{END} {other} {END_CODE} {STORE} {path} {amount}")
@@ -105,7 +105,7 @@ def _start(run: Run, role: str, amount: int) -> tuple[Program, Program]:
 
 
 def transfer(run: Run, role: str) -> Figures:
-    """Both directions at once; each end has made and checked every word."""
+    """Both directions at once; each end generates and checks every word."""
     amount = run.amount
     vchan, end = _start(run, role, amount)
     statuses = vchan.status(), end.status()
@@ -128,7 +128,7 @@ def transfer(run: Run, role: str) -> Figures:
 
 
 def kill(run: Run, role: str) -> Figures:
-    """Ends Dom0's end outright: its driver must tell the helper domain."""
+    """Kills Dom0's end; its driver must notify the helper domain."""
     vchan, end = _start(run, role, ENDLESS)
     end.line("flowing")
     run.dom0.must(f"kill -{signal.SIGKILL:d} {vchan.pid}")
@@ -141,7 +141,7 @@ def kill(run: Run, role: str) -> Figures:
 
 
 def stress(run: Run) -> Figures:
-    """Processes that do anything and are killed; then nothing may be left of it."""
+    """Processes that use both devices at random and are killed; afterwards nothing may be left."""
     dom0 = run.dom0
     nodes = " ".join(f"/dev/{name}" for name in NODES.get(run.target, LINUX_NODES)[:2])
     seed = run.seed if run.seed is not None else random.getrandbits(32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the Dom0 and its guest have on their file systems (both live in memory)."""
+"""The file systems of the Dom0 and its guest (both live in memory)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .shell import DEBUG_KEY
 
 _SCRIPTS = Path(__file__).resolve().parent / "guest"
 
-# The control channel's program is a shell; busybox has all the small tools.
+# The program on the control channel is a shell; busybox provides the small tools.
 _SHELL = f"""#!/bin/sh
 exec 2>&1
 /bin/busybox mkdir -p /usr/bin
@@ -36,7 +36,7 @@ exec /bin/sh
 
 @dataclass(frozen=True)
 class Ours:
-    """What the build has."""
+    """Our own files from a build."""
 
     library: Path
     relay: Path
@@ -46,7 +46,7 @@ class Ours:
     stress: Path
 
     def digest(self) -> str:
-        """Of the library: a process has loaded the file with this contents."""
+        """The library's, to check that a process has loaded this file."""
         return hashlib.sha256(self.library.read_bytes()).hexdigest()
 
 
@@ -120,8 +120,8 @@ def dom0_files(
     fio: bytes | None,
     more: Iterable[File] = (),
 ) -> list[File]:
-    """What Dom0 has beside the testbed's own: Debian's programs, and one library of ours; `more`
-    is the guest's."""
+    """What Dom0 has besides the testbed's own files: Debian's programs, and our library; `more` is
+    for the guest."""
     tools = [name for name in programs.programs if name not in GUEST_TOOLS]
     files = []
     for name in tools:
@@ -130,7 +130,7 @@ def dom0_files(
     files += [
         File(path, f"/usr/share/qemu/keymaps/{path.name}", 0o644) for path in programs.keymaps
     ]
-    # There is no other file of this name in the image.
+    # The image has no other file of this name.
     libraries = {**programs.dom0_libraries, LIBRARY: own.library}
     assert VCHAN.format(programs.release) in libraries
     files += library_files(libraries)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""kill -9 in the middle of work: nothing stays mapped that should not be."""
+"""kill -9 in the middle of work: nothing may stay mapped that should not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .shell import Failed
 
 
 def killed(run: Run, pid: int, what: str, left: set[int]) -> Figures:
-    """After the end of a process only the refs in `left` of the guest's may be mapped."""
+    """After the end of a process only the guest's refs in `left` may be mapped."""
     dom0 = run.dom0
     domid = run.running_guest().domid
     before = run.foreign()
@@ -70,7 +70,7 @@ def kill_guest(run: Run) -> Figures:
 
 
 def kill_qemu(run: Run) -> Figures:
-    """While the guest writes to its disk (in the short run it does not)."""
+    """Kills QEMU while the guest writes to its disk (in the short run it does not write)."""
     guest = ensure_guest(run)
     pid = run.dom0.device_model(run.tool("qemu"), guest.domid)
     if pid is None:
@@ -81,7 +81,7 @@ def kill_qemu(run: Run) -> Figures:
         raise Failed("QEMU has no ring mapped")
     figures = killed(run, pid, "QEMU", {REF_CONSOLE, REF_XENSTORE})
     if run.thorough:
-        guest.must("true")  # the others go on
+        guest.must("true")  # the others still work
     return figures
 
 

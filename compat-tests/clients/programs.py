@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The programs of other people that run on our library, and the libraries these need.
+"""Third-party programs that run on our library, and the libraries that they need.
 
-They come out of Debian's packages, like Xen and the kernel.  A library is looked for in the
-packages that the program's own package depends on, as far as something needs it; only the C
-library and the compiler's are this machine's, which our library was linked with.
+They come from Debian's packages, like Xen and the kernel.  A library is looked for in the packages
+that the program's own package depends on, as far as needed.  Only the C library and the compiler's
+libraries are this machine's: our library was linked with them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LIBRARY = "libxengnttab.so.1"
 VCHAN = "libxenvchan.so.{}"
 LIBDIR = "/lib/x86_64-linux-gnu"
 
-# Of this machine: the loader and libraries that belong to it, and the compiler's.
+# This machine's: the loader with its libraries, and the compiler's.
 _OWN = re.compile(r"(ld-linux-.*|lib(c|m|dl|rt|pthread|resolv|util|gcc_s|stdc\+\+))\.so\.\d+")
 _OWN_PACKAGES = re.compile(r"libc6|libgcc-s1|libstdc\+\+6")
 _OWN_PLACES = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64")
@@ -38,14 +38,14 @@ _SHARED = re.compile(r"(?:^|/)lib/x86_64-linux-gnu/[^/]+\.so(\.[^/]*)?$")
 
 @dataclass(frozen=True)
 class Elf:
-    """What the dynamic section says."""
+    """Contents of the dynamic section."""
 
     soname: str | None
     needed: tuple[str, ...]
 
 
 def read_elf(path: Path) -> Elf:
-    """The dynamic section of a program or library; nothing needed when there is none."""
+    """The dynamic section of a program or library; empty if there is none."""
     soname, needed = None, []
     with path.open("rb") as file:
         try:
@@ -91,7 +91,7 @@ class Store:
         return where
 
     def _open(self, name: str) -> None:
-        """Take the libraries of a package into account."""
+        """Registers the libraries of a package."""
         if name in self._opened:
             return
         self._opened.add(name)
@@ -111,7 +111,7 @@ class Store:
             for name in packages.dependencies(package)
             if "lib" in name and not _OWN_PACKAGES.fullmatch(name)
         ]
-        # The likely ones first: each that is opened costs a download.
+        # The likely ones first: each package that is opened costs a download.
         for name in sorted(near, key=lambda n: not n.startswith(stem.rstrip("0123456789.-"))):
             self._open(name)
             if soname in self._libraries:
@@ -136,7 +136,7 @@ class Store:
 
 
 def library_files(libraries: Mapping[str, Path]) -> list[File]:
-    """Where libraries go in an image."""
+    """Libraries as files of an image."""
     files = []
     for name, path in sorted(libraries.items()):
         place = "/lib64" if name.startswith("ld-linux-") else LIBDIR
@@ -148,7 +148,7 @@ def library_files(libraries: Mapping[str, Path]) -> list[File]:
 
 
 TOOLS = ("xl", "xenstored", "xenconsoled", "xen-init-dom0", "vchan-socket-proxy")
-#: Of the guest, and where it has them.
+#: The guest's, and their directories there.
 GUEST_TOOLS = {"mke2fs": "sbin", "e2fsck": "sbin", "fallocate": "bin"}
 QEMU = "xen-qemu-system-i386"
 
@@ -156,7 +156,7 @@ QEMU = "xen-qemu-system-i386"
 GUEST_MODULES = (
     "xen-blkfront", "crc32c_generic", "ext4", "xen-evtchn", "xen-gntalloc", "xen-gntdev",
 )  # fmt: skip
-# Built in or gone in other kernels.
+# Built in or absent in other kernels.
 _OPTIONAL = frozenset({"crc32c_generic"})
 _GUEST_KERNEL = re.compile(
     r"(?:^|/)lib/modules/[^/]+/(modules\.(builtin|order)|kernel/"
@@ -166,12 +166,12 @@ _GUEST_KERNEL = re.compile(
 
 @dataclass(frozen=True)
 class Programs:
-    """Everything that is not ours."""
+    """Everything from third parties."""
 
     release: str  # of Xen's tools
     programs: dict[str, Path]
     packages: dict[str, str]  # with their versions
-    keymaps: tuple[Path, ...]  # QEMU ends without one
+    keymaps: tuple[Path, ...]  # QEMU exits without one
     dom0_libraries: dict[str, Path]
     guest_libraries: dict[str, Path]
     guest_modules: tuple[Path, ...]
@@ -181,7 +181,7 @@ class Programs:
         return f"/usr/libexec/{QEMU}"
 
     def tool_place(self, name: str) -> str:
-        """Where Debian has a tool of Xen's."""
+        """Where Debian has a Xen tool."""
         if name == "xenstore":
             return "/usr/bin/xenstore"
         return f"/usr/lib/xen-{self.release}/bin/{name}"
@@ -295,7 +295,7 @@ def _remember(memo: Path, key: Sequence[object], found: Programs) -> None:
 
 
 def _recall(memo: Path, key: Sequence[object]) -> Programs | None:
-    """What was found the last time, if it still holds."""
+    """What was found last time, if it is still valid."""
     try:
         known = json.loads(memo.read_text())
         kept = Programs(
@@ -314,7 +314,7 @@ def _recall(memo: Path, key: Sequence[object]) -> Programs | None:
     files += [*kept.guest_libraries.values(), *kept.guest_modules]
     if before[2:] != key[2:] or before[0] != key[0] or not all(path.exists() for path in files):
         return None
-    if before[1] != key[1]:  # the index or the list of installed packages is another one
+    if before[1] != key[1]:  # the index or the list of installed packages has changed
         if packages.versions(kept.packages) != kept.packages:
             return None
         _remember(memo, key, kept)
@@ -322,8 +322,8 @@ def _recall(memo: Path, key: Sequence[object]) -> Programs | None:
 
 
 def collect(cache: Path, selection: packages.Selection, progress: Progress) -> Programs:
-    """Everything that is not ours, downloading what the cache lacks.  Asking apt about fifty
-    packages takes a minute: the answer is kept as long as the versions stay the same."""
+    """Everything from third parties; downloads what the cache lacks.  Asking apt about fifty
+    packages takes a minute, so the answer is kept as long as the versions stay the same."""
     memo = cache / "packages/clients.json"
     key = [_SCHEMA, packages.index_stamp(), str(selection.xen), str(selection.kernel)]
     if (kept := _recall(memo, key)) is not None:

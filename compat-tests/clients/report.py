@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a run of real clients has shown, as a table and as JSON."""
+"""The results of a run of the clients, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Result:
     seconds: float = 0.0
     figures: dict[str, float | int | str] = field(default_factory=dict)
     detail: str = ""
-    died: bool = False  # the machine with it
+    died: bool = False  # and the machine with it
 
 
 @dataclass
@@ -41,14 +41,14 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Every step that has a meaning there has run and passed; what the base driver lacks is
-        not ours."""
+        """Whether every step that applies has run and passed; what the base driver lacks does not
+        count."""
         wanted = {"pass", "n/a"} if self.target != "freebsd-base" else {*_MARK} - {"fail"}
         return bool(self.results) and all(r.status in wanted for r in self.results)
 
 
 def shown(value: float | int | str) -> str:
-    """A figure as people read it."""
+    """A figure as text."""
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
@@ -82,7 +82,7 @@ def _rows(reports: Sequence[Report]) -> dict[str, list[Result | None]]:
 
 
 def columns(reports: Sequence[Report]) -> str:
-    """One table with a column a system."""
+    """One table with a column for each system."""
     rows = _rows(reports)
     width = max(map(len, rows), default=0)
     widths = [max(len(report.target), 14) for report in reports]

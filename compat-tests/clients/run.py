@@ -35,8 +35,8 @@ TARGETS: dict[str, str] = {
 }
 SHORT_AMOUNT = 1 * disks.MIB
 LONG_AMOUNT = 16 * disks.MIB
-# Guest and Dom0 share one processor: the control channel must not eat it, and what is slow under
-# emulation is no event storm.
+# Guest and Dom0 share one processor: the control channel must not take it all, and slow emulation
+# is not an event storm.
 _KERNEL_OPTIONS = "XENGNT_RELAY_LOOKS=64 xen.event_eoi_delay=0 xen.event_loop_timeout=250"
 
 
@@ -47,14 +47,15 @@ def parser() -> argparse.ArgumentParser:
         description="Runs xenstored, xenconsoled, xl, libxenvchan and QEMU's disk on our"
         " libxengnttab.so.1 in a real Dom0, and kills them: Linux, or with --freebsd a FreeBSD"
         " on our driver.  The same steps on every target.",
-        epilog="Exit status: 0 when every step passed or has no meaning on its system, 1 when"
-        " one failed, 2 for wrong usage.  What FreeBSD's own driver lacks is no failure.",
+        epilog="Exit status: 0 if every step passed or does not apply, 1 if"
+        " one failed, 2 for wrong usage.  What FreeBSD's own driver lacks does not count as"
+        " a failure.",
     )
     p.add_argument("--clients", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--quick", action="store_true",
                    help="small amounts, and only the steps that ./dev test runs")  # fmt: skip
     p.add_argument("--targets", metavar="NAME,…",
-                   help=f"one boot each, of: {', '.join(TARGETS)} (default: linux-pv, or with"
+                   help=f"boot each of these: {', '.join(TARGETS)} (default: linux-pv, or with"
                    " --freebsd those of FreeBSD)")  # fmt: skip
     p.add_argument("--steps", metavar="NAME,…", default="",
                    help="only these, and what they need; --list names them")  # fmt: skip
@@ -68,15 +69,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seconds", type=int, default=600,
                    help="length of the step stress (default: %(default)s)")  # fmt: skip
     p.add_argument("--seed", type=int,
-                   help="of the step stress, which prints the one it takes")  # fmt: skip
+                   help="random seed of the step stress, which prints the one it uses")  # fmt: skip
     p.add_argument("--list", action="store_true", help="list the steps, run nothing")
     options.add_places(p, "report", "clients.json and logs")
     return p
 
 
 def choose(quick: bool, names: Sequence[str]) -> list[Step]:
-    """The steps to run, in order.  Those that start something are there whenever another is, and
-    a look at the log ends every run."""
+    """The steps to run, in order.  Most steps need the first ones, which are then included; a check
+    of the log ends every run."""
     unknown = [name for name in names if name not in {step.name for step in STEPS}]
     if unknown:
         raise ValueError(f"no step {unknown[0]!r} (--list names all)")
@@ -90,7 +91,7 @@ def choose(quick: bool, names: Sequence[str]) -> list[Step]:
 
 
 def perform(steps: Sequence[Step], run: Run, say: Callable[[str], None]) -> list[Result]:
-    """Runs the steps; without the first ones most of the others make no sense."""
+    """Runs the steps; most of them are skipped if one of the first ones fails."""
     done = [Result(step.name, step.title) for step in steps]
     for step, result in zip(steps, done, strict=True):
         if (reason := step.without(run)) is not None:
@@ -127,8 +128,8 @@ def perform(steps: Sequence[Step], run: Run, say: Callable[[str], None]) -> list
 
 
 def resume(steps: Sequence[Step], done: Sequence[Result]) -> list[Step]:
-    """What is left to run on a new machine after one has died in a step: the steps behind it, and
-    before them those that they need."""
+    """The steps for a new machine after one died: those after the step in which it died, and before
+    them those that they need."""
     dead = next((n for n, result in enumerate(done) if result.died), len(steps) - 1)
     rest = steps[dead + 1 :]
     if not {step.name for step in rest} - {"log", "unload"}:
@@ -147,7 +148,7 @@ def run_linux(
     own = images.ours(args.build.resolve(), args.library)
     steps = choose(args.quick, _names(args))
     thorough = not args.quick
-    # The machine for small amounts has one small disk, and no need of fio.
+    # The machine for a short run has one small disk and does not need fio.
     verifier = freebsd_programs.fio_program(args.cache) if thorough else None
     machine = vm.LinuxDom0(
         kind, images.dom0_files(selection, found, own, verifier), work / f"clients-linux-{kind}",
@@ -207,7 +208,7 @@ def run_freebsd(
         # A panic of the base driver must not hide what else a FreeBSD without us can do.
         steps = resume(steps, done) if target == "freebsd-base" else []
         if steps:
-            say("the machine is gone; a new one goes on behind that step")
+            say("the machine is gone; a new one continues after that step")
     report.results = [results[step.name] for step in chosen]
     report.seconds = time.monotonic() - begin
     return report
@@ -273,7 +274,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 say(f"{name}: {error}")
             for log in Path(scratch).glob("clients-*/console.log"):
                 shutil.copy(log, args.report / f"{log.parent.name}.log")
-            # After each machine: a run of hours that is interrupted keeps what it has.
+            # After each machine, so that an interrupted run of hours keeps its results.
             for path in (args.report / "clients.json", args.json):
                 if path is not None:
                     write(reports, path)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A shell in Dom0 over the control channel, and one in the guest over its console.
 
-`LinuxDom0` and `FreeBSDDom0` answer the few questions whose commands differ between the systems.
+`LinuxDom0` and `FreeBSDDom0` have the few commands that differ between the systems.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from . import grants
 
 DEBUG_KEY = "/bin/xengnt-debugkey"
 LIBRARY = "libxengnttab.so"
-# Of the machine's own progress.
+# Seconds of the machine's own progress.
 PATIENCE = 240.0
 _POLL = 0.3
 _POLL_MOST = 3.0
-# A wait looks again this often at what makes progress by itself.
+# Most checks in one wait.
 _LOOKS = 1200
 _numbers = itertools.count(1)
 
@@ -81,7 +81,7 @@ class Dom0(ABC):
     def run(self, command: str) -> tuple[int, str]:
         """Exit status and output of a command."""
         control = self.machine.control
-        # The status on a line of its own: the output may end in the middle of one.
+        # The status on its own line, even if the output does not end with a newline.
         control.sendline(f'{{ {command}\n}} </dev/null; s=$?; echo; echo "! $s"')
         lines = []
         while not (line := control.readline(PATIENCE)).startswith("! "):
@@ -89,7 +89,7 @@ class Dom0(ABC):
         return int(line[2:]), "\n".join(lines).removesuffix("\n")
 
     def must(self, command: str, what: str | None = None) -> str:
-        """The output of a command that has to succeed."""
+        """The output of a command that must succeed."""
         status, out = self.run(command)
         if status != 0:
             last = (out.strip().splitlines() or ["no output"])[-1]
@@ -97,14 +97,14 @@ class Dom0(ABC):
         return out
 
     def until(self, condition: str, what: str, *, show: str | None = None) -> None:
-        """Waits until a command succeeds; the output of `show` tells that there is progress."""
+        """Waits until a command succeeds; a change in the output of `show` means progress."""
         begin = self.machine.effective()
         last = ""
         pause = _POLL
         for _ in range(_LOOKS):
             if self.run(condition)[0] == 0:
                 return
-            # Looking costs the machine more than waiting.
+            # Checking costs the machine more than waiting.
             pause = min(pause * 1.5, _POLL_MOST)
             if show is not None:
                 now = self.run(show)[1].strip()
@@ -136,8 +136,8 @@ class Dom0(ABC):
         return grants.flags(self._grants(), granter)
 
     def settled(self, expected: Callable[[set[grants.Grant]], bool]) -> set[grants.Grant]:
-        """The grants in use once they are as expected, or after a while: pages that input and
-        output still use go a little later."""
+        """The grants in use, once they are as expected or after a while: pages that I/O still uses
+        are released a little later."""
         found = self.mapped()
         for _ in range(20):
             if expected(found):
@@ -148,7 +148,8 @@ class Dom0(ABC):
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[Callable[[], float]]:
-        """Seconds that passed outside; a machine under emulation keeps the same time."""
+        """Measures seconds on the outside; the clock of a machine under emulation agrees with
+        it."""
         begin = time.monotonic()
         yield lambda: time.monotonic() - begin
 
@@ -167,7 +168,7 @@ class LinuxDom0(Dom0):
         return int(self.must(f"stat -c %s {path}"))
 
     def device_model(self, program: str, domid: int) -> int | None:
-        # grep itself has the name among its arguments.
+        # grep's own arguments contain the name.
         for line in self.run(f"grep -l {program} /proc/[0-9]*/cmdline")[1].split():
             pid = int(line.split("/")[2])
             mine = f"tr '\\0' ' ' </proc/{pid}/cmdline | grep -q 'xen-domid {domid} '"
@@ -176,7 +177,7 @@ class LinuxDom0(Dom0):
         return None
 
     def gone(self, pid: int) -> str:
-        # The relay is a daemon's parent and does not look after it: it stays as a zombie.
+        # The relay becomes a daemon's parent and does not reap it, so it stays a zombie.
         return f"! grep -q '^State:.[^Z]' /proc/{pid}/status"
 
     def writing(self, path: str) -> str:
@@ -224,7 +225,8 @@ class FreeBSDDom0(Dom0):
 
 
 class Guest:
-    """A guest whose shell reads its console: what is written to the daemon's terminal for it."""
+    """A guest whose shell reads its console: what is written to the daemon's terminal reaches
+    it."""
 
     def __init__(self, dom0: Dom0, name: str, domid: int, log: str, terminal: str) -> None:
         self.dom0 = dom0
@@ -239,13 +241,13 @@ class Guest:
 
     def until(self, condition: str, what: str, show: str | None = None) -> None:
         """Waits until a command in Dom0 succeeds, and keeps the guest awake meanwhile."""
-        # An empty line now and then: input that arrives while the guest sleeps is seen late under
-        # nested emulation, with Debian's library as well.
+        # An empty line now and then: under nested emulation a sleeping guest sees its input late,
+        # also with Debian's library.
         self.dom0.until(f"{condition} || {{ echo >{self.terminal}; false; }}", f"guest: {what}",
                         show=show)  # fmt: skip
 
     def says(self, number: int, word: str) -> None:
-        """Until a command that was sent has said a line that begins with a word."""
+        """Waits until a command that was sent prints a line that begins with a word."""
         self.until(f"sed -n '/^@ {number} begin/,$p' {self.log} | grep -q '^{word}'", word)
 
     def wait(self, number: int, what: str, *, show: str | None = None) -> tuple[int, str]:
@@ -256,20 +258,20 @@ class Guest:
         return int(lines[-1].split()[-1]), "\n".join(lines[1:-1])
 
     def send(self, command: str) -> int:
-        """Start a command; its number."""
+        """Sends a command; returns its number."""
         number, text = self.asked(command)
         self.dom0.must(f"echo {text} >{self.terminal}", "guest's terminal")
         return number
 
     def asked(self, command: str) -> tuple[int, str]:
-        """A command's number, and what the guest's shell has to read, quoted for Dom0's."""
-        # A guest that is created again goes on in the same log.
+        """A command's number, and the text for the guest's shell, quoted for Dom0's."""
+        # A guest that is created again continues the same log.
         number = next(_numbers)
         text = f"echo '@ {number} begin'; {command}; s=$?; echo; echo \"@ {number} end $s\""
         return number, shlex.quote(text)
 
     def must(self, command: str, *, show: str | None = None) -> str:
-        """The output of a command that has to succeed in the guest."""
+        """The output of a command that must succeed in the guest."""
         status, out = self.run(command, show=show)
         if status != 0:
             last = (out.strip().splitlines() or ["no output"])[-1]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The steps of a run, in their order: each uses what those before it have started.
+"""The steps of a run, in order: each uses what the earlier ones have started.
 
-The same list runs on every system; a step that has no meaning somewhere says why.
+The same list runs on every system; a step that does not apply somewhere says why.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _daemon(run: Run, name: str, options: str) -> Figures:
 
 
 def xenstored(run: Run) -> Figures:
-    """It serves its socket, and the kernel of Dom0 passes requests on to it."""
+    """It serves its socket, and Dom0's kernel passes requests to it."""
     dom0 = run.dom0
     figures = _daemon(run, "xenstored", "")
     dom0.until("test -S /var/run/xenstored/socket", "xenstored's socket")
@@ -82,7 +82,7 @@ def guest(run: Run) -> Figures:
 
 
 def guest_freebsd(run: Run) -> Figures:
-    """The same with FreeBSD in the guest."""
+    """The same with a FreeBSD guest."""
     for disk in run.freebsd_disks:
         run.dom0.must(f"mkdir -p {disk.place} && {disk.make}", f"making {disk.path}")
     with run.dom0.timed() as seconds:
@@ -98,7 +98,7 @@ def guest_freebsd(run: Run) -> Figures:
 
 
 def no_alarms(run: Run) -> Figures:
-    """Neither Xen nor Dom0's kernel has complained, in all that time."""
+    """Neither Xen nor Dom0's kernel has logged a complaint."""
     alarms = run.dom0.machine.alarms_since(run.mark)
     if alarms:
         raise Failed(alarms[0])
@@ -106,9 +106,9 @@ def no_alarms(run: Run) -> Figures:
 
 
 def unload(run: Run) -> Figures:
-    """Our module goes when nobody uses it, and with it its nodes."""
+    """Our module unloads when nobody uses it, and its nodes go, too."""
     dom0 = run.dom0
-    # After the steps that kill nothing runs any more; with a choice of steps it may.
+    # After the steps that kill, nothing runs any more; if steps were chosen, something may.
     guests = filter(None, (run.guest, run.other))
     models = (dom0.device_model(run.tool("qemu"), guest.domid) for guest in guests)
     for pid in (*run.pids.values(), *filter(None, models)):
@@ -128,7 +128,7 @@ class Step:
     title: str
     run: Callable[[Run], Figures]
     long_only: bool = False
-    #: Why it has no meaning for a target, or None.
+    #: Why it does not apply to a target, or None.
     without: Callable[[Run], str | None] = lambda run: None
 
 
@@ -163,11 +163,11 @@ STEPS = (
          lambda run: helper.transfer(run, "client"), True, _linux),
     Step("vchan-server", "libxenvchan's server, the client in a helper domain",
          lambda run: helper.transfer(run, "server"), True, _linux),
-    Step("kill-vchan-client", "kill -9 of the client in a transfer: the server is told",
+    Step("kill-vchan-client", "kill -9 of the client in a transfer: the server is notified",
          lambda run: helper.kill(run, "client"), True, _linux),
-    Step("kill-vchan-helper", "kill -9 of the server in a transfer: the client is told",
+    Step("kill-vchan-helper", "kill -9 of the server in a transfer: the client is notified",
          lambda run: helper.kill(run, "server"), True, _linux),
-    Step("stress", "processes that do anything on both devices, and are killed",
+    Step("stress", "processes that use both devices at random and are killed",
          helper.stress, True, _sturdy),
     Step("xenstored", "xenstored starts; Dom0's kernel talks to it", xenstored),
     Step("xenconsoled", "xenconsoled starts", xenconsoled),
@@ -196,7 +196,7 @@ STEPS = (
     Step("kill-xenconsoled", "kill -9 of xenconsoled", kill_xenconsoled),
     Step("kill-xenstored", "kill -9 of xenstored", kill_xenstored),
     Step("unload", "the driver counts nothing, its module goes", unload, True, _no_module),
-    Step("log", "no complaint of Xen's or the kernel's", no_alarms),
+    Step("log", "no complaint from Xen or the kernel", no_alarms),
 )  # fmt: skip
 #: Whatever else runs needs these;
 FIRST = ("xenstored", "xenconsoled", "guest")
