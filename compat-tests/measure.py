@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         prog="./dev bench --freebsd DIR",
         description="Boots FreeBSD and Linux under Xen and measures what mapping, sharing and"
         " copying grants costs there: FreeBSD's own driver and ours in turn in one boot, Linux's"
-        " beside them, and Xen's two hypercalls alone. A machine with nothing else to do, please.",
+        " beside them, and Xen's two hypercalls alone. Run it on an otherwise idle machine.",
         epilog="Exit status: 0 measured, whatever the figures, 1 a machine failed, 2 wrong usage.",
     )
     options.add_figures(p)
@@ -49,13 +49,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--live", metavar="N", type=int, default=10000,
                    help="maps beside the measured one (default: %(default)s)")  # fmt: skip
     p.add_argument("--markdown", metavar="FILE", type=Path,
-                   help="write ratios there, of several --show side by side")  # fmt: skip
+                   help="write ratios to FILE, those of several --show side by side")  # fmt: skip
     options.add_places(p, "report/speed", "index.html and speed.json")
     return p
 
 
 def key(args: argparse.Namespace) -> str:
-    """What figures must have in common to be of one run."""
+    """Runs with the same key have comparable figures."""
     sources = [*KERNEL.rglob("*.[ch]"), *Path(report.__file__).parent.glob("*.[ch]")]
     digest = hashlib.sha256()
     for path in sorted(sources):
@@ -65,7 +65,7 @@ def key(args: argparse.Namespace) -> str:
 
 
 def measure(args: argparse.Namespace, names: Sequence[str], only: Sequence[str]) -> dict[str, Run]:
-    """Every machine that was asked for, one after the other."""
+    """Every requested machine in turn."""
     kept = Kept(args.report / "unfinished", key(args))
     if args.fresh:
         kept.clear()
@@ -139,5 +139,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("./dev bench: interrupted; the same command goes on where it was", file=sys.stderr)
+        print("./dev bench: interrupted; the same command continues the run", file=sys.stderr)
         sys.exit(130)

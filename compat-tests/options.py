@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Options that the programs of compat-tests/ have in common."""
+"""Options shared by the programs of compat-tests/."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from devtools.paths import NATIVE, ROOT, cache_dir
 
 
 def add_places(p: argparse.ArgumentParser, report: str, files: str) -> None:
-    """Where results go, and where programs and packages come from."""
+    """Adds where results go, and where programs and packages come from."""
     p.add_argument("--json", metavar="FILE", type=Path, help="also write the results to FILE")
     p.add_argument("--report", metavar="DIR", type=Path, default=ROOT / report,
                    help=f"directory for {files} (default: {report})")  # fmt: skip
@@ -21,7 +21,7 @@ def add_places(p: argparse.ArgumentParser, report: str, files: str) -> None:
 
 
 def add_figures(p: argparse.ArgumentParser) -> None:
-    """What both benchmarks on real systems have."""
+    """Adds the options of both benchmarks on real systems."""
     p.add_argument("--freebsd", metavar="DIR", type=Path,
                    help="directory with base.txz, kernel.txz and src.txz of a kernel without"
                    " INVARIANTS and WITNESS")  # fmt: skip

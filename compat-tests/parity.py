@@ -112,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def select(every: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
-    """Cases that a pattern names: exactly, by row, by glob, or as a part of the name."""
+    """Cases selected by a pattern: by name, row, glob, or part of the name."""
     words = [word for pattern in patterns for word in pattern.split(",") if word]
     if not words:
         return list(every)
@@ -132,7 +132,7 @@ def select(every: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
 
 
 def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) -> TargetRun:
-    """Runs one target from start to end; never raises for what a target can do wrong."""
+    """Runs one target from start to end; never raises for an error of the target."""
     column = TargetRun(name)
     begun = time.monotonic()
     live.say(name, "starting")
@@ -146,7 +146,7 @@ def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) 
                 cell = target.run(case)
                 column.cells[case.id] = cell
                 live.cell(name, case.id, cell)
-    except Exception as error:  # the other targets go on
+    except Exception as error:  # the other targets continue
         text = str(error) or type(error).__name__
         if not isinstance(error, (TargetMissing, TestbedError)):
             text = f"{type(error).__name__}: {text}"
@@ -157,7 +157,7 @@ def run_target(name: str, chosen: Sequence[Case], setting: Setting, live: Live) 
 
 
 def run_all(names: Sequence[str], chosen: list[Case], setting: Setting, live: Live) -> Run:
-    """Quick targets first, then those that boot something, each in a thread of its own."""
+    """Runs quick targets first, then those that boot something, each in its own thread."""
     columns: dict[str, TargetRun] = {}
 
     def run_one(name: str) -> None:
@@ -174,7 +174,7 @@ def run_all(names: Sequence[str], chosen: list[Case], setting: Setting, live: Li
     for thread in threads:
         thread.start()
     for thread in threads:
-        # A join without limit would not let an interrupt through.
+        # A join without a time limit could not be interrupted.
         while thread.is_alive():
             thread.join(0.5)
     run = Run(chosen, [columns[name] for name in names])
@@ -183,7 +183,7 @@ def run_all(names: Sequence[str], chosen: list[Case], setting: Setting, live: Li
 
 
 def shown_arguments(argv: Sequence[str]) -> list[str]:
-    """What a user typed: without the directories that ./dev adds."""
+    """The user's own arguments, without the directories that ./dev adds."""
     words: list[str] = []
     rest = iter(argv)
     for word in rest:
@@ -195,7 +195,7 @@ def shown_arguments(argv: Sequence[str]) -> list[str]:
 
 
 def commit() -> str:
-    """What the tree was made from, as git tells it; else the version."""
+    """The tree's commit according to git, or else the version."""
     words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--tags"]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         return subprocess.check_output(words, stderr=subprocess.DEVNULL, text=True).strip()
@@ -229,7 +229,7 @@ def print_list(chosen: Sequence[Case]) -> None:
 
 
 def print_rows(every: Sequence[Case]) -> bool:
-    """Each row with its cases or the reason for none; whether all have one of the two."""
+    """Prints each row with its cases or the reason for none; returns whether all have either."""
     accounts = rows.account(every)
     for item in accounts:
         print(f"{item.row:5} {' '.join(item.cases) or item.reason or 'OPEN'}")
@@ -248,7 +248,7 @@ def _entry(name: str) -> Entry | None:
 
 
 def not_run(names: Sequence[str], freebsd: Path | None) -> list[str]:
-    """Every target that was not asked for, and what it would take."""
+    """Every target that was not requested, and what it needs."""
     absent = [name for name in TARGETS if name not in names]
     sets = [name for name in absent if "freebsd" in name]
     rest = [name for name in absent if name not in sets] + [REMOTE[0]]
@@ -287,7 +287,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     console = make_console()
-    # What an earlier run left would be taken for this one's.
+    # An earlier run's files would be taken for this one's.
     for old in OUTPUTS:
         path = args.report / old
         if path.is_dir():

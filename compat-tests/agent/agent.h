@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The agent: a thin proxy from text lines to system calls.
+ * The agent: a thin layer between text lines and system calls.
  *
- * The supervisor (supervisor.c) owns the byte stream and starts one worker
- * process a case; the worker (worker.c) performs the operations of ops_*.c.
- * Between the two, and between a worker and the threads and children it
- * makes, every line is one SOCK_SEQPACKET message, so several can answer on
+ * The supervisor (supervisor.c) owns the byte stream and starts a worker
+ * process for each case; the worker (worker.c) performs the operations of
+ * ops_*.c.  Between the two, and between a worker and its threads and children,
+ * every line is one SOCK_SEQPACKET message, so several of them can answer on
  * one socket without a lock.
  */
 #ifndef AGENT_H
@@ -25,9 +25,9 @@
 #define	MAX_SUBS	64
 
 /*
- * The worker's end of its socket lies high, so that at exit, when Linux
- * closes descriptors in ascending order, it goes last: end of file then says
- * that the files before it are released.
+ * The worker's end of its socket has a high number: at exit Linux closes
+ * descriptors in ascending order, so this one goes last, and its end of file
+ * means that all other files are released.
  */
 #define	WORKER_FD	900
 
@@ -46,14 +46,16 @@ struct reply {
 
 struct sub;
 
-/* One line of control: the worker's main thread, a thread or a child. */
+/*
+ * One line of control: of the worker's main thread, of a thread or of a child.
+ */
 struct agent {
 	int		 in;	/* requests */
 	int		 out;	/* replies, shared by all of one worker */
 	bool		 thread;
 	bool		 done;
 	int		 passed; /* descriptor that came with a request or -1 */
-	const char	*seq;	/* of the request under way */
+	const char	*seq;	/* of the current request */
 	struct sub	*subs;
 	int		 nextsub;
 	const char	*self;	/* os_self() */
@@ -61,8 +63,8 @@ struct agent {
 };
 
 /*
- * A request under way: its words, and what those are that the operation's
- * usage line calls descriptors or numbers.
+ * A request being performed: its words, and the values of those that the
+ * operation's usage line calls descriptors or numbers.
  */
 struct call {
 	struct agent	*a;
@@ -115,13 +117,13 @@ extern _Thread_local sigjmp_buf guard_jmp;
 extern _Thread_local volatile sig_atomic_t guard_on;
 void	guard_init(void);
 /*
- * 0 on the first return; the signal's number when the statement after it
- * touched memory that is not there.  Ends with guard_off().
+ * 0 on the first return; the signal's number if the statement after it touched
+ * memory that is not there.  Call guard_off() afterwards.
  */
 #define	guard()		(guard_on = 1, sigsetjmp(guard_jmp, 1))
 #define	guard_off()	((void)(guard_on = 0))
 
-/* An address among the numbers. */
+/* The n-th number as an address. */
 static inline void *
 at(const struct call *c, int i)
 {
@@ -154,8 +156,8 @@ struct options {
 int	supervise(const struct options *);
 
 /*
- * The harness's preload library defines these; elsewhere they are NULL.
- * hosted() tells which.
+ * Defined by the harness's preload library, elsewhere NULL; hosted() tells
+ * which.
  */
 extern int xengnt_harness_peer(const char *, char *, size_t)
     __attribute__((weak));

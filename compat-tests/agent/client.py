@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Client of the agent: typed system calls over any byte stream.
 
-The transport is anything with ``sendline(str)`` and ``readline(timeout) -> str``; what it raises
-when the other side hangs or dies passes through.  A call that the agent answers with an errno
-raises :class:`Errno`, one that faults raises :class:`Fault`.
+The transport is anything with ``sendline(str)`` and ``readline(timeout) -> str``; what it raises if
+the other side hangs or dies passes through.  A call that the agent answers with an errno raises
+:class:`Errno`, one that faults raises :class:`Fault`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import IO, Protocol
 PAGE = 4096
 # A serial line's buffers are small; longer data goes in several requests.
 CHUNK = 1024
-# Requests under way at once: a serial line's buffers hold them, the supervisor queues them.
+# Requests sent ahead: a serial line's buffers hold this many, and the supervisor queues them.
 PIPELINE = 16
 
 # A worker in Python, for Worker.exec().
@@ -35,11 +35,11 @@ class Transport(Protocol):
 
 
 class AgentError(OSError):
-    """The rig broke: what the agent said makes no sense, or it cannot do what was asked."""
+    """The test bed failed: the agent's answer makes no sense, or it cannot do what was asked."""
 
 
 class Outcome(OSError):
-    """How a call ended other than well; ``word`` is the result a case compares."""
+    """A call that did not succeed; ``word`` is the result that a case compares."""
 
     def __init__(self, word: str, request: str, number: int | None = None) -> None:
         super().__init__(number, f"{request}: {word}")
@@ -60,9 +60,9 @@ class Fault(Outcome):
 
 
 class WorkerDied(OSError):
-    """The worker went away in the middle of a case; ``word`` is the signal or ``exit N``.
+    """The worker ended in the middle of a case; ``word`` is the signal or ``exit N``.
 
-    Not an :class:`Outcome`: no case may take it for the answer of a call.
+    Not an :class:`Outcome`: no case may take it for the result of a call.
     """
 
     def __init__(self, word: str, request: str) -> None:
@@ -120,7 +120,7 @@ class Pending:
 
 @dataclass
 class Agent:
-    """The supervisor end: starts cases, talks to the peer, marks the log."""
+    """The supervisor's end: starts cases, talks to the peer, marks the log."""
 
     transport: Transport
     timeout: float = 60.0
@@ -129,9 +129,9 @@ class Agent:
     # Set by the supervisor's "! exit" or "! signal" line.
     ended: str | None = None
     transcript: list[str] = field(default_factory=list)
-    # What the kernel logged during the case that ended last, one line each.
+    # What the kernel logged during the last case that ended, one line each.
     kernel_log: list[str] = field(default_factory=list)
-    # A worker of the other system, where two run side by side.
+    # A worker on the other system, if two run side by side.
     beside: Callable[[], Worker] | None = None
 
     def wait_ready(self, timeout: float | None = None) -> None:
@@ -151,7 +151,7 @@ class Agent:
         return Pending(self, self._seq, request)
 
     def _pump(self, request: str, timeout: float | None) -> None:
-        """Takes one line off the stream and files it."""
+        """Reads one line from the stream and files it."""
         line = self._readline(timeout)
         words = line.split()
         if not words:
@@ -185,7 +185,7 @@ class Agent:
             raise Fault(words[1], pending.request)
         if words[0] == "err" and len(words) > 1:
             detail = " ".join(words[2:])
-            # EPROTO is the agent's own word for a request it does not understand.
+            # EPROTO is the agent's own error for a request that it does not understand.
             if words[1] == "EPROTO":
                 raise AgentError(f"{pending.request}: {detail}")
             raise Errno(words[1], pending.request, detail)
@@ -195,20 +195,20 @@ class Agent:
         return self.submit(request).result(timeout)
 
     def call_all(self, requests: Sequence[str]) -> list[Reply]:
-        """Several requests that do not depend on one another, without waiting in between."""
+        """Sends several independent requests without waiting in between."""
         replies: list[Reply] = []
         for at in range(0, len(requests), PIPELINE):
             pending = [self.submit(request) for request in requests[at : at + PIPELINE]]
-            # All are taken off the stream before one of them raises.
+            # All are read from the stream before one of them raises.
             for item in pending:
                 self.await_answer(item)
             replies += [item.result() for item in pending]
         return replies
 
     def hello(self, tries: int = 3) -> dict[str, str]:
-        """What the agent says of its system.
+        """What the agent reports about its system.
 
-        The first request over a serial port may meet a byte of noise from its set-up: the agent
+        The first request over a serial port may follow a byte of noise from its set-up: the agent
         then says that it read no request, and is asked again.
         """
         while True:
@@ -229,13 +229,14 @@ class Agent:
         self._answers.clear()
         self.kernel_log.clear()
         self.ended = None
-        # Two requests in one burst: nearly every case needs the address.
+        # Two requests in one burst, since nearly every case needs the address.
         started, scratch = self.submit(f"case {name}"), self.submit("scratch")
         started.result()
         return Worker(self, scratch=scratch.result().int("addr"))
 
     def finish(self) -> str:
-        """Ends the case if it still runs; how the worker ended: ``exit 0``, ``signal NAME``."""
+        """Ends the case if it still runs; returns how the worker ended: ``exit 0``, ``signal
+        NAME``."""
         if self.ended is None:
             self.submit("end")
         while self.ended is None:
@@ -245,7 +246,7 @@ class Agent:
         return ended
 
     def abort(self, timeout: float | None = None) -> str:
-        """Kills a worker that does not come back."""
+        """Kills a worker that does not answer."""
         if self.ended is None:
             self.submit("abort")
         while self.ended is None:
@@ -313,7 +314,8 @@ class Worker:
         return self.call(f"ioctl {fd} {word} 0x{address:x}").int("ret")
 
     def ioctl_bytes(self, fd: int, command: str | int, data: bytes, out: int = 0) -> bytes:
-        """Performs a command on bytes in the agent's own buffer; the first ``out`` afterwards."""
+        """Performs a command on bytes in the agent's own buffer; returns the first ``out`` of
+        them."""
         word = command if isinstance(command, str) else f"0x{command:x}"
         reply = self.call(f"ioctl {fd} {word} 0x{self.scratch:x} {data.hex()} {out}")
         return reply.bytes() if out else b""
@@ -332,7 +334,7 @@ class Worker:
         return self.call(f"write {fd} {data.hex()}").int("n")
 
     def read_to(self, fd: int, address: int, length: int) -> int:
-        """read(2) into memory of the caller's choice."""
+        """read(2) into memory that the caller chooses."""
         return self.call(f"readto {fd} 0x{address:x} {length}").int("n")
 
     def write_from(self, fd: int, address: int, length: int) -> int:
@@ -346,15 +348,15 @@ class Worker:
         return self.call("disk").text("path")
 
     def aio(self, fd: int, how: str, address: int, length: int) -> int:
-        """aio_read(2) or aio_write(2) from the beginning of a file."""
+        """aio_read(2) or aio_write(2) at the beginning of a file."""
         return self.call(f"aio {fd} {how} 0x{address:x} {length}").int("n")
 
     def longest(self, path: str, byte: int) -> int:
-        """The longest row of a byte in a file."""
+        """Length of the longest run of a byte in a file."""
         return self.call(f"longest {path} {byte}").int("n")
 
     def core_in(self, directory: str) -> None:
-        """Lets the process leave a core, in that directory."""
+        """Makes the process leave a core in that directory, should it dump one."""
         self.call(f"corein {directory}")
 
     def poll(self, fd: int, milliseconds: int = 0) -> set[str]:
@@ -362,7 +364,7 @@ class Worker:
         return set() if events == "none" else set(events.split("+"))
 
     def pipe(self) -> tuple[int, int]:
-        """The end to read from and the one to write to."""
+        """The read end and the write end."""
         reply = self.call("pipe")
         return reply.int("in"), reply.int("out")
 
@@ -422,34 +424,35 @@ class Worker:
         self.call(f"msync 0x{address:x} {length} {flag}")
 
     def mincore(self, address: int, length: int) -> str:
-        """A digit a page, 1 for what is in memory."""
+        """A digit for each page, 1 if it is in memory."""
         return self.call(f"mincore 0x{address:x} {length}").text("pages")
 
     def inherit(self, address: int, length: int, how: str) -> None:
-        """What a child gets: minherit(2), or madvise(2) on Linux."""
+        """Sets what a child gets: minherit(2), or madvise(2) on Linux."""
         self.call(f"inherit 0x{address:x} {length} {how}")
 
     def limit_memory(self, length: int | None) -> None:
-        """Limits the address space to that many bytes (RLIMIT_AS); None: no longer."""
+        """Limits the address space to that many bytes (RLIMIT_AS); None lifts the limit."""
         self.call("rlimit" if length is None else f"rlimit {length}")
 
     def munmap_race(self, fd: int, offset: int, length: int, times: int) -> int:
-        """Maps, has a thread store to it while this one unmaps; how many stores came first."""
+        """Maps, and unmaps while a thread stores to the mapping; returns how many stores came
+        first."""
         return self.call(f"munmaprace {fd} {offset} {length} {times}").int("stored")
 
     def segments(
         self, address: int, count: int, source: tuple[int, int], to: int, length: int, status: int
     ) -> None:
-        """An array of grant copy segments, all alike; the source is domid and reference."""
+        """Makes an array of equal grant copy segments; the source is domid and reference."""
         domid, ref = source
         self.call(f"segments 0x{address:x} {count} {domid} {ref} 0x{to:x} {length} {status}")
 
     def vmsplice(self, fd: int, address: int, length: int) -> int:
-        """Puts pages into a pipe as they are: it holds them until it is read."""
+        """Puts the pages themselves into a pipe, which holds them until it is read."""
         return self.call(f"vmsplice {fd} 0x{address:x} {length}").int("n")
 
     def vfork(self, address: int, byte: int) -> str:
-        """A child by vfork(2) stores a byte and ends; how it ended."""
+        """A child by vfork(2) stores a byte and ends; returns how it ended."""
         reply = self.call(f"vfork 0x{address:x} {byte:02x}")
         return " ".join(f"{key} {value}" for key, value in reply.values.items())
 
@@ -484,11 +487,11 @@ class Worker:
     # Event channels, on a descriptor of "evtchn"
 
     def bind_unbound(self, fd: int, domid: int) -> int:
-        """A fresh port that a domain may bind itself to."""
+        """A new port that a domain may bind to."""
         return self.call(f"bind_unbound {fd} {domid}").int("port")
 
     def bind_interdomain(self, fd: int, domid: int, remote: int) -> int:
-        """A fresh port bound to a domain's unbound one; it is raised once by that."""
+        """A new port bound to a domain's unbound one; binding raises it once."""
         return self.call(f"bind_interdomain {fd} {domid} {remote}").int("port")
 
     def bind_virq(self, fd: int, virq: int) -> int:
@@ -501,7 +504,7 @@ class Worker:
         self.call(f"notify {fd} {port}")
 
     def events(self, fd: int, milliseconds: int = 0) -> list[int]:
-        """Ports raised since the last time, unmasked again; waits for the first of them."""
+        """Ports raised since the last call, unmasked again; waits for the first of them."""
         ports = self.call(f"events {fd} {milliseconds}").text("ports")
         return [] if ports == "none" else [int(port) for port in ports.split(",")]
 
@@ -522,7 +525,7 @@ class Worker:
         return own.strip().removeprefix("@")
 
     def wait(self, child: Worker) -> str:
-        """Waits for a child's or thread's end: ``exit N`` or the signal's name."""
+        """Waits for a child or thread to end: ``exit N`` or the signal's name."""
         reply = self.call(f"wait {self._sub(child)}")
         if "signal" in reply.values:
             return reply.text("signal")
@@ -542,12 +545,12 @@ class Worker:
         self.call(f"exit {code}")
 
     def exec(self, *program: str) -> None:
-        """Executes the agent anew in the same process, or another program that speaks like it."""
+        """Executes the agent again in the same process, or another program with its protocol."""
         self.call(" ".join(("exec", *program)))
         self._scratch = None
 
     def send_fd(self, child: Worker, fd: int) -> int:
-        """Passes a descriptor over a socket; its number at the receiver."""
+        """Passes a descriptor over a socket; returns its number at the receiver."""
         return self.call(f"sendfd {self._sub(child)} {fd}").int("fd")
 
     def sleep(self, milliseconds: int) -> None:
@@ -556,11 +559,11 @@ class Worker:
     # The system
 
     def limit(self, device: str, value: int | None = None) -> int:
-        """The device's page limit; with a value, sets it and returns the earlier one."""
+        """The device's page limit; a value sets it, and the earlier one is returned."""
         return self.call(f"limit {device}" + ("" if value is None else f" {value}")).int("value")
 
     def unload(self, module: str) -> bool:
-        """Unloads a grant module; False when it was in use."""
+        """Unloads a grant module; False if it was in use."""
         return self.call(f"unload {module}").int("busy") == 0
 
     def load(self, path: str) -> None:
@@ -600,7 +603,7 @@ class PipeTransport:
 
 
 class ChildTransport(PipeTransport):
-    """An agent that is a child of ours; it ends when its input does."""
+    """An agent that is a child of this process; it ends when its input does."""
 
     ENDING_SECONDS = 20.0
 
@@ -617,7 +620,7 @@ class ChildTransport(PipeTransport):
         super().__init__(self._process.stdout.fileno(), self._process.stdin.fileno())
 
     def close(self) -> None:
-        """End it, by force after :data:`ENDING_SECONDS`; once more does nothing."""
+        """Ends it, by force after :data:`ENDING_SECONDS`; a second call does nothing."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         try:

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Event channels for the Linux agent on FreeBSD, whose Linuxulator gives every
- * ioctl of type 'E' to its evdev code; the devices' page limits, which are sysctls
- * and not files of /sys; and a disk in memory: a native program makes the call
- * for it.
+ * Help from a native program for the Linux agent on FreeBSD: event channels,
+ * because the Linuxulator gives every ioctl of group 'E' to its evdev code; the
+ * devices' page limits, which are sysctls and not files of /sys; and a disk in
+ * memory.
  *
- * The agent sends a message over the datagram socket that EVENT_HELPER names
- * by its number, with two descriptors: the open /dev/xen/evtchn, so that the
- * port belongs to that file (any file for the others), and a socket for the
- * answer.
+ * The agent sends a message over the datagram socket whose number is in
+ * EVENT_HELPER, with two descriptors: the open /dev/xen/evtchn, so that the
+ * port belongs to that file (any file for the other calls), and a socket for
+ * the answer.
  */
 #ifndef EVENT_HELPER_H
 #define	EVENT_HELPER_H
@@ -16,10 +16,10 @@
 #include <stdint.h>
 
 #define	EVENT_HELPER	"XENGNT_EVENT_HELPER"
-/* Out of the way of the descriptors that cases look at. */
+/* Away from the descriptors that cases use. */
 #define	EVENT_HELPER_FD	200
 
-/* The numbers of evtchn's commands end below these. */
+/* The numbers of evtchn's commands are lower than these. */
 #define	HELPER_GNTDEV_LIMIT	0x100
 #define	HELPER_GNTALLOC_LIMIT	0x101
 #define	HELPER_DISK		0x102

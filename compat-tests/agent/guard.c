@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Turns SIGSEGV and SIGBUS of a guarded access into a return value.  Any
- * other one kills the process as if the handler were not there: a worker
- * that dies is a result, not something to hide.
+ * Turns SIGSEGV and SIGBUS in a guarded access into a return value.  Elsewhere
+ * they kill the process as if there were no handler: a worker that dies is a
+ * result and must not be hidden.
  */
 #include <signal.h>
 #include <string.h>
@@ -28,7 +28,10 @@ caught(int sig, siginfo_t *info, void *context)
 	if ((earlier->sa_flags & SA_SIGINFO) != 0)
 		earlier->sa_sigaction(sig, info, context);
 	else {
-		/* Back to the access that faulted; one by kill() never recurs. */
+		/*
+		 * Repeat the access that faulted; a signal by kill() does not
+		 * recur.
+		 */
 		sigaction(sig, earlier, NULL);
 		/* SI_USER and its kin: 0 and below on Linux, large on FreeBSD. */
 		if (info->si_code <= 0 || info->si_code >= 0x10000)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A worker of the agent in Python: what ops_lib.c does through the C library, this does through the
-package xengnttab.  The agent's operation exec starts it, and it goes on with the case.
+"""A worker of the agent in Python: does through package xengnttab what ops_lib.c does through the C
+library.  The agent's operation exec starts it, and it continues the case.
 
-Python has one way where C has several, so lib_map and lib_map_several are one here.
+Python has one call where C has several, so lib_map and lib_map_several are the same here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MESSAGE_BYTES = 65536
 class Worker:
     def __init__(self) -> None:
         self.handles: dict[int, Any] = {}
-        # Memory by its address: mapped or shared pages, and buffers.
+        # Memory by address: mapped or shared pages, and buffers.
         self.memory: dict[int, Pages | bytearray] = {}
         self.buffers = 0
 
@@ -47,7 +47,7 @@ class Worker:
 
     def close(self, handle: str) -> str:
         device = self.handles.pop(int(handle))
-        # It closes its pages, too.
+        # This closes its pages, too.
         device.close()
         gone = [start for start, kept in self.memory.items() if getattr(kept, "closed", False)]
         for start in gone:
@@ -109,7 +109,7 @@ class Worker:
 
     def buffer(self, length: str) -> str:
         self.buffers += 1
-        address = self.buffers << 20  # of nothing else: this low nothing is mapped
+        address = self.buffers << 20  # used by nothing else: no memory is mapped so low
         self.memory[address] = bytearray(int(length))
         return f"addr=0x{address:x}"
 
@@ -141,7 +141,7 @@ def ask_peer(words: list[str]) -> str:
 def perform(worker: Worker, words: list[str]) -> str:
     name, *arguments = words
     if name == "scratch":
-        return "ok addr=0"  # asked for at the begin of every case
+        return "ok addr=0"  # requested at the beginning of every case
     if name == "peer":
         return ask_peer(arguments)
     call: Callable[..., str] | None = getattr(worker, name.removeprefix("lib_"), None)
@@ -152,7 +152,7 @@ def perform(worker: Worker, words: list[str]) -> str:
     except GrantError as error:
         return f"err {error.name}"
     except (ValueError, BufferError) as error:
-        # What the package refuses itself, as the library or the kernel would.
+        # The package's own refusal, such as the library or the kernel would report.
         print(f"library_worker: {words}: {error}", file=sys.stderr)
         return f"err {errno.errorcode[errno.EINVAL]} {error}"
     except TypeError as error:
@@ -172,7 +172,7 @@ def main() -> None:
     while message := control.recv(MESSAGE_BYTES):
         sequence, *words = message.decode().split()
         if words[0] in ("end", "exit"):
-            # A process like any other: what it holds ends with it.
+            # As for any process, what it holds ends with it.
             sys.exit(0)
         control.send(f"{sequence} {perform(worker, words)}".encode())
 

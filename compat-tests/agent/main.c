@@ -28,7 +28,7 @@ main(int argc, char **argv)
 		{ "gntalloc", required_argument, NULL, 'a' },
 		{ "poweroff", no_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
-		/* The agent's own use: it executes itself as a worker. */
+		/* For the agent itself: it executes itself as a worker. */
 		{ "worker", required_argument, NULL, 'w' },
 		{ "reply", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names for what has another number on another system: errno values,
- * signals, command words, device nodes.
+ * Names for what has different numbers on each system: errno values, signals,
+ * ioctl commands, device nodes.
  */
 #include <errno.h>
 #include <signal.h>
@@ -93,7 +93,7 @@ signal_number(const char *name)
 	return (0);
 }
 
-/* A macro name of the ABI headers, or the word itself as 0x.... */
+/* Finds a macro name of the ABI headers, or takes the command as 0x.... */
 int
 ioctl_word(const char *name, unsigned long *word)
 {
@@ -136,7 +136,7 @@ static struct {
 	{ "evtchn", "/dev/xen/evtchn" },
 };
 
-/* Another node for a device: the driver's name beside the base system's. */
+/* Sets the node of a device, such as our driver's beside the base system's. */
 void
 device_path(const char *name, const char *path)
 {
@@ -147,7 +147,7 @@ device_path(const char *name, const char *path)
 			devices[i].path = path;
 }
 
-/* The node of a device name; any other text is a path already. */
+/* The node of a device name; any other text is already a path. */
 const char *
 device_of(const char *name)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Calls that a native program makes for the Linux agent, too (event_helper.h). */
+/*
+ * Calls that a native program also makes for the Linux agent (event_helper.h).
+ */
 #ifndef AGENT_NATIVE_FREEBSD_H
 #define	AGENT_NATIVE_FREEBSD_H
 
@@ -16,7 +18,9 @@
 
 #include "event_helper.h"
 
-/* Reads, and with set also writes, the limit of a grant device; an errno. */
+/*
+ * Reads the limit of a grant device, and with set writes it; returns an errno.
+ */
 static inline int
 freebsd_limit(const char *dev, bool set, unsigned value, unsigned *old)
 {
@@ -31,7 +35,7 @@ freebsd_limit(const char *dev, bool set, unsigned value, unsigned *old)
 	return (0);
 }
 
-/* Makes FREEBSD_DISK, which stays for later cases; an errno. */
+/* Makes FREEBSD_DISK, which stays for later cases; returns an errno. */
 static inline int
 freebsd_disk(void)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Event channels through /dev/xen/evtchn.  Its command words are another
- * matter on every system (os.h); its bytes are the same: reading gives the
- * ports that were raised, 32 bits each, and masks them, writing a port lets
- * it be raised again.
+ * Event channels through /dev/xen/evtchn.  Its ioctl commands differ between
+ * the systems (os.h).  Its data do not: reading returns the ports that were
+ * raised, 32 bits each, and masks them; writing a port unmasks it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -72,9 +71,9 @@ op_notify(struct call *c, struct reply *r)
 }
 
 /*
- * events FD MILLISECONDS: the ports raised since the last time, in the order
- * of reading; waits for the first one.  poll(), read() and write() in one
- * request, for a case asks for them twice or more.
+ * events FD MILLISECONDS: the ports raised since the last call, in the order of
+ * reading; waits for the first one.  This is poll(), read() and write() in one
+ * request, because a case makes it several times.
  */
 static int
 op_events(struct call *c, struct reply *r)
@@ -99,7 +98,9 @@ op_events(struct call *c, struct reply *r)
 	put(r, " ports=%s", n == 0 ? "none" : "");
 	for (i = 0; i < (size_t)n / sizeof(ports[0]); i++)
 		put(r, "%s%u", i == 0 ? "" : ",", ports[i]);
-	/* The port may have been unbound meanwhile: not an error here. */
+	/*
+	 * The port may have been unbound meanwhile, which is not an error here.
+	 */
 	if (n > 0 && write(p.fd, ports, (size_t)n) < 0)
 		put(r, " unmask=%d", errno);
 	return (0);

@@ -65,9 +65,9 @@ op_dup(struct call *c, struct reply *r)
 }
 
 /*
- * ioctl FD COMMAND ADDRESS [HEX [OUT]]: with HEX the bytes go to the address
- * first, with OUT that many come back with the answer.  Three requests in
- * one: under emulation a round trip costs more than the call.
+ * ioctl FD COMMAND ADDRESS [HEX [OUT]]: with HEX these bytes first go to the
+ * address, with OUT that many come back in the reply.  Three requests in one:
+ * under emulation a round trip costs more than the call.
  */
 static int
 op_ioctl(struct call *c, struct reply *r)
@@ -154,7 +154,7 @@ op_write(struct call *c, struct reply *r)
 }
 
 /*
- * readto and writefrom FD ADDRESS LENGTH: memory of the case's own choice as
+ * readto and writefrom FD ADDRESS LENGTH: the case chooses the memory that is
  * the system call's buffer (row V11).
  */
 static int
@@ -327,7 +327,7 @@ op_disk(struct call *c, struct reply *r)
 	return (error);
 }
 
-/* From the file's beginning, and waits for it. */
+/* At the file's beginning; waits for the end. */
 static int
 op_aio(struct call *c, struct reply *r)
 {
@@ -357,7 +357,7 @@ op_aio(struct call *c, struct reply *r)
 	return (0);
 }
 
-/* The longest row of one byte in a file. */
+/* The longest run of one byte in a file. */
 static int
 op_longest(struct call *c, struct reply *r)
 {

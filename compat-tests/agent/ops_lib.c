@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Operations through libxengnttab.so.1, for the agent that is linked with
- * it.  library_worker.py has the same ones through the Python package.
+ * Operations through libxengnttab.so.1, for the agent that is linked with it.
+ * library_worker.py has the same ones through the Python package.
  */
 #include <sys/mman.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #define	MAX_SEGMENTS	12
 #define	NONE		UINT32_MAX
 
-/* Of libxentoolcore, when the library came with it. */
+/* From libxentoolcore, if the library came with it. */
 extern int xentoolcore_restrict_all(domid_t) __attribute__((weak));
 
 static struct handle {
@@ -45,7 +45,7 @@ prot_of(const char *text)
 	    (strchr(text, 'w') != NULL ? PROT_WRITE : 0));
 }
 
-/* errno that the library left; 0 would be a lie about a failure. */
+/* The errno that the library left; 0 after a failure would be a lie. */
 static int
 failed(void)
 {
@@ -100,7 +100,7 @@ op_close(struct call *c, struct reply *r)
 	return (rc == 0 ? 0 : failed());
 }
 
-/* lib_map H PROT DOMID REF ...: by the function for that many grants. */
+/* lib_map H PROT DOMID REF ...: by the function for this number of grants. */
 static int
 op_map(struct call *c, struct reply *r)
 {
@@ -187,7 +187,7 @@ op_share(struct call *c, struct reply *r)
 		    c->argc > 6 ? or_none(c->argv[6]) : NONE), r);
 	else if (c->n[3] <= sizeof(refs) / sizeof(refs[0]) ||
 	    c->n[3] > 100000)
-		/* The largest of all never gets as far as to write them. */
+		/* The largest count fails before the references are written. */
 		rc = address(xengntshr_share_pages(h->share, (uint32_t)c->n[2],
 		    (int)c->n[3], refs, (int)c->n[4]), r);
 	else
@@ -268,7 +268,7 @@ op_max(struct call *c, struct reply *r)
 		failed());
 }
 
-/* lib_dmabuf H COUNT: export of none is an error of the library's own */
+/* lib_dmabuf H COUNT: exporting none is an error of the library itself. */
 static int
 op_dmabuf(struct call *c, struct reply *r)
 {

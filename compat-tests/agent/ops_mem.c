@@ -120,8 +120,8 @@ op_munmap(struct call *c, struct reply *r)
 }
 
 /*
- * munmap(2) against a thread's first store to the mapping, many times over,
- * each time a little later in the other's fault.
+ * munmap(2) against a thread's first store to the mapping, many times, each
+ * time a little later in the other's fault.
  */
 struct race {
 	volatile uint8_t *at;
@@ -184,7 +184,7 @@ op_munmaprace(struct call *c, struct reply *r)
 		    c->fd, (off_t)c->n[2]);
 		if (p == MAP_FAILED) {
 			rc = errno;
-			/* So that the thread ends; its stores are caught. */
+			/* Tell the thread to end; its stores are caught. */
 			p = NULL;
 		}
 		race.at = p;
@@ -290,7 +290,7 @@ op_msync(struct call *c, struct reply *r)
 	return (msync(at(c, 1), c->n[2], flag) == 0 ? 0 : errno);
 }
 
-/* One digit a page: whether it is in memory. */
+/* One digit for each page: whether it is in memory. */
 static int
 op_mincore(struct call *c, struct reply *r)
 {
@@ -318,8 +318,8 @@ op_inherit(struct call *c, struct reply *r)
 }
 
 /*
- * COUNT segments of a grant copy, all alike: from a granted page to an
- * address, with a status that says that nobody has looked at them.
+ * COUNT equal segments of a grant copy: from a granted page to an address, with
+ * a status that nobody has written yet.
  */
 static int
 op_segments(struct call *c, struct reply *r)
@@ -357,8 +357,8 @@ op_vmsplice(struct call *c, struct reply *r)
 }
 
 /*
- * Plain loads and stores of 8 or 1 bytes: a page that Xen emulates (a store
- * to a read-only grant, row V4) should meet no vector instruction.  Not
+ * Plain loads and stores of 8 bytes or 1: Xen may emulate the access (a store
+ * to a read-only grant, row V4) and should not meet a vector instruction.  Not
  * inline: their variables must not live across a guard's sigsetjmp().
  */
 static __attribute__((noinline)) void
@@ -420,7 +420,7 @@ mem_write(uintptr_t addr, const uint8_t *data, size_t len, struct reply *r)
 	return (0);
 }
 
-/* A child that has its parent's memory stores, and ends. */
+/* A child that shares its parent's memory stores a byte and ends. */
 static int
 op_vfork(struct call *c, struct reply *r)
 {
@@ -447,7 +447,7 @@ op_vfork(struct call *c, struct reply *r)
 	return (0);
 }
 
-/* Where arguments may be put without a request for memory of their own. */
+/* Memory for arguments, so that they need no request of their own. */
 static int
 op_scratch(struct call *c, struct reply *r)
 {
@@ -497,7 +497,9 @@ op_fill(struct call *c, struct reply *r)
 	return (0);
 }
 
-/* Whether every byte has one value, or where the first other one lies. */
+/*
+ * Whether every byte of a range has one value, or where the first other one is.
+ */
 static int
 op_check(struct call *c, struct reply *r)
 {
@@ -518,8 +520,8 @@ op_check(struct call *c, struct reply *r)
 }
 
 /*
- * Writes count grant references {domid, first + i * step} from an address
- * on, so that a request of 65537 of them needs no megabyte on the line.
+ * Writes count grant references {domid, first + i * step} to an address, so
+ * that a request with 65537 of them does not need a megabyte on the line.
  */
 static int
 op_refs(struct call *c, struct reply *r)

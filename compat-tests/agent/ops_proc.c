@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Threads, children, modules, limits: whatever is wider than one call. */
+/* Operations wider than one call: threads, children, modules, limits. */
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -56,7 +56,7 @@ sub_drop(struct agent *a, struct sub *s)
 	free(s);
 }
 
-/* After fork: the parent's threads and children are not the child's. */
+/* After fork: the parent's threads and children do not belong to the child. */
 void
 subs_forget(struct agent *a)
 {
@@ -79,7 +79,7 @@ subs_end(struct agent *a)
 	subs_forget(a);
 }
 
-/* Hands "rest" to sub-agent "n"; that one answers. */
+/* Passes "rest" to sub-agent "n", which answers. */
 int
 sub_forward(struct agent *a, const char *n, char *rest, struct reply *r)
 {
@@ -98,7 +98,7 @@ sub_forward(struct agent *a, const char *n, char *rest, struct reply *r)
 	len = snprintf(line, room, "%s %s", a->seq, rest);
 	error = send_line(s->fd, line, (size_t)len, -1);
 	free(line);
-	/* A dead child's socket: say so, for nobody else will. */
+	/* A dead child's socket: report it, since nobody else will. */
 	return (error == 0 ? R_NONE : bad(r, "sub-agent @%.20s is gone", n));
 }
 
@@ -194,7 +194,7 @@ op_fork(struct call *c, struct reply *r)
 		return (error);
 	}
 	if (s->pid == 0) {
-		/* The child goes on in the same loop, on its own socket. */
+		/* The child continues in the same loop, on its own socket. */
 		close(c->a->in == c->a->out ? -1 : c->a->in);
 		subs_forget(c->a);
 		c->a->in = in;
@@ -293,7 +293,7 @@ op_exit(struct call *c, struct reply *r)
 	exit((int)c->n[1]);
 }
 
-/* The end of a case: children first, so that nothing outlives the worker. */
+/* Ends the case, children first, so that nothing outlives the worker. */
 static int
 op_end(struct call *c, struct reply *r)
 {
@@ -302,8 +302,8 @@ op_end(struct call *c, struct reply *r)
 }
 
 /*
- * A new program in the same process: descriptors stay, mappings go.  Other
- * programs that speak as a worker does can be named, with a script to run.
+ * Executes a program in the same process: descriptors stay, mappings go.  Other
+ * programs with a worker's protocol can be named, with a script to run.
  */
 static int
 op_exec(struct call *c, struct reply *r)
@@ -347,7 +347,7 @@ op_sendfd(struct call *c, struct reply *r)
 	return (error == 0 ? R_NONE : error);
 }
 
-/* What a receiver does with the descriptor of sendfd; not for callers. */
+/* The receiver's part of sendfd; not for clients. */
 static int
 op_received(struct call *c, struct reply *r)
 {
@@ -401,7 +401,7 @@ op_limit(struct call *c, struct reply *r)
 	return (error);
 }
 
-/* Unloads a grant module and no other; in use is an answer, not an error. */
+/* Unloads a grant module and no other; "in use" is an answer, not an error. */
 static int
 op_unload(struct call *c, struct reply *r)
 {
@@ -421,7 +421,7 @@ op_unload(struct call *c, struct reply *r)
 	return (0);
 }
 
-/* The address space's soft limit; none without a number. */
+/* Sets the address space's soft limit; without a number there is none. */
 static int
 op_rlimit(struct call *c, struct reply *r)
 {
@@ -441,7 +441,7 @@ op_load(struct call *c, struct reply *r)
 	return (os_load(c->argv[1]));
 }
 
-/* Only under the harness does a peer request come this far. */
+/* Only under the harness does a peer request get here. */
 static int
 op_peer(struct call *c, struct reply *r)
 {
@@ -468,7 +468,7 @@ op_peer(struct call *c, struct reply *r)
 	return (R_NONE);
 }
 
-/* Where the process's core goes if it gets one. */
+/* Sets where the process dumps core. */
 static int
 op_corein(struct call *c, struct reply *r)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Everything the agent asks of one operating system only.  One file per
- * system implements it (os_linux.c); the rest is POSIX plus MAP_ANON.
+ * What the agent needs from one operating system only.  Each system has a file
+ * that implements it (os_linux.c); the rest is POSIX plus MAP_ANON.
  */
 #ifndef AGENT_OS_H
 #define	AGENT_OS_H
@@ -20,42 +20,45 @@ void os_facts(char *buf, size_t len);
 int os_mark(const char *text);
 
 /*
- * Reading of the kernel's log: from now on, and the next message's level
- * (syslog's numbers) and text, printable and terminated.  False: no more.
+ * Reads the kernel's log: from now on, and then each message's level (syslog's
+ * numbers) and text, printable and terminated.  False means no more.
  */
 void os_log_start(void);
 bool os_log_next(int *level, char *text, size_t len);
 
-/* 0 or an errno value; a module in use is EBUSY whatever the system says. */
+/* 0 or an errno value; a module in use is EBUSY on every system. */
 int os_unload(const char *module);
 int os_load(const char *path);
 int os_poweroff(void);
 
-/* Reads, and with set also writes, the page limit of a grant device. */
+/* Reads the page limit of a grant device, and with set writes it. */
 int os_limit(const char *dev, bool set, unsigned value, unsigned *old);
 
-/* mremap(2) where it exists, else ENOSYS.  to is used with move. */
+/* mremap(2) if it exists, else ENOSYS.  to is used with move. */
 int os_mremap(uintptr_t addr, size_t old, size_t len, bool maymove,
     bool fixed, uintptr_t to, uintptr_t *out);
 
-/* Flag names that only this system has; 0 when it has none of that name. */
+/* Flags that only this system has, by name; 0 for an unknown name. */
 int os_open_flag(const char *name);
 int os_mmap_flag(const char *name);
 int os_madvise(const char *name);
 
 /*
- * What a child will have of a range: "share", "copy", "none" or "zero".  0 or
- * an errno value; ENOSYS for what this system has no word for.
+ * Sets what a child will have of a range: "share", "copy", "none" or "zero". 0
+ * or an errno value; ENOSYS if this system cannot do it.
  */
 int os_inherit(uintptr_t addr, size_t len, const char *name);
 
 /*
- * ioctl(2), or what stands for one of the grant devices' commands where the
- * driver under test speaks another language.
+ * ioctl(2), or the equivalent for a grant device's command if the driver under
+ * test has other commands.
  */
 int os_ioctl(int fd, unsigned long word, uintptr_t arg);
 
-/* An ioctl(2) through the 32-bit system-call gate: 0 or errno, ENOSYS without. */
+/*
+ * An ioctl(2) through the 32-bit system-call gate: 0 or errno; ENOSYS if there
+ * is none.
+ */
 int os_ioctl32(int fd, uint32_t word, uint32_t arg);
 
 /*
@@ -72,16 +75,16 @@ int os_evtchn_notify(int fd, uint32_t port);
 /* vmsplice(2), which holds the pages until the pipe is read, or ENOSYS. */
 int os_vmsplice(int fd, uintptr_t addr, size_t len, size_t *done);
 
-/* The path of a disk to read and write as one likes, made if need be. */
+/* The path of a disk for free use, made if necessary. */
 int os_disk(char *path, size_t len);
 
 /*
- * A debugger's reads and writes of a child's memory: attaches, moves the
- * bytes, lets it go on.  0 or an errno value.
+ * A debugger's read or write of a child's memory: attaches, copies the bytes,
+ * detaches.  0 or an errno value.
  */
 int os_debug(int pid, bool write, uintptr_t addr, void *buf, size_t len);
 
-/* Has forked children and orphans die with the worker (best effort). */
+/* Makes forked children and orphans die with the worker (best effort). */
 void os_reap_orphans(void);
 
 #endif /* !AGENT_OS_H */

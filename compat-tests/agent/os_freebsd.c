@@ -70,7 +70,7 @@ os_facts(char *buf, size_t len)
 	fact(buf, len, "gntalloc_limit", "hw.xen.gntalloc.limit");
 }
 
-/* What is written to the console is in the kernel's message buffer, too. */
+/* What is written to the console also goes to the kernel's message buffer. */
 int
 os_mark(const char *text)
 {
@@ -95,13 +95,13 @@ os_log_start(void)
 {
 
 	log_fd = open("/dev/klog", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	/* Messages from the boot belong to no case. */
+	/* Messages from before belong to no case. */
 	if (log_fd >= 0)
 		while (read(log_fd, log_text, sizeof(log_text)) > 0)
 			;
 }
 
-/* log(9) puts "<level>" first; printf(9), as a panic does, puts nothing. */
+/* log(9) puts "<level>" first; printf(9), also in a panic, puts nothing. */
 bool
 os_log_next(int *level, char *text, size_t len)
 {
@@ -139,7 +139,7 @@ os_log_next(int *level, char *text, size_t len)
 	return (true);
 }
 
-/* Linux has a module for each device, here one serves both. */
+/* Linux has a module for each device; here one serves both. */
 int
 os_unload(const char *module)
 {
@@ -356,8 +356,8 @@ os_vmsplice(int fd, uintptr_t addr, size_t len, size_t *done)
 }
 
 /*
- * The copies that Linux's drivers make of a struct, so with their EFAULT.
- * Not inline: see ops_mem.c.
+ * The copies of a struct that Linux's drivers make, with the same EFAULT. Not
+ * inline: see ops_mem.c.
  */
 static __noinline bool
 copy(void *to, const void *from, size_t len)
@@ -379,8 +379,8 @@ fault(void)
 }
 
 /*
- * Linux's struct at arg, as a command of FreeBSD's own driver: what a program
- * ported by hand would do.
+ * Issues Linux's struct at arg as a command of FreeBSD's own driver, as a
+ * program ported by hand would.
  */
 static int
 base_ioctl(int fd, unsigned long word, uintptr_t arg)
@@ -396,7 +396,7 @@ base_ioctl(int fd, unsigned long word, uintptr_t arg)
 	case IOCTL_GNTDEV_MAP_GRANT_REF: {
 		struct base_map_grant_ref e = { 0 };
 
-		/* The index is written back alone: an array is const. */
+		/* Only the index is written back: the array may be const. */
 		if (!copy(&g.map, p, offsetof(
 		    struct ioctl_gntdev_map_grant_ref, refs)))
 			return (fault());
@@ -432,7 +432,7 @@ base_ioctl(int fd, unsigned long word, uintptr_t arg)
 	case IOCTL_GNTALLOC_DEALLOC_GREF:
 		return (ioctl(fd, BASE_DEALLOC_GREF, p));
 	default:
-		/* The other commands of Linux have no counterpart there. */
+		/* Linux's other commands have no equivalent there. */
 		return (ioctl(fd, word, p));
 	}
 }

@@ -19,7 +19,7 @@
 #include "event_helper.h"
 #include "os.h"
 
-/* Xen's name for it, which Linux's header uses and does not define. */
+/* Xen's name, which Linux's header uses without defining it. */
 typedef uint16_t domid_t;
 #include <xen/evtchn.h>
 
@@ -34,7 +34,7 @@ os_self(const char *argv0)
 	    argv0);
 }
 
-/* One word of a small file, blanks turned into underscores. */
+/* One word from a small file, with blanks turned into underscores. */
 static bool
 slurp(const char *path, char *buf, size_t len)
 {
@@ -98,7 +98,7 @@ os_mark(const char *text)
 	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return (errno);
-	/* Level 3 reaches the console of a kernel booted with "quiet". */
+	/* Level 3 gets to the console of a kernel booted with "quiet". */
 	n = snprintf(line, sizeof(line), "<3>xengnt-agent: %.240s\n", text);
 	error = write(fd, line, (size_t)n) == n ? 0 : errno;
 	close(fd);
@@ -171,8 +171,8 @@ os_poweroff(void)
 }
 
 /*
- * The answer's value from the program of event_helper.h; -1 with ENOTTY where
- * there is none, or with the call's error.
+ * Returns the value that the program of event_helper.h answers; -1 with ENOTTY
+ * if there is none, or with the call's error.
  */
 static int
 ask_helper(int fd, uint32_t nr, const uint32_t *args)
@@ -375,7 +375,7 @@ os_reap_orphans(void)
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-/* What ioctl(2) would return, from the helper. */
+/* The helper's answer in the form of ioctl(2)'s result. */
 static int
 evtchn_by_helper(int fd, unsigned long word, const void *arg)
 {
@@ -481,7 +481,7 @@ os_ioctl(int fd, unsigned long word, uintptr_t arg)
 }
 
 /*
- * int 0x80 enters the 32-bit system-call table from a 64-bit process too, so
+ * int 0x80 enters the 32-bit system-call table even from a 64-bit process, so
  * row O5 needs no 32-bit program.  54 is ioctl's number in that table.
  */
 int

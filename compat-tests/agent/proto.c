@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Parsing of requests, making of replies, sending of both. */
+/* Parses requests, builds replies, sends and receives messages. */
 #include <sys/socket.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@ parse_u64(const char *s, uint64_t *out)
 	char *end;
 	int base;
 
-	/* strtoull() would take blanks, signs and octal. */
+	/* strtoull() would accept blanks, signs and octal. */
 	base = s[0] == '0' && (s[1] == 'x' || s[1] == 'X') ? 16 : 10;
 	if (base == 16)
 		s += 2;
@@ -118,7 +118,7 @@ bad(struct reply *r, const char *fmt, ...)
 	return (R_PROTO);
 }
 
-/* What the words of a usage line stand for, and the largest value. */
+/* What the words of a usage line mean, and the largest value. */
 static const struct {
 	const char	*word;
 	uint64_t	 most;
@@ -136,8 +136,8 @@ static const struct {
 };
 
 /*
- * Reads the numbers and the descriptor of a request, as its usage line names
- * them: "FD ADDRESS [LENGTH]".  Other words are the operation's own matter.
+ * Reads the numbers and the descriptor of a request, according to its usage
+ * line: "FD ADDRESS [LENGTH]".  The operation reads other words itself.
  */
 int
 get_words(struct call *c, const char *usage, struct reply *r)
@@ -204,7 +204,7 @@ answer(int fd, const char *seq, int rc, const struct reply *r)
 	free(line);
 }
 
-/* Room for the control message that passes one descriptor. */
+/* Room for a control message that passes one descriptor. */
 union one_fd {
 	struct cmsghdr	hdr;
 	char		space[CMSG_SPACE(sizeof(int))];
@@ -221,7 +221,7 @@ of_bytes(struct msghdr *m, struct iovec *iov, void *buf, size_t len)
 	m->msg_iovlen = 1;
 }
 
-/* One message, with a descriptor when pass is not -1.  0 or errno. */
+/* Sends one message, with a descriptor unless pass is -1.  0 or errno. */
 int
 send_line(int fd, const char *line, size_t len, int pass)
 {
@@ -241,7 +241,7 @@ send_line(int fd, const char *line, size_t len, int pass)
 		c->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(c), &pass, sizeof(int));
 	}
-	/* FreeBSD joins messages that do not say where they end. */
+	/* FreeBSD joins messages without an end mark. */
 	while (sendmsg(fd, &m, MSG_NOSIGNAL | MSG_EOR) < 0)
 		if (errno != EINTR)
 			return (errno);
@@ -249,8 +249,9 @@ send_line(int fd, const char *line, size_t len, int pass)
 }
 
 /*
- * One message of at most room - 1 bytes, terminated.  0 is end of file,
- * -1 an error.  *passed gets the descriptor that came along or -1.
+ * Receives one message of at most room - 1 bytes, and terminates it.  0 is end
+ * of file, -1 an error.  *passed becomes the descriptor that came with it, or
+ * -1.
  */
 ssize_t
 recv_line(int fd, char *buf, size_t room, int *passed)
@@ -288,7 +289,9 @@ seqpair(int sv[2])
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) != 0)
 		return (errno);
-	/* A whole line must fit into one message; FreeBSD's default is 8 KiB. */
+	/*
+	 * A whole line must fit into one message; FreeBSD's default is 8 KiB.
+	 */
 	size = 4 * LINE_BYTES;
 	for (i = 0; i < 2; i++) {
 		setsockopt(sv[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
@@ -297,7 +300,7 @@ seqpair(int sv[2])
 	return (0);
 }
 
-/* Splits at blanks in place; -1 when there are more than max words. */
+/* Splits at blanks in place; -1 if there are more than max words. */
 int
 split(char *s, char **argv, int max)
 {
@@ -318,7 +321,7 @@ split(char *s, char **argv, int max)
 	}
 }
 
-/* Printable ASCII only: anything else is line noise. */
+/* Only printable ASCII: anything else is line noise. */
 bool
 clean_line(const char *s, size_t len)
 {

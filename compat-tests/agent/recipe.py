@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The agent's programs, each by one cc command: for machines that meson does not build on.
+"""The agent's programs, each by one cc command: for machines on which meson does not build.
 
-The standard library only: ./dev on FreeBSD imports it before there is any package.
+Only the standard library: ./dev on FreeBSD imports this before any package is installed.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pathlib import Path
 AGENT = Path(__file__).resolve().parent
 ROOT = AGENT.parents[1]
 LIBRARY = ROOT / "libxengnttab-freebsd"
-#: The agent without its part for a system.
+#: The agent without the part for its system.
 SOURCES = (
     *("main.c", "supervisor.c", "worker.c", "proto.c", "names.c", "guard.c"),
     *("ops_event.c", "ops_file.c", "ops_mem.c", "ops_proc.c"),
 )
-#: The helper domain's program on FreeBSD, which needs headers of Xen's but none of its libraries.
+#: The helper domain's program on FreeBSD, which needs headers of Xen but none of its libraries.
 PEER = ("peer.c", "runner.c", "xen_freebsd.c", "system_freebsd.c")
 
 
@@ -31,7 +31,7 @@ def library_sources() -> list[Path]:
 
 
 def freebsd_programs() -> dict[str, list[str]]:
-    """Programs by name, and what cc is told beside where Xen's headers and the result are."""
+    """Programs by name, with the arguments of cc except where Xen's headers and the result are."""
     agent = [str(path) for path in agent_sources("FreeBSD")]
     library = [str(path) for path in library_sources()]
     peer = [str(AGENT / "peer" / name) for name in PEER]

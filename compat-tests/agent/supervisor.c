@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The supervisor: owns the byte stream, starts a worker a case, survives it,
- * and relays lines between the two and to the helper-domain program.
+ * The supervisor: owns the byte stream, starts a worker for each case, survives
+ * it, and relays lines between the two and the helper-domain program.
  */
 #include <sys/socket.h>
 #include <sys/utsname.h>
@@ -24,7 +24,7 @@
 #define	LOG_LEVEL	4	/* kernel messages up to "warning" */
 #define	LOG_LINES	100	/* of them for one case */
 #define	LOG_BYTES	256
-#define	PEER_QUEUE	64	/* requests that wait for the peer program */
+#define	PEER_QUEUE	64	/* requests waiting for the peer program */
 
 struct waiting {
 	char	 seq[SEQ_BYTES];
@@ -136,14 +136,14 @@ start_worker(struct supervisor *s)
 			close(s->pfd);
 		if (s->in > STDERR_FILENO)
 			close(s->in);
-		/* The stream is not the worker's to read or write. */
+		/* The worker must neither read nor write the stream. */
 		dup2(STDERR_FILENO, STDOUT_FILENO);
 		close(STDIN_FILENO);
 		open("/dev/null", O_RDONLY);
 		/*
-		 * Under the harness a worker is a domain of its own from its
-		 * first instruction on.  Elsewhere a fork is as good, and
-		 * under emulation many times cheaper.
+		 * Under the harness a worker must be a domain of its own from
+		 * its first instruction on.  Elsewhere a fork is as good, and
+		 * many times cheaper under emulation.
 		 */
 		if (!hosted())
 			worker_main(WORKER_FD, NULL, s->opt->self);
@@ -158,7 +158,7 @@ start_worker(struct supervisor *s)
 	return (0);
 }
 
-/* Everything the worker has said, without waiting. */
+/* Takes everything the worker has sent, without waiting. */
 static bool
 drain_worker(struct supervisor *s)
 {
@@ -175,8 +175,8 @@ drain_worker(struct supervisor *s)
 }
 
 /*
- * Passes on what the kernel has logged since the last time.  The log itself
- * is exact about time; a console lags behind and costs more than the case.
+ * Passes on what the kernel has logged since the last time.  The log itself has
+ * exact times; a console lags behind and costs more than the case.
  */
 static void
 tell_log(struct supervisor *s)
@@ -193,8 +193,8 @@ tell_log(struct supervisor *s)
 }
 
 /*
- * The worker is dead.  Its children go too, and end of file on the socket
- * reports when the last of them has closed its files.
+ * The worker is dead.  Kill its children, too; end of file on the socket means
+ * that the last of them has closed its files.
  */
 static void
 worker_died(struct supervisor *s, int status)
@@ -236,7 +236,7 @@ reap(struct supervisor *s)
 		if (pid == s->worker)
 			worker_died(s, status);
 		else if (pid == s->peer)
-			s->peer = 0;	/* its socket tells the rest */
+			s->peer = 0;	/* the rest follows from its socket */
 	}
 }
 
@@ -317,7 +317,7 @@ ask_peer(struct supervisor *s, const char *seq, const char *text)
 	}
 }
 
-/* The peer has answered or died: the next request, if one waits. */
+/* The peer has answered or died: send the next waiting request. */
 static void
 peer_next(struct supervisor *s)
 {
@@ -347,7 +347,10 @@ hello(struct supervisor *s, const char *seq)
 	    xengnt_harness_peer != NULL || s->opt->peer != NULL, facts);
 }
 
-/* The line is clean text "SEQ OP ..."; what is not ours goes to the worker. */
+/*
+ * The line is printable, "SEQ OP ..."; requests that are not ours go to the
+ * worker.
+ */
 static void
 handle(struct supervisor *s, char *line, size_t len)
 {
@@ -410,11 +413,11 @@ handle(struct supervisor *s, char *line, size_t len)
 		    *copy == '\0' ? "empty request" : "no case is active",
 		    copy);
 	else
-		/* A dying worker answers by its death. */
+		/* If the worker is dying, its death is the answer. */
 		send_line(s->wfd, line, len, -1);
 }
 
-/* Cuts complete lines off the stream; false at its end. */
+/* Takes complete lines off the stream; false at its end. */
 static bool
 feed(struct supervisor *s, int fd, struct stream *st,
     void (*line)(struct supervisor *, char *, size_t))
@@ -456,7 +459,7 @@ static void
 peer_line(struct supervisor *s, char *line, size_t len)
 {
 	if (s->pseq[0] == '\0' || !clean_line(line, len))
-		return;		/* nobody asked */
+		return;		/* unsolicited */
 	if (strcmp(line, "ok") != 0 && strncmp(line, "ok ", 3) != 0 &&
 	    (strncmp(line, "err E", 5) != 0 || strcspn(line + 4,
 	    " ") != strspn(line + 4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")))
@@ -533,14 +536,14 @@ supervise(const struct options *opt)
 		p[n++] = (struct pollfd){ .fd = s.in, .events = POLLIN };
 		p[n++] = (struct pollfd){ .fd = s.wfd, .events = POLLIN };
 		p[n++] = (struct pollfd){ .fd = s.pfd, .events = POLLIN };
-		/* A child may die between reap() and poll(): look again. */
+		/* A child may die between reap() and poll(): check again. */
 		wait = s.worker != 0 ? 200 : 1000;
 		if (!child_changed && poll(p, (nfds_t)n, wait) < 0)
 			for (i = 0; i < n; i++)
 				p[i].revents = 0;
 		else if (child_changed)
 			poll(p, (nfds_t)n, 0);
-		/* A worker that hung up while children live keeps its fd. */
+		/* Keep the fd of a worker that hung up while children live. */
 		if (s.wfd >= 0 && p[1].revents != 0)
 			while (drain_worker(&s))
 				;

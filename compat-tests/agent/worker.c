@@ -99,7 +99,7 @@ agent_loop(struct agent *a)
 	free(r.buf);
 }
 
-/* reply is the SEQ of an exec request that led here, or NULL. */
+/* reply is the SEQ of the exec request that led here, or NULL. */
 int
 worker_main(int fd, const char *reply, const char *self)
 {

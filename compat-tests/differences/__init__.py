@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Documented differences from Linux: a file for each target that has some (README.md)."""
+"""Documented differences from Linux, a file for each target with any (README.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Row:
     """A row of docs/differences.md."""
 
     id: str
-    # Empty where only what happens here is told: rows of a driver that is not ours.
+    # Empty if only the behaviour here is described: rows of a driver that is not ours.
     what: str
     linux: str
     here: str
@@ -30,7 +30,7 @@ class Row:
     # Where else to look, or why no case shows it.
     seen: str
     in_force: bool
-    # What the console says of it, in any case or in its own alone.
+    # What the console prints about it, in any case or only in its own.
     says: tuple[str, ...] = ()
     says_in_its_cases: tuple[str, ...] = ()
     explains_crash: bool = True
@@ -50,7 +50,7 @@ class Row:
 class Section:
     title: str
     text: str
-    # Heads of the table's columns behind the row's own.
+    # Headings of the table's columns after the row's own.
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
 
@@ -60,9 +60,9 @@ class Target:
     name: str
     sections: tuple[tuple[int, Section], ...]
     in_force: frozenset[str]
-    # Case -> rows because of which its expectations are not met.
+    # Case -> rows that explain why its expectations are not met.
     defects: dict[str, tuple[str, ...]]
-    # Row -> case -> how the expectations begin that are not met because of it.
+    # Row -> case -> beginnings of the expectations that are not met because of the row.
     expectations: dict[str, dict[str, tuple[str, ...]]]
 
     @property
@@ -70,9 +70,10 @@ class Target:
         return {row.id: row for _, section in self.sections for row in section.rows}
 
     def explained(self, case: str, detail: str, wrong: bool, crashed: bool) -> tuple[str, ...]:
-        """The rows that explain a red cell; none if something is left over.
+        """The rows that explain a red cell; none if anything is left unexplained.
 
-        `detail` is what the target says beside the expectations, `wrong` whether one was not met.
+        `detail` is what the target reports besides the expectations, `wrong` whether one was not
+        met.
         """
         rows, its = self.rows, self.defects.get(case, ())
         named = its if wrong or not detail else ()
@@ -88,7 +89,7 @@ class Target:
         return tuple(sorted({*named, *said}, key=lambda row: rows[row].number))
 
     def expected(self, case: str, unmet: Iterable[str]) -> tuple[str, ...]:
-        """The rows that name each of the expectations that a case did not meet."""
+        """The rows that explain each of the expectations that a case did not meet."""
         missed = list(unmet)
         return tuple(
             row
@@ -148,7 +149,7 @@ def _load(path: Path) -> Target:
 
 @cache
 def of(name: str) -> Target:
-    """What is known of a target; one without a file has no differences."""
+    """What is known about a target; one without a file has no differences."""
     path = HERE / f"{name}.toml"
     return _load(path) if path.is_file() else Target(name, (), frozenset(), {}, {})
 

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What guests' disks cost: QEMU's on our library and on others, and the kernels' back ends."""
+"""What guests' disks cost: served by QEMU on our library and on others, and by the kernels' back
+ends."""

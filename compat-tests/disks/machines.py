@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The two Dom0s: what they are booted with, and how their back ends get a disk."""
+"""The two Dom0s: how they are booted, and how their back ends get a disk."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ BOOT_SECONDS = 240.0
 DOM0_MEMORY = 1280
 CPUTIME = freebsd_programs.CPUTIME
 PROFILE = freebsd_programs.PROFILE
-#: The guest never sleeps and Xen lets whom an event wakes run at once: events for a sleeping guest
-#: come late under emulation, and what is to be measured is work, not waiting.
+#: The guest never sleeps, and Xen runs whomever an event wakes at once: events for a sleeping guest
+#: come late under emulation, and work is to be measured, not waiting.
 GUEST_OPTIONS = "idle=poll"
 XEN_OPTIONS = "sched_ratelimit_us=0"
-#: How the control channel's program rests: it is not to be measured.
+#: Pauses of the control channel's program, which is not to be measured.
 RELAY = "XENGNT_RELAY_LOOKS=8 XENGNT_RELAY_REST_MS=50"
 #: The guest reads the time-stamp counter itself.
 GUEST_SETTINGS = {"tsc_mode": "native"}
@@ -38,7 +38,7 @@ GUEST_SETTINGS = {"tsc_mode": "native"}
 
 @dataclass(frozen=True)
 class Setting:
-    """What both get."""
+    """What both machines get."""
 
     build: Path
     cache: Path
@@ -48,7 +48,7 @@ class Setting:
 
 
 def guest_files(build: Path) -> list[File]:
-    """What the guest has beside the clients'."""
+    """The guest's files in addition to those of the clients' guest."""
     return [File(build / "compat-tests/disks/src/xengnt-unit", "/bin/unit")]
 
 
@@ -61,32 +61,32 @@ class System(ABC):
 
     name: str
     machine: vm.Machine
-    #: The directory of the library that is not ours.
+    #: The directory of the other library.
     theirs: str
     qemu: str
-    #: FreeBSD's kernel never looks again at a back end that it has seen without a state
-    #: (xenbusb_add_device()); Linux's gives one up whose front end has none (frontend_changed()).
+    #: FreeBSD's kernel ignores a back end that it has once seen without a state
+    #: (xenbusb_add_device()); Linux's gives up one whose front end has none (frontend_changed()).
     looks_once = False
 
     @abstractmethod
     def run(self) -> Run:
-        """What the clients' steps need, once the shell answers."""
+        """The state that the clients' steps need, once the shell answers."""
 
     @abstractmethod
     def facts(self) -> dict[str, str]:
-        """What of others is in it."""
+        """Versions of third-party parts."""
 
     @abstractmethod
     def physical(self, disk: Disk) -> tuple[str, dict[str, str]]:
         """A command that prepares an image for the kernel's back end, and what a hot-plug script
-        writes for it."""
+        would write to xenstore for it."""
 
     @abstractmethod
     def arguments(self, pid: int) -> str:
         """A command that shows a process's arguments."""
 
     def second_qemu(self, domid: int, machine: str) -> str:
-        """A command that starts one more QEMU for a domain, on the other library."""
+        """A command that starts another QEMU for a domain, on the other library."""
         options = (
             f"-xen-domid {domid} -no-shutdown -nodefaults -no-user-config -name second"
             f" -display none -monitor none -machine {machine} -m {GUEST_MEMORY}"
@@ -98,7 +98,7 @@ class System(ABC):
 
 
 class FreeBSDSystem(System):
-    """Our module beside the base driver, both libraries, blkback of the kernel."""
+    """Our module beside the base driver, both libraries, the kernel's blkback."""
 
     name = "freebsd"
     looks_once = True
@@ -138,7 +138,7 @@ class FreeBSDSystem(System):
         return f"ps -ww -o args= -p {pid}"
 
     def physical(self, disk: Disk) -> tuple[str, dict[str, str]]:
-        # Its blkback serves a file as well as a device.
+        # This blkback serves files as well as devices.
         return "true", {"physical-device-path": disk.path}
 
 
@@ -187,7 +187,7 @@ class LinuxSystem(System):
                 yield file
 
     def _modules(self, selection: packages.Selection, setting: Setting) -> list[File]:
-        # Dom0's own are loaded already.
+        # Dom0's own modules are loaded already.
         own = {path.name for path in selection.modules}
         found = programs.kernel_modules(selection, setting.cache, setting.say, _MODULES)
         order = [path for path in found if path.name not in own]

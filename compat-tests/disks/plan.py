@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is measured, in which order, and how fio's lines are read.  Nothing here starts anything."""
+"""What is measured, in which order, and how fio's lines are read.  Nothing here starts a
+program."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ from dataclasses import dataclass
 MIB = 1 << 20
 #: Where the images are in Dom0: a file system in memory.
 IMAGES = "/tmp/images"
-#: MiB of the media; the works that need many rounds run on the middle one.
+#: MiB of the media; works that need many rounds run on the middle one.
 MEDIA = (64, 512, 4096)
 MAIN_MEDIUM = 512
 FORMATS = ("raw", "qcow2")
 
 
 class Broken(ValueError):
-    """A figure is missing, or the data was not what was written."""
+    """A figure is missing, or the data differs from what was written."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Backend:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """A kernel's back end knows no image format."""
+        """A kernel's back end knows no image formats."""
         return FORMATS if self.kind == "qdisk" else ("raw",)
 
 
@@ -54,7 +55,7 @@ BACKENDS: dict[str, tuple[Backend, ...]] = {
 
 @dataclass(frozen=True)
 class Work:
-    """What fio does: writes, then reads the same back and compares it."""
+    """What fio does: writes, then reads the same data back and compares it."""
 
     name: str
     title: str
@@ -63,7 +64,7 @@ class Work:
     depth: int
     amount: int  # bytes
     more: tuple[str, ...] = ()
-    #: Whether reading back is a figure.
+    #: Whether reading back is a figure, too.
     reads: bool = True
 
     @property
@@ -81,14 +82,14 @@ WORKS = {
         Work("fsync", "4 KiB, fsync after each", "write", 4096, 1, 24 * 4096, ("fsync=1",), False),
     )
 }
-#: On the other media and formats, and in every which round.
+#: On the other media and formats, and only in some of the rounds.
 SHORT = ("seq64k", "rand16")
 OTHERS = 2
 
 
 @dataclass(frozen=True)
 class Disk:
-    """An image, and who gives it to the guest under which name."""
+    """An image, who serves it to the guest, and its name there."""
 
     vdev: str
     backend: Backend
@@ -117,7 +118,7 @@ class Disk:
 
 
 def devid(vdev: str) -> int:
-    """The device's number in xenstore (xen-vbd-interface(7)); a to p only."""
+    """The device's number in xenstore (xen-vbd-interface(7)); only for a to p."""
     number = ord(vdev.removeprefix("xvd")) - ord("a")
     if not 0 <= number < 16:
         raise ValueError(f"no number for {vdev}")
@@ -126,7 +127,7 @@ def devid(vdev: str) -> int:
 
 @dataclass(frozen=True)
 class Nodes:
-    """A disk in xenstore, as libxl writes it; the states come last, they set all going."""
+    """A disk in xenstore, as libxl writes it; the states come last and start everything."""
 
     front: str
     back: str
@@ -134,7 +135,7 @@ class Nodes:
 
 
 def nodes(domid: int, disk: Disk, physical: dict[str, str]) -> Nodes:
-    """`physical` is what a hot-plug script would tell a kernel's back end."""
+    """`physical` is what a hot-plug script would write for a kernel's back end."""
     number = devid(disk.vdev)
     front = f"/local/domain/{domid}/device/vbd/{number}"
     qdisk = disk.backend.kind == "qdisk"
@@ -175,22 +176,23 @@ class Group:
 
     @property
     def main(self) -> bool:
-        """Measured in each round, with all works."""
+        """Whether it is measured in each round, with all works."""
         return (self.disks[0].format, self.disks[0].mib) == ("raw", MAIN_MEDIUM)
 
 
 def due(of: Sequence[Group], round_: int) -> list[Group]:
-    """The groups of a round: the others take part in one of a few only."""
+    """The groups of a round: all but the main one take part only in some."""
     found = [group for group in of if group.main or round_ % OTHERS == 0]
     return found or list(of)
 
 
 def groups(dom0: str, only: Sequence[str] = ()) -> list[Group]:
-    """All of a Dom0, or what the words of `only` leave: each word narrows what it belongs to."""
+    """All groups of a Dom0, or those that the words of `only` leave; each word narrows its own
+    kind."""
     vdevs = iter(_vdevs())
     found = []
     for form, mib in itertools.product(FORMATS, MEDIA):
-        # A disk has the same name whatever else is left out.
+        # A disk keeps its name whatever else is left out.
         every = [Disk(next(vdevs), b, form, mib) for b in BACKENDS[dom0] if form in b.formats]
         disks = tuple(d for d in every if _wanted(d.backend.name, _BACKEND_WORDS, only))
         works = tuple(
@@ -217,7 +219,7 @@ def _wanted(name: str, words: Sequence[str], only: Sequence[str]) -> bool:
 
 
 def check_only(only: Sequence[str]) -> None:
-    """ValueError for a word that means nothing."""
+    """ValueError for an unknown word."""
     if unknown := [word for word in only if word not in WORDS]:
         raise ValueError(f"--only: no {unknown[0]!r} (there are {', '.join(WORDS)})")
 
@@ -245,7 +247,8 @@ def salt(number: int, round_: int) -> int:
 
 
 def job_file(group: Group, round_: int, amount: float = 1.0) -> str:
-    """fio's jobs of a group: each work on all disks in turn, another one first in each round."""
+    """fio's jobs for a group: each work on all disks in turn, starting with another disk in each
+    round."""
     text = [_GLOBAL]
     number = 0
     for work in group.works:
@@ -262,7 +265,7 @@ def job_file(group: Group, round_: int, amount: float = 1.0) -> str:
     return "".join(text)
 
 
-#: Of fio's terse output, version 3: name, error, KiB and ms read, KiB and ms written.
+#: Fields of fio's terse output, version 3: name, error, KiB and ms read, KiB and ms written.
 FIELDS = "3,5,6,9,47,50"
 
 
@@ -280,7 +283,7 @@ class Figure:
 
     @property
     def us_each(self) -> float:
-        """Microseconds a request."""
+        """Microseconds for a request."""
         return self.ms * 1000 / (self.amount / WORKS[self.work].block)
 
     @property
@@ -303,7 +306,7 @@ class Place:
 
 
 def figures(group: Group, lines: Iterable[str]) -> list[Figure]:
-    """Reads what `cut` left of fio's lines; every job has to be there, without an error."""
+    """Reads what `cut` left of fio's lines; every job must be there, without an error."""
     found = []
     disks = {disk.vdev: disk for disk in group.disks}
     missing = {(vdev, work.name) for vdev in disks for work in group.works}
@@ -338,7 +341,7 @@ def figures(group: Group, lines: Iterable[str]) -> list[Figure]:
 
 @dataclass(frozen=True)
 class Round:
-    """All groups once, and what a trip to Xen cost then."""
+    """All groups once, and the cost of a trip to Xen at that time."""
 
     number: int
     unit: float  # µs
@@ -347,7 +350,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a work took of Dom0, all its processor's time counted."""
+    """What a work cost in Dom0, counting all of its processor time."""
 
     backend: str
     format: str
@@ -370,11 +373,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Call:
-    """A kind of QEMU's system calls, or "QEMU itself": all between two calls."""
+    """A kind of QEMU's system calls, or "QEMU itself": everything between two calls."""
 
     name: str
-    each: float  # how many a request of the guest
-    us: float  # a request, the clock's own cost taken off
+    each: float  # number for each request of the guest
+    us: float  # for each request, without the clock's own cost
 
 
 @dataclass
@@ -391,7 +394,7 @@ class Machine:
         return list(dict.fromkeys(f.place for r in self.rounds for f in r.figures))
 
     def samples(self, place: Place, backend: str) -> dict[int, float]:
-        """µs a request by number of the round."""
+        """µs for a request, by number of the round."""
         return {
             r.number: f.us_each
             for r in self.rounds
@@ -403,7 +406,7 @@ class Machine:
         return {r.number: r.unit for r in self.rounds}
 
     def gauged(self, place: Place, backend: str) -> list[float]:
-        """A request in trips to Xen of the same round: for another boot's."""
+        """A request in trips to Xen of the same round, for comparing boots."""
         units = self.units()
         return [us / units[number] for number, us in self.samples(place, backend).items()]
 

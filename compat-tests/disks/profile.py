@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What xengnt-profile says: a QEMU's system calls and its own time, a request of the guest."""
+"""Reads the output of xengnt-profile: QEMU's system calls and its own time, for each request of the
+guest."""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ _NAMES = {
     431: "thr_exit", 454: "_umtx_op", 455: "thr_new", 475: "pread", 476: "pwrite", 477: "mmap",
     545: "ppoll", 550: "fdatasync",
 }  # fmt: skip
-#: Of a group letter, a number and a size: ours, the base driver's gntdev, evtchn(4).
+#: By group letter, number and size: ours, the base driver's gntdev, evtchn(4).
 _IOCTLS = {
     ("G", 8, 0): "grant copy", ("E", 3, 24): "base: map", ("E", 4, 16): "base: unmap",
     ("E", 5, 24): "base: which map", ("E", 8, 4): "event to the guest",
 }  # fmt: skip
-#: In these a thread waits for others.
+#: Calls in which a thread waits for others.
 WAITS = frozenset({"poll", "ppoll", "_umtx_op", "nanosleep", "sched_yield"})
 _LINE = re.compile(r"^profile: (\w+) (\w+) (\d+) (-?\d+)$", re.MULTILINE)
 
@@ -34,7 +35,7 @@ def _name(code: str, command: int) -> str:
 
 
 def calls(said: str, requests: int) -> list[Call]:
-    """The dearest first; what waits for others is left out."""
+    """The most expensive first, without those that wait for others."""
     found = _LINE.findall(said)
     clock = next((int(ns) for name, _, _, ns in found if name == "clock"), None)
     if clock is None or len(found) < 3:

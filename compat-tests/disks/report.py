@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The figures as tables for people, charts, HTML and JSON, and the aims."""
+"""The figures as tables, charts, HTML and JSON, and the aims."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Aim:
     what: str
     wanted: float  # at least
     found: float
-    #: Of one boot, round by round; or of two, by the unit.
+    #: Within one boot, round by round; or between two, by the unit.
     paired: bool = True
 
     @property
@@ -46,7 +46,7 @@ class Aim:
 
 
 def across(freebsd: Machine, linux: Machine, place: Place, backend: str) -> float | None:
-    """How many times as fast our qdisk on FreeBSD is as one of a Linux Dom0, both in trips to Xen
+    """How many times as fast our qdisk on FreeBSD is as one of a Linux Dom0; both in trips to Xen
     of their own rounds."""
     return ratio(linux.gauged(place, backend), freebsd.gauged(place, OURS), paired=False)
 
@@ -56,7 +56,7 @@ def _main(work: str, way: str) -> Place:
 
 
 def aims(machines: Sequence[Machine]) -> list[Aim]:
-    """What was to be reached, as far as it was measured."""
+    """The aims for what was measured."""
     by_name = {machine.dom0: machine for machine in machines}
     freebsd, linux = by_name.get("freebsd"), by_name.get("linux")
     found: list[Aim] = []
@@ -90,7 +90,7 @@ def aims(machines: Sequence[Machine]) -> list[Aim]:
 
 
 def _speed(place: Place, us: float) -> float:
-    """MB/s of large requests, requests a second of small ones."""
+    """MB/s for large requests, requests a second for small ones."""
     block = WORKS[place.work].block
     return block / us if block > 4096 else 1e6 / us
 
@@ -130,7 +130,7 @@ def tables(machine: Machine) -> Iterator[tuple[str, list[str], Rows]]:
 
 
 def _profile(machine: Machine, name: str, titles: dict[str, str]) -> tuple[str, list[str], Rows]:
-    """Of one back end and work; where one request is in flight, what is not QEMU's, too."""
+    """For one back end and work; if only one request is in flight, also the time outside QEMU."""
     backend, work = name.split()
     made = machine.profiles[name]
     rows = [[c.name, f"{c.each:.2f}", f"{c.us:.0f}"] for c in made if c.us >= 0.5]
@@ -162,7 +162,7 @@ def _costs(machine: Machine, titles: dict[str, str]) -> tuple[str, list[str], Ro
 
 
 def notes(machine: Machine) -> list[str]:
-    """What belongs to the tables."""
+    """Remarks for the tables."""
     units = list(machine.units().values())
     found = [f"{len(machine.rounds)} rounds after one that does not count; all data verified"]
     if units:
@@ -207,7 +207,7 @@ def show(console: Console, machines: Sequence[Machine]) -> None:
 
 
 def chart(machines: Sequence[Machine], target: Path) -> None:
-    """A panel a Dom0: microseconds a request of each work on the middle raw medium; SVG."""
+    """A panel for each Dom0: microseconds for a request, by work on the middle raw medium; SVG."""
     import matplotlib as mpl
 
     mpl.use("svg")

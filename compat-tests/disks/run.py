@@ -38,11 +38,11 @@ from .plan import (
 from .session import COST_WORKS, PROFILE_WORKS, Session, begin
 from .store import Store, from_json, restored
 
-#: The round that fills the images and does not count.
+#: The round that fills the images and is not counted.
 _WARM = 250
-#: Seconds of a boot to the first round, until one has been seen.
+#: Seconds from boot to the first round, until one has been seen.
 _BOOT = 240.0
-#: Seconds of a look at Dom0 beside fio.
+#: Seconds that a look at Dom0 takes in addition to fio.
 _START = 3.0
 
 
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         description="Boots FreeBSD and Linux as Dom0 under Xen, each with one Linux guest that has"
         " disks of every back end at the same time, and measures them in turn with fio: QEMU's on"
         " our library, QEMU's on the other library, the kernel's own. Every byte is read back and"
-        " compared. A machine with nothing else to do, please.",
+        " compared. Run it on an otherwise idle machine.",
         epilog="Exit status: 0 measured, whatever the figures, 1 a machine failed, 2 wrong usage.",
     )
     p.add_argument("--disks", action="store_true", help=argparse.SUPPRESS)
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
                    f" {', '.join(WORKS)}")  # fmt: skip
     p.add_argument("--rounds", metavar="N", type=int, default=10, help="default: %(default)s")
     p.add_argument("--resume", action="store_true",
-                   help="go on with what an interrupted run of the same plan has left")  # fmt: skip
+                   help="continue an interrupted run of the same plan")  # fmt: skip
     options.add_places(p, "report/disks", "index.html and disks.json")
     return p
 
@@ -72,8 +72,8 @@ Say = Callable[[str], None]
 
 
 def left(rounds: int, each: float, windows: int, later: int) -> str:
-    """The time that a run still takes, as people say it: rounds and looks of this Dom0, and as much
-    again for each Dom0 that has not been booted."""
+    """The time that a run still takes, as text: this Dom0's rounds and looks, and as much for each
+    Dom0 that has not been booted."""
     here = rounds * each + windows * (_START + each / 8)
     more = later * (_BOOT + (rounds + 2) * each + windows * (_START + each / 8))
     minutes = (here + more) / 60
@@ -81,7 +81,7 @@ def left(rounds: int, each: float, windows: int, later: int) -> str:
 
 
 def looks(plan: Sequence[Group], works: Sequence[str]) -> list[tuple[Disk, Work]]:
-    """The disks of the middle raw medium, each with each of the works that it has."""
+    """The disks on the middle raw medium, each with each of its works."""
     return [
         (disk, work)
         for group in plan
@@ -95,7 +95,7 @@ def looks(plan: Sequence[Group], works: Sequence[str]) -> list[tuple[Disk, Work]
 def rounds(
     session: Session, machine: Machine, store: Store, wanted: int, later: int, say: Say
 ) -> None:
-    """What is missing of the rounds, each kept as soon as it is there."""
+    """Measures the missing rounds; keeps each as soon as it is done."""
     say("a round that does not count")
     begin = time.monotonic()
     session.round(_WARM)
@@ -112,7 +112,7 @@ def rounds(
 
 
 def costs(session: Session, machine: Machine, store: Store, say: Say) -> None:
-    """What is missing of the looks at Dom0."""
+    """Measures the missing costs in Dom0."""
     known = {(c.backend, c.format, c.mib, c.work) for c in machine.costs}
     missing = [
         (disk, work)
@@ -132,7 +132,7 @@ def costs(session: Session, machine: Machine, store: Store, say: Say) -> None:
 
 
 def profiles(session: Session, machine: Machine, store: Store, say: Say) -> None:
-    """Where QEMU's time goes; ktrace(2) tells it on FreeBSD only."""
+    """Measures where QEMU's time goes, on FreeBSD only (ktrace(2))."""
     if machine.dom0 != "freebsd":
         return
     for disk, work in looks(session.groups, PROFILE_WORKS):
@@ -174,7 +174,7 @@ def one(
 
 
 def measure(args: argparse.Namespace, plans: dict[str, list[Group]]) -> list[Machine]:
-    """Every Dom0 of the plan, one after the other."""
+    """Every Dom0 of the plan in turn."""
     start = time.monotonic()
 
     def say(text: str) -> None:
@@ -224,13 +224,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 1
             machines = measure(args, plans)
     except KeyboardInterrupt:
-        print("./dev bench --disks: interrupted; --resume goes on with what has been measured",
+        print("./dev bench --disks: interrupted; --resume continues the run",
               file=sys.stderr)  # fmt: skip
         return 130
     except (TestbedError, DevError, Failed, Broken, ValueError, KeyError, OSError) as error:
         print(f"./dev bench --disks: {error}", file=sys.stderr)
         if not args.show:
-            print("  (--resume goes on with what has been measured)", file=sys.stderr)
+            print("  (--resume continues the run)", file=sys.stderr)
         return 1
     page = report.write(machines, args.report)
     if args.json is not None:

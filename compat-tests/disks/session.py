@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One boot: the guest with all its disks, the rounds, what they cost Dom0, and the profile."""
+"""One boot: the guest with all its disks, the rounds, their cost in Dom0, and the profile."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from .plan import (
     nodes,
 )
 
-#: So that libxl starts a QEMU when it makes the guest.
+#: So that libxl starts a QEMU when it creates the guest.
 _FIRST = clients_disks.Disk("xvda", "raw", MEMORY, 16 * MIB)
 _FIO = (
     "fio --eta=never --output-format=terse --terse-version=3 --output=/tmp/fio.out /tmp/fio.job"
     f" >/tmp/fio.log 2>&1 || tail -n 3 /tmp/fio.log; cut -d';' -f{FIELDS} /tmp/fio.out"
 )
-#: A cost is measured on this many times a round's bytes, and on these works.
+#: A cost is measured on this many times a round's bytes.
 COST_AMOUNT = 4.0
 COST_WORKS = ("seq64k", "seq1m", "rand16")
 PROFILE_AMOUNT = 1.0
 PROFILE_WORKS = ("rand1", "seq64k")
-#: Seconds of a look at Dom0 that does nothing.
+#: Seconds of a look at an idle Dom0.
 _IDLE = 6
 
 
@@ -78,7 +78,7 @@ class Session:
     # ---- disks
 
     def _offer(self, disk: Disk) -> str:
-        """What makes an image and offers it to the guest: what libxl writes, without starting a
+        """Makes an image and offers it to the guest by writing what libxl would, without starting a
         program of 10 MB for each disk."""
         store = self.run.tool("xenstore")
         command, physical = "true", dict[str, str]()
@@ -102,10 +102,10 @@ class Session:
         return f"{self.run.tool('xenstore')} read {back}/state 2>/dev/null"
 
     def attach(self, backend: str) -> None:
-        """All disks of a back end.
+        """Attaches all disks of a back end.
 
-        Two QEMUs serve one domain here, and either would take a new disk: the other one is stopped
-        until this one has it.
+        Two QEMUs serve one domain here, and either would take a new disk, so the other one is
+        stopped until this one has it.
         """
         disks = self.disks(backend)
         if not disks:
@@ -131,7 +131,7 @@ class Session:
         )
 
     def second(self) -> None:
-        """A second QEMU for the same guest, on the library that is not ours."""
+        """Starts a second QEMU for the same guest, on the other library."""
         dom0, domid = self.run.dom0, self.guest.domid
         said = dom0.must(self.system.arguments(self.qemus[OURS]))
         machine = re.search(r"-machine (\S+)", said)
@@ -149,7 +149,7 @@ class Session:
         self.qemus[THEIRS] = pid
 
     def check(self) -> None:
-        """Each QEMU has its own library."""
+        """Checks that each QEMU has its own library."""
         for name, pid in self.qemus.items():
             backend = next((d.backend for g in self.groups for d in g.disks
                             if d.backend.name == name), None)  # fmt: skip
@@ -162,7 +162,7 @@ class Session:
     # ---- figures
 
     def round(self, number: int) -> Round:
-        """Every group that is due, once."""
+        """Measures every group that is due, once."""
         units, found = list[int](), list[Figure]()
         for group in due(self.groups, number):
             said = self._window(f"unit; {fio(job_file(group, number))}; unit").answer.splitlines()
@@ -174,8 +174,8 @@ class Session:
         return Round(number, statistics.median(units) / 1000, tuple(found))
 
     def _window(self, command: str, pid: int | None = None) -> Window:
-        """Runs a command of the guest.  Meanwhile nothing else is done in Dom0 but to look for its
-        end now and then; a process may be traced."""
+        """Runs a command of the guest.  Meanwhile Dom0 does nothing but check now and then whether
+        it has ended; a process may be traced."""
         dom0, guest = self.run.dom0, self.guest
         before = dom0.counters()
         number, text = guest.asked(command)
@@ -194,12 +194,12 @@ class Session:
         return Window(int(taken[2]) / 1e9, int(taken[1]) / 1e9, said, answer, counted)
 
     def idle(self) -> float:
-        """The share of a processor that Dom0 takes while nothing is asked of it."""
+        """The share of a processor that Dom0 uses while it has nothing to do."""
         window = self._window(f"sleep {_IDLE}")
         return window.spent / window.seconds
 
     def cost(self, disk: Disk, work: Work, idle: float) -> Cost:
-        """What a work takes of Dom0."""
+        """What a work costs in Dom0."""
         one = Group((disk,), (work,))
         window = self._window(asked(one, COST_AMOUNT))
         found = figures(one, window.answer.splitlines())
@@ -212,7 +212,7 @@ class Session:
         )  # fmt: skip
 
     def profile(self, disk: Disk, work: Work) -> list[Call]:
-        """Where the QEMU of a disk spends its time, a request."""
+        """Where the QEMU of a disk spends its time, for each request."""
         one = Group((disk,), (work,))
         window = self._window(asked(one, PROFILE_AMOUNT), self.qemus[disk.backend.name])
         figures(one, window.answer.splitlines())
@@ -234,14 +234,14 @@ _REQUESTS = "echo requests: $(cat /sys/block/{}/stat)"
 
 
 def asked(one: Group, amount: float) -> str:
-    """The guest's command for one disk and work, its driver's requests counted."""
+    """The guest's command for one disk and work; it also counts its driver's requests."""
     look = _REQUESTS.format(one.disks[0].vdev)
     return f"{look}; {fio(job_file(one, 200, amount))}; {look}"
 
 
 def requests(said: str) -> int:
-    """Reads and writes that the guest's driver has made between two looks at the counters of the
-    block device (Linux's Documentation/block/stat.rst)."""
+    """Reads and writes of the guest's driver between two looks at the counters of the block device
+    (Linux's Documentation/block/stat.rst)."""
     looks = [
         list(map(int, line.split()[1:]))
         for line in said.splitlines()
@@ -253,7 +253,7 @@ def requests(said: str) -> int:
 
 
 def begin(system: System, groups: Sequence[Group], say: Callable[[str], None]) -> Session:
-    """The tool stack, the guest, and all its disks, in a machine that is booted."""
+    """Starts the tool stack, the guest and all its disks in a booted machine."""
     run = system.run()
     dom0 = run.dom0
     dom0.must(f"mkdir -p {IMAGES}")

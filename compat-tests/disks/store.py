@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What has been measured, on disk line by line, so that an interrupted run goes on."""
+"""Keeps measurements on disk, line by line, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _round(data: Mapping[str, Any]) -> Round:
 
 
 def machine_json(machine: Machine) -> dict[str, Any]:
-    """Everything of a machine, as JSON has it."""
+    """Everything about a machine, for JSON."""
     return {
         "dom0": machine.dom0,
         "facts": machine.facts,
@@ -50,13 +50,13 @@ def from_json(text: str) -> list[Machine]:
 
 @dataclass
 class Store:
-    """A file with a line for each thing measured; the first line says of which plan."""
+    """A file with a line for each measurement; the first line names the plan."""
 
     path: Path
     plan: str
 
     def begin(self) -> list[dict[str, Any]]:
-        """What an earlier run of the same plan has left; of another plan nothing is kept."""
+        """What an earlier run of the same plan has left; results of another plan are dropped."""
         lines = list(self._lines())
         if lines and lines[0] == {"schema": SCHEMA, "plan": self.plan}:
             return lines[1:]
@@ -79,7 +79,7 @@ class Store:
 
 
 def restored(dom0: str, lines: list[dict[str, Any]]) -> Machine:
-    """What is there of a Dom0."""
+    """What there is for a Dom0."""
     machine = Machine(dom0, {}, [], [], {})
     for line in lines:
         if line["dom0"] != dom0:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Results of a parity run and the forms in which people and programs read them."""
+"""Results of a parity run, and the formats for people and programs."""

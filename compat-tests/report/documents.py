@@ -17,7 +17,7 @@ from .results import Run
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 #: Page of the report -> what it is made from.
 SOURCES = {"differences.html": "differences.md", "abi.html": "abi.md"}
-# The anchor that stands in front of a row of a table.
+# The anchor at the beginning of a table's row.
 _ANCHOR = re.compile(r'<a id="([A-Z0-9.]+)"></a>')
 
 
@@ -26,7 +26,7 @@ class Page:
     name: str
     title: str
     body: Markup
-    # The rows that have an anchor there.
+    # The rows that have an anchor in the page.
     rows: frozenset[str]
 
 
@@ -40,7 +40,7 @@ def _back(places: dict[str, list[str]]) -> str:
 
 
 def _with_links(html: str, seen: Callable[[str], dict[str, list[str]]]) -> str:
-    """Adds to each table with rows that were seen a column with the links back."""
+    """Adds a column with links back to each table that has reported rows."""
 
     def row(match: re.Match[str]) -> str:
         text = match[0]
@@ -57,7 +57,8 @@ def _with_links(html: str, seen: Callable[[str], dict[str, list[str]]]) -> str:
 
 
 def _links(html: str, cases: frozenset[str]) -> str:
-    """The documents and cases as places of the report; other files are not beside it."""
+    """Turns links to documents and cases into links within the report; other files are not
+    there."""
 
     def case(match: re.Match[str]) -> str:
         name = match[1]

@@ -22,7 +22,7 @@ class Cell:
     ks: tuple[str, ...] = ()
     detail: str = ""
     seconds: float = 0.0
-    # What the system and the agent said meanwhile, kept for a red cell.
+    # What the system and the agent printed meanwhile, kept for a red cell.
     log: str = ""
 
     @property
@@ -31,12 +31,13 @@ class Cell:
 
     @property
     def red(self) -> bool:
-        """Wrong, and no row tells why."""
+        """Wrong, and not explained by a row."""
         return self.status.red and not self.ks
 
     @property
     def told(self) -> tuple[Told, ...]:
-        """The checks worth showing: in a red cell those not met, else all that a row explains."""
+        """The checks worth showing: in a red cell the failed ones, otherwise all that a row
+        explains."""
         wrong = [check for check in self.checks if not check.ok]
         if self.ks or not wrong:
             wrong = [check for check in self.checks if check.k or not check.ok]
@@ -59,7 +60,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Told:
-    """One check as a reader sees it: what Linux answers, what this target answered."""
+    """One check as shown to readers: Linux's value and this target's."""
 
     what: str
     here: str
@@ -82,7 +83,7 @@ class Told:
 
 
 def judge(checks: Sequence[Check]) -> tuple[Status, tuple[str, ...]]:
-    """pass, fail or diff from the expectations of a case that ran to its end."""
+    """pass, fail or diff, from the expectations of a case that ran to its end."""
     if any(not check.ok for check in checks):
         return Status.FAIL, ()
     ks = tuple(sorted({check.k for check in checks if check.k}))
@@ -108,7 +109,7 @@ class TargetRun:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run's results come from."""
+    """Where the results of a run come from."""
 
     date: str = ""
     commit: str = ""
@@ -140,7 +141,7 @@ class Run:
         ]
 
     def differences(self) -> dict[str, list[tuple[TargetRun, Case]]]:
-        """Row -> where it showed."""
+        """Row -> where it was seen."""
         found: dict[str, list[tuple[TargetRun, Case]]] = {}
         for target in self.targets:
             for case in self.cases:
@@ -150,7 +151,7 @@ class Run:
 
     @property
     def ok(self) -> bool:
-        """Nothing red, and every target that was asked for is there and not empty."""
+        """Whether nothing is red, and every requested target has run and is not empty."""
         columns = [target for target in self.targets if not target.missing]
         return (
             bool(columns)
@@ -161,10 +162,10 @@ class Run:
 
 
 def compare(run: Run) -> None:
-    """Turns a cell that differs from the reference without a K row red, both being "pass".
+    """Turns passing cells red that differ from the reference without a K row.
 
-    An expectation is the same for every target, so two passing cells can only differ where the
-    case accepts several values; that needs a K row, too.
+    An expectation is the same for every target, so two passing cells can differ only if the case
+    accepts several values; that needs a K row, too.
     """
     reference = run.reference
     if reference is None:
@@ -179,7 +180,7 @@ def compare(run: Run) -> None:
 
 
 def _steps(cell: Cell) -> Iterator[tuple[tuple[str, int], Check]]:
-    """The checks by their words, and by how often these words came before."""
+    """The checks by text, numbered if the same text comes again."""
     seen: Counter[str] = Counter()
     for check in cell.checks:
         yield (check.what, seen[check.what]), check
@@ -196,8 +197,8 @@ def _compared(ours: Cell, theirs: Cell) -> Cell:
     ks = set(ours.ks)
     checks = list(ours.checks)
     for at, (step, check) in enumerate(_steps(ours)):
-        # A step that the reference did not reach is checked by the case alone, and one that is
-        # not met is explained by a row of the whole cell, or the cell would not be a difference.
+        # A step that the reference did not reach is checked only by the case.  A failed one is
+        # explained by a row of the whole cell, or the cell would not be a difference.
         if check.k or not check.ok or wanted.get(step, check.observed) == check.observed:
             continue
         if check.free is None:

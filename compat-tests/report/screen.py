@@ -35,7 +35,7 @@ def make_console() -> Console:
 
 
 class Live:
-    """One line a target: bars on a terminal, a line every few seconds elsewhere."""
+    """One line for each target: bars on a terminal, a line every few seconds elsewhere."""
 
     def __init__(self, console: Console, names: list[str], total: int) -> None:
         self._console = console
@@ -78,7 +78,7 @@ class Live:
         )
 
     def say(self, target: str, text: str) -> None:
-        """What a target is busy with."""
+        """Shows what a target is doing."""
         with self._lock:
             if self._progress is not None and target in self._tasks:
                 self._progress.update(self._tasks[target], description=escape(text))
@@ -86,7 +86,7 @@ class Live:
                 self._plain(target, text)
 
     def cell(self, target: str, case: str, cell: Cell) -> None:
-        """One case is done."""
+        """Shows a finished case."""
         with self._lock:
             self._done[target] += 1
             self._red[target] += cell.red
@@ -136,7 +136,7 @@ def print_summary(console: Console, run: Run) -> None:
         console.print("\n[bold]Documented differences[/]")
         for k, places in shown.items():
             console.print(f"  [yellow]{k}[/]  {escape(differences.rows()[k].words)}")
-            # What each case saw, once for all targets that saw the same.
+            # What each case saw, once for all targets with the same result.
             seen: dict[tuple[str, str], list[str]] = {}
             for target, case in places:
                 cell = target.cells[case.id]

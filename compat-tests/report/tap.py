@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""parity.tap: the results in the Test Anything Protocol, version 14, a test point a cell."""
+"""parity.tap: the results in the Test Anything Protocol, version 14, a test point for each cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .results import Cell, Run, TargetRun
 
 
 def _plain(text: str) -> str:
-    """Free text in one line, without the sign that begins a directive."""
+    """Text on one line, without the character that begins a directive."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("#", "\\#")
 
 
@@ -26,7 +26,7 @@ def _point(number: int, run: Run, target: TargetRun, case: Case, cell: Cell) -> 
     yield f"{'not ok' if cell.red else 'ok'} {number} - {name}{label}"
     if cell.status is Status.PASS:
         return
-    # JSON's strings are YAML's, too.
+    # JSON strings are valid YAML.
     yield "  ---"
     if cell.detail:
         yield f"  message: {json.dumps(cell.detail)}"

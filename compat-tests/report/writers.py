@@ -24,12 +24,12 @@ SCHEMA = 2
 
 
 def log_path(target: str, case: str) -> str:
-    """Where the log of a red cell lies, relative to the report."""
+    """Path of a red cell's log, relative to the report."""
     return f"logs/{target}/{case}.log"
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """Everything that is known of a run (docs/report.md)."""
+    """Everything about a run (docs/report.md)."""
     return {
         "schema": SCHEMA,
         "ok": run.ok,
@@ -97,7 +97,7 @@ def write_json(run: Run, path: Path) -> None:
     path.write_text(json.dumps(as_json(run), indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-# What XML 1.0 has no character for: a console may say anything.
+# Characters that XML 1.0 cannot represent; a console may contain any.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -168,7 +168,7 @@ def section_state(cases: Sequence[Case], target: TargetRun) -> tuple[str, str]:
 
 
 def _folded(cases: Sequence[Case], run: Run) -> bool:
-    """Nothing but passes and what cannot be tested."""
+    """Whether there are only passes and what cannot be tested."""
     quiet = {Status.PASS, Status.NA, Status.SKIP}
     return all(
         target.cells[case.id].status in quiet
@@ -178,7 +178,7 @@ def _folded(cases: Sequence[Case], run: Run) -> bool:
 
 
 def _unequal(run: Run, case: Case) -> list[tuple[str, list[str]]]:
-    """Where a case differs, and where without a reason."""
+    """Where a case differs, and where that is unexplained."""
     cells = [
         (target.name, target.cells[case.id]) for target in run.targets if case.id in target.cells
     ]
@@ -190,7 +190,7 @@ def _unequal(run: Run, case: Case) -> list[tuple[str, list[str]]]:
 
 
 def _console(target: TargetRun, directory: Path) -> str:
-    """Where the console of a system that was booted lies, relative to the report."""
+    """Path of the console log of a booted system, relative to the report."""
     path = Path("vm", target.name, "console.log")
     return str(path) if (directory / path).is_file() else ""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The benchmark program's lines, and what they say: medians, quartiles, ratios, aims."""
+"""The benchmark program's output and what it means: medians, quartiles, ratios, aims."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ DRIVERS = {
     "linux": "Linux's",
     "xen": "Xen alone",
 }
-#: As DomU: as xl makes guests, and with the processor's own time-stamp counter.
+#: DomUs as xl makes them, and with direct access to the processor's time-stamp counter.
 DOMUS = ("domu", "domu-tsc")
 COPY = "grant-copy"
 MAP_COPY = "map-memcpy-unmap"
 #: A whole cycle without looks at the clock between its calls.
 WHOLE = "whole"
-#: Ten trips to Xen and back, in every round: how fast the machine was then.
+#: Ten trips to Xen and back in every round: how fast the machine was at that time.
 GAUGE = "gauge"
-#: Parts of the program, in its order: what --only takes.
+#: Parts of the program in its order, as --only takes them.
 PARTS = ("cycle", "readonly", "share", "copy", "live", "threads", "processes", "answers")
-#: Two at once, by what they are; pages of each one's cycles.
+#: Two at once, by their kind; the number of pages in each one's cycles.
 LANES = ("threads", "processes")
 LANE_PAGES = (1, 16)
-#: Bytes of a question and its answer, and how many of them a figure is of.
+#: Bytes of a question and its answer; the number of questions behind a figure.
 ANSWERED = (64, 4096)
 ANSWERS = 10
 
 
 class Broken(ValueError):
-    """The program failed, or said what nobody can read."""
+    """The program failed, or its output makes no sense."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Of one figure's rounds: median and quartiles, in microseconds."""
+    """A figure over its rounds: median and quartiles, in microseconds."""
 
     median: float
     low: float
@@ -59,7 +59,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 @dataclass
 class Run:
-    """One run of the program: microseconds a round, less what reading the clock costs."""
+    """One run of the program: microseconds in each round, without the cost of reading the clock."""
 
     facts: dict[str, str] = field(default_factory=dict)
     clock: float = 0.0
@@ -67,7 +67,7 @@ class Run:
     faults: dict[tuple[str, str, int], int] = field(default_factory=dict)  # of all rounds
 
     def total(self, case: str, driver: str, size: int, phase: str | None = None) -> list[float]:
-        """Microseconds a round of one phase, or of all together; [] where not measured."""
+        """Microseconds in each round for one phase, or for all together; [] if not measured."""
         phases = self.samples.get((case, driver, size), {})
         if phase is None and WHOLE in phases:
             phase = WHOLE
@@ -75,8 +75,8 @@ class Run:
         return [sum(parts) for parts in zip(*wanted, strict=True)]
 
     def gauged(self, case: str, driver: str, size: int) -> list[float]:
-        """What a cycle costs in trips to Xen and back of its own round: for another run, or another
-        part of this one, in which the machine was faster or slower."""
+        """The cost of a cycle in trips to Xen and back of its own round, for comparing it with
+        another run, or another part of this one, in which the machine was faster or slower."""
         trips = self.total(case, GAUGE, size)
         values = self.total(case, driver, size)
         return [v / t for v, t in zip(values, trips, strict=True)] if trips and values else values
@@ -86,7 +86,7 @@ class Run:
         return None if count is None else count / int(self.facts["rounds"])
 
     def scaling(self, case: str, driver: str, size: int) -> float | None:
-        """How many times as much two lanes do in a second as one does."""
+        """How many times as much two lanes do in a second as one."""
         one, two = (self.total(case, driver, size, phase) for phase in ("one", "two"))
         value = ratio(one, two)
         return None if value is None else 2 * value
@@ -96,7 +96,7 @@ class Run:
 
 
 def parse(lines: Iterable[str]) -> Run:
-    """Reads the program's output; other lines may stand between its own."""
+    """Reads the program's output; other lines may come in between."""
     run = Run()
     ended = False
     for line in lines:
@@ -127,7 +127,7 @@ def parse(lines: Iterable[str]) -> Run:
             place[phase] = values
     if not ended:
         raise Broken("the output has no end")
-    # A virtual machine's time-stamp counter may be read for it by Xen.
+    # In a virtual machine, Xen may emulate reading the time-stamp counter.
     clock = run.samples.pop(("clock", "xen", 0), {}).get("read")
     run.clock = statistics.median(clock) if clock else 0.0
     for phases in run.samples.values():
@@ -137,7 +137,7 @@ def parse(lines: Iterable[str]) -> Run:
 
 
 def joined(runs: Sequence[Run]) -> Run:
-    """Passes of one program in one machine, as a single run."""
+    """Several passes of one program in one machine, as a single run."""
     whole = Run(dict(runs[0].facts), statistics.median(run.clock for run in runs))
     whole.facts["rounds"] = str(sum(int(run.facts["rounds"]) for run in runs))
     whole.facts["passes"] = str(len(runs))
@@ -153,7 +153,7 @@ def joined(runs: Sequence[Run]) -> Run:
 
 
 def ratio(dearer: Sequence[float], cheaper: Sequence[float], paired: bool = True) -> float | None:
-    """How many times as dear; round by round where both were measured in turn."""
+    """How many times as expensive; round by round if both were measured in turn."""
     if not dearer or not cheaper:
         return None
     if paired:
@@ -195,7 +195,7 @@ def _against_base(machine: str, run: Run, wanted: dict[int, float]) -> list[Aim]
 
 
 def _against_xen(machine: str, run: Run) -> list[Aim]:
-    """What a driver adds to the two hypercalls that none can do without."""
+    """The cost of a driver on top of the two hypercalls that none can do without."""
     found = []
     for pages in PAGES:
         ours, alone = (run.total("cycle", driver, pages) for driver in ("ours", "xen"))
@@ -221,7 +221,7 @@ def _beside(machine: str, run: Run) -> list[Aim]:
 
 
 def _lanes(machine: str, run: Run) -> list[Aim]:
-    """Two on two processors do as much more than one as two of bare hypercalls do."""
+    """Two lanes on two processors should gain as much over one as two with bare hypercalls do."""
     found = []
     for case in LANES:
         for pages in LANE_PAGES:
@@ -245,7 +245,7 @@ def _against_linux(machine: str, domu: Run, linux: Run) -> list[Aim]:
 
 
 def aims(runs: dict[str, Run]) -> list[Aim]:
-    """What was to be reached, for the machines that were measured."""
+    """The aims for the machines that were measured."""
     found = []
     for machine in ("freebsd-dom0", "freebsd-dom0-smp"):
         if dom0 := runs.get(machine):

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What grants cost: the time of each call of a driver, several drivers in
- * turn, so that a slow moment of the machine meets all of them.
+ * What grants cost: the time of each call of a driver.  Several drivers take
+ * turns, so that a slow moment of the machine affects all of them.
  *
  *	xengnt-speed [--peer PROGRAM | --refs DOMID FIRST] [--rounds N]
  *	    [--live N] [--parts MASK] DRIVER...
  *
- * The grants are a helper domain's that PROGRAM makes (agent/peer/peer.c), or
- * another domain's: 512 of DOMID from FIRST on.  A DRIVER is "linux" (Linux's
+ * The grants are those of a helper domain that PROGRAM makes
+ * (agent/peer/peer.c), or of another domain: 512 of DOMID from FIRST on.  A DRIVER is "linux" (Linux's
  * own), "ours" (this project's on FreeBSD) or "base" (FreeBSD's own).
  *
  * Prints "speed begin KEY=VALUE...", then lines
  *
  *	speed CASE DRIVER SIZE PHASE NS...
  *
- * with a figure a round, in nanoseconds of the whole phase, and "speed end".
- * SIZE is in pages but for copies, which are in bytes.  A first round of each
- * case is made and not counted.  What fails is told in "speed failed TEXT".
- * The phase "whole" is another cycle in the same round, with no look at the
- * clock between its calls: where Xen emulates the time-stamp counter, a look
- * leaves the processor's address caches empty, which the next call pays for.
+ * with a figure for each round, in nanoseconds of the whole phase, and "speed
+ * end".  SIZE is in pages, but for copies in bytes.  The first round of each
+ * case is not counted.  A failure ends in "speed failed TEXT".  The phase
+ * "whole" is another cycle in the same round, with no look at the clock
+ * between its calls: where Xen emulates the time-stamp counter, a look leaves
+ * the processor's address caches empty, which the next call pays for.
  *
- * "xen" is not a driver: the two hypercalls that map and unmap grants, or the
- * one that copies, made directly by way of privcmd.  No driver can cost less.  Nor is "gauge": ten
- * instructions that Xen emulates, which cost the same in every guest of a
- * machine while the machine is as fast as it was.
+ * "xen" is not a driver but the two hypercalls that map and unmap grants, or
+ * the one that copies, made directly through privcmd.  No driver can cost
+ * less.  "gauge" is not a driver either: ten instructions that Xen emulates,
+ * which cost the same in every guest as long as the machine is equally fast.
  *
  * "speed faults CASE DRIVER PAGES N" counts page faults in the whole cycles of
  * all rounds together.
@@ -73,7 +73,7 @@
 #define	LANES		2u
 #define	LANE_CYCLES	5u
 #define	ANSWERS		10u
-/* Page frames that are nobody's: at 64 GiB. */
+/* Page frames that belong to nobody, at 64 GiB. */
 #define	FREE_FRAME	(1ul << 24)
 
 enum phase { MAP, MMAP, TOUCH, MUNMAP, UNMAP, WHOLE, PHASES };
@@ -83,7 +83,7 @@ static const char *const phases[] = { "map", "mmap", "touch", "munmap",
 struct driver {
 	const char	*name;
 	int		gntdev, gntalloc;
-	bool		base;		/* FreeBSD's words */
+	bool		base;		/* has FreeBSD's commands */
 };
 
 static struct driver drivers[MAX_DRIVERS];
@@ -155,8 +155,8 @@ tell(const char *what, const char *driver, unsigned size, const char *phase,
 }
 
 /*
- * What ten trips to Xen and back cost just now, whatever kernel is between:
- * the least of a few, since kernels differ in their clocks' ticks.
+ * The cost of ten trips to Xen and back now, with any kernel in between.  The
+ * least of a few counts, since kernels differ in the ticks of their clocks.
  */
 static uint64_t
 gauge(void)
@@ -176,7 +176,7 @@ gauge(void)
 	return (least);
 }
 
-/* What a figure contains that is not the driver's: reading the clock. */
+/* The part of each figure that is not the driver's: reading the clock. */
 static void
 clock_itself(void)
 {
@@ -302,7 +302,7 @@ touch(char *p, unsigned count, int prot)
 	}
 }
 
-/* What a cycle is made of. */
+/* The kind of a cycle. */
 struct kind {
 	bool	share;
 	int	prot;
@@ -328,7 +328,7 @@ do_end(struct driver *d, struct kind kind, uint64_t index, unsigned pages)
 		do_unmap(d, index, pages);
 }
 
-/* A whole life of a mapping, or of shared pages. */
+/* The whole life of a mapping, or of shared pages. */
 static void
 whole(struct driver *d, struct kind kind, unsigned from, unsigned pages)
 {
@@ -343,7 +343,7 @@ whole(struct driver *d, struct kind kind, unsigned from, unsigned pages)
 	do_end(d, kind, index, pages);
 }
 
-/* FreeBSD's usage of a process leaves out faults that find, or enter, pages. */
+/* FreeBSD's rusage leaves out faults that find, or enter, pages. */
 static uint64_t
 faults(void)
 {
@@ -363,7 +363,7 @@ faults(void)
 #endif
 }
 
-/* The time of each phase, and of a whole cycle; how many faults the latter. */
+/* Times each phase, and a whole cycle, whose page faults are returned. */
 static uint64_t
 cycle(struct driver *d, struct kind kind, unsigned pages, uint64_t out[PHASES])
 {
@@ -407,13 +407,13 @@ hypercall(unsigned long op, unsigned long a, unsigned long b, unsigned long c)
 		return (-errno);
 	return (call.ret);
 #else
-	/* Without the result, which is ioctl's own. */
+	/* Without the result, which is that of ioctl itself. */
 	return (ioctl(privcmd, _IOC(_IOC_NONE, 'P', 0, 6 * sizeof(call.op)),
 	    &call));
 #endif
 }
 
-/* The arguments of one thread's, or process's, hypercalls. */
+/* The arguments of the hypercalls of one thread, or process. */
 struct calls {
 	gnttab_map_grant_ref_t	map[PAGES];
 	gnttab_unmap_grant_ref_t unmap[PAGES];
@@ -510,8 +510,9 @@ xen_itself(unsigned pages, uint64_t out[PHASES])
 /* ---- in turn -------------------------------------------------------------- */
 
 /*
- * FreeBSD's own driver allocates the records of several pages at once and
- * frees each of them alone: the kernel's memory is spoilt, and it dies soon.
+ * FreeBSD's own driver allocates the records of several pages at once and frees
+ * each of them alone: that corrupts the kernel's memory, and the kernel soon
+ * dies.
  */
 static bool
 left_out(const struct driver *d, unsigned pages, bool share)
@@ -530,7 +531,10 @@ in_turn(const char *what, struct kind kind, unsigned pages)
 	for (unsigned round = 0; round <= rounds; round++) {
 		trips[round > 0 ? round - 1 : 0] = gauge();
 		for (unsigned i = 0; i < ndrivers + alone; i++) {
-			/* Lest the clock's tick always hit the same. */
+			/*
+			 * Vary the order, so that the clock's tick does not
+			 * always hit the same driver.
+			 */
 			unsigned d = (round + i) % (ndrivers + alone);
 
 			if (d == ndrivers) {
@@ -583,7 +587,7 @@ shares(unsigned pages)
 	in_turn("share", shared, pages);
 }
 
-/* One page more, while many others are mapped by the same file. */
+/* One more page, while the same file has many others mapped. */
 static void
 with_live(unsigned pages)
 {
@@ -611,8 +615,8 @@ with_live(unsigned pages)
 /* ---- two at once ----------------------------------------------------------- */
 
 /*
- * Two threads, or processes, each on a processor, a descriptor and grants of
- * its own.  They wait in read(2) until they are wanted.
+ * Two threads, or processes, each with its own processor, descriptor and
+ * grants.  They wait in read(2) until they are wanted.
  */
 struct lane {
 	unsigned	number;
@@ -667,7 +671,7 @@ run_lane(void *arg)
 		reopen(&own[i]);
 	}
 	while (read(l->wake[0], &byte, 1) == 1 && byte != 0) {
-		/* Who wakes first waits for the other. */
+		/* The first to wake up waits for the other. */
 		__atomic_add_fetch(&lanes->ready, 1, __ATOMIC_ACQ_REL);
 		while (__atomic_load_n(&lanes->ready, __ATOMIC_ACQUIRE) <
 		    lanes->wanted)
@@ -843,8 +847,8 @@ map_copy(struct driver *d, unsigned bytes)
 }
 
 /*
- * The hypercall that no copy can do without; to other pages of the same
- * domain, since a program does not know the frames of its own.
+ * The hypercall that no copy can do without.  It copies to other pages of the
+ * same domain, since a program does not know the frames of its own.
  */
 static void
 xen_copy(unsigned bytes)
@@ -930,7 +934,7 @@ empty_calls(void)
 
 /* ---- questions and answers -------------------------------------------------- */
 
-/* One request to the helper domain's program; its answer. */
+/* Sends one request to the helper domain's program; returns the answer. */
 static const char *__attribute__((format(printf, 1, 2)))
 ask(const char *fmt, ...)
 {
@@ -959,7 +963,7 @@ value(const char *line, const char *key)
 	return ((unsigned)strtoul(at + strlen(key), NULL, 0));
 }
 
-/* The helper domain's program, and the grants that it is asked for. */
+/* Starts the helper domain's program and asks it for the grants. */
 static void
 make_peer(const char *program)
 {
@@ -1032,7 +1036,7 @@ notify(int fd, uint32_t port)
 		fail("notify");
 }
 
-/* Takes what has come, and lets the next come. */
+/* Takes the events that have come and unmasks the port. */
 static void
 take(int fd)
 {
@@ -1043,7 +1047,7 @@ take(int fd)
 			fail("unmasking");
 }
 
-/* Waits for the answer; FreeBSD's evtchn(4) loses wake-ups. */
+/* Waits for the answer.  FreeBSD's evtchn(4) loses wake-ups. */
 static void
 question(volatile uint32_t *control, char *page, int fd, uint32_t port,
     unsigned bytes)
@@ -1065,8 +1069,8 @@ question(volatile uint32_t *control, char *page, int fd, uint32_t port,
 }
 
 /*
- * Bytes to another domain and back, through pages that stay mapped and an
- * event channel, as a vchan carries them; ANSWERS a figure.
+ * Sends bytes to another domain and back, through pages that stay mapped and an
+ * event channel, as a vchan does; a figure is for ANSWERS of them.
  */
 static void
 ping_pong(unsigned bytes)
@@ -1110,7 +1114,7 @@ ping_pong(unsigned bytes)
 
 /* ---- start ---------------------------------------------------------------- */
 
-/* The same driver by a descriptor of one's own. */
+/* The same driver through a second descriptor. */
 static void
 reopen(struct driver *d)
 {
@@ -1137,7 +1141,7 @@ add_driver(const char *name)
 #endif
 }
 
-/* By the bits of --parts, lowest first; sizes end with 0. */
+/* In the order of the bits of --parts, lowest first; sizes end with 0. */
 static const struct {
 	void		(*measure)(unsigned size);
 	unsigned	sizes[7];
@@ -1194,7 +1198,7 @@ main(int argc, char **argv)
 	fflush(stdout);
 	if (privcmd >= 0 &&
 	    hypercall(__HYPERVISOR_xen_version, XENVER_version, 0, 0) < 0) {
-		/* Linux keeps a domain's own programs from it. */
+		/* Linux does not let a domain's own programs do this. */
 		close(privcmd);
 		privcmd = -1;
 	}

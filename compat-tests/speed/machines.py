@@ -23,15 +23,16 @@ PROGRAM = "/bin/xengnt-speed"
 GRANTS = 512
 SECONDS = 240.0  # without a line
 END = r"^speed (end|failed)|powering off|^panic"
-#: Boots of each guest, so that both are measured all over the time.
+#: Boots of each guest, spread over the whole time.
 PASSES = 3
-#: Of Xen's scheduler; a guest has 256.
+#: Weight in Xen's scheduler; a guest has 256.
 DOM0_WEIGHT = 16
 LOOK = 4.0
-#: How guests read the time-stamp counter.  QEMU's is not invariant, so that Xen emulates it unless
-#: told not to, at 40 µs a look, which thread switches and ticks pay; real ones need not pay.
+#: How guests read the time-stamp counter.  QEMU's is not invariant, so Xen emulates it unless told
+#: not to.  That costs 40 µs for each look, which thread switches and ticks pay, too; real machines
+#: need not.
 TSC = {"domu": {}, "domu-tsc": {"tsc_mode": "native"}}
-#: Dom0's looks at the control channel while a guest is measured.
+#: Makes Dom0 poll the control channel less while a guest is measured.
 QUIET = "XENGNT_RELAY_REST_MS=100"
 _POLL = 0.5
 
@@ -50,12 +51,12 @@ class Setting:
 
     @property
     def options(self) -> str:
-        # As a number: FreeBSD's kernel environment takes 128 bytes for the whole command.
+        # A number, because FreeBSD's kernel environment limits the whole command to 128 bytes.
         mask = sum(1 << PARTS.index(part) for part in self.only)
         return f"--rounds {self.rounds} --live {self.live} --parts {mask:#x}"
 
     def narrowed(self, *parts: str) -> Setting:
-        """Of the parts that were asked for, these alone."""
+        """The same with only these parts, as far as they were requested."""
         return replace(self, only=[part for part in self.only if part in parts])
 
 
@@ -87,7 +88,7 @@ def _new_lines(machine: vm.Machine) -> Iterator[str]:
 
 
 def _heard(lines: Iterator[str], setting: Setting, name: str) -> Run:
-    """Reads a run, and tells what is being measured."""
+    """Reads a run's output, and reports what is being measured."""
     told = ""
     kept = []
     for line in lines:
@@ -121,7 +122,8 @@ def freebsd_dom0(setting: Setting, release: FreeBSD, cpus: int) -> dict[str, Run
 
 
 def two_processors(setting: Setting, release: FreeBSD) -> dict[str, Run]:
-    """What needs them.  Each page that Xen unmaps interrupts the other processor: it takes long."""
+    """The parts that need two processors.  Each page that Xen unmaps interrupts the other one,
+    which takes long."""
     return freebsd_dom0(setting.narrowed(*LANES), release, 2)
 
 
@@ -130,9 +132,9 @@ def one_processor(setting: Setting, release: FreeBSD) -> dict[str, Run]:
 
 
 def linux_dom0(setting: Setting) -> dict[str, Run]:
-    """Linux as PVH Dom0, for orientation: another firmware, another machine."""
+    """Linux as PVH Dom0, for orientation: the firmware and the machine differ."""
     peer = setting.build / "compat-tests/agent/peer/xengnt-peer"
-    # In the place of the relay: nothing else is to run there.
+    # In place of the relay: nothing else may run there.
     start = f"#!/bin/sh\nexec {PROGRAM} --peer {image.PEER} {setting.options} linux\n"
     files = [
         linux_program(setting.build),
@@ -152,13 +154,14 @@ def domus(setting: Setting, release: FreeBSD, kind: str) -> dict[str, Run]:
     """FreeBSD and Linux as PVH DomUs, in turn under one Linux Dom0, which grants."""
     guests: list[domu.Guest] = [
         domu.FreeBSDGuest("freebsd", release, [freebsd_program(release)], ("xengnt.ko",)),
-        # Linux keeps a domain's own programs from hypercalls; Xen's share is to be seen.
+        # Linux does not let a domain's own programs make hypercalls, but Xen's share must be
+        # measured.
         domu.LinuxGuest(
             "linux", [linux_program(setting.build)], options={"xen_privcmd": "unrestricted=1"}
         ),
     ]
     passes: dict[str, list[Run]] = {"freebsd": [], "linux": []}
-    # A machine's speed drifts within minutes: the guests take turns, in passes of a boot each.
+    # A machine's speed drifts within minutes, so the guests take turns, in passes of a boot each.
     short = replace(setting, rounds=-(-setting.rounds // PASSES))
     work = setting.work / kind
     with domu.Host(
@@ -172,7 +175,7 @@ def domus(setting: Setting, release: FreeBSD, kind: str) -> dict[str, Run]:
                     raise TestbedError("the granted references are not consecutive")
                 command = f"{PROGRAM} --refs 0 {first} {short.options} {drivers}"
                 domain = host.start(name, command, settings=TSC[kind])
-                # Dom0 has nothing to do meanwhile, and shall not be asked much.
+                # Dom0 has nothing to do meanwhile, and must not take much.
                 host.dom0.must(f"{host.xl} sched-credit2 -d 0 -w {DOM0_WEIGHT}")
                 lines = domain.lines(END, SECONDS, LOOK)
                 run = _heard(lines, short, f"{name}-{kind}, pass {number + 1} of {PASSES}")

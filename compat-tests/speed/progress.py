@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How long it will still take, and what an interrupted run has already measured."""
+"""How long a run will still take, and what an interrupted run has already measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from . import report
 from .figures import Run
 
-#: Seconds of a whole run on two processors, where no earlier run tells better.
+#: Seconds of a whole run on two processors, until an earlier run gives a better value.
 SECONDS = {"dom0": 200.0, "dom0-smp": 120.0, "linux-pvh": 240.0, "domu": 420.0, "domu-tsc": 420.0}
 
 
@@ -28,11 +28,11 @@ class Progress:
         self._seconds: dict[str, float] = {**SECONDS, **told}
         self._left = list(names)
         self._started = self._begun
-        # How this run's machines have kept to what was expected of them.
+        # How this run's machines compare with what was expected of them.
         self._spent = self._expected = 0.0
 
     def start(self) -> None:
-        """The first machine of those that are left begins."""
+        """The first of the machines that are left begins."""
         self._started = self._clock()
 
     def done(self) -> None:
@@ -51,7 +51,7 @@ class Progress:
         pace = self._spent / self._expected if self._expected else 1.0
         current, *others = (self._seconds[name] * pace for name in self._left)
         running = self._clock() - self._started
-        # A machine that takes longer than expected will not be done at once.
+        # A machine that takes longer than expected needs some time yet.
         return max(current - running, current * 0.1) + sum(others)
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Progress:
 
 
 class Kept:
-    """Figures of each machine of a run that has not ended yet."""
+    """Figures of each machine of a run that has not ended."""
 
     def __init__(self, directory: Path, key: str) -> None:
         self._directory = directory
@@ -76,7 +76,7 @@ class Kept:
         scratch.replace(self._path(name))
 
     def get(self, name: str) -> dict[str, Run] | None:
-        """What was measured with the same options and the same program; None if nothing was."""
+        """The figures measured with the same options and program, or None."""
         path = self._path(name)
         if not path.exists():
             return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What several runs of the benchmark say alike: ratios, as Markdown."""
+"""What several runs of the benchmark agree on: ratios, as Markdown."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .figures import (
     ratio,
 )
 
-#: Two runs that differ by more are both given.
+#: Two runs that differ by more are shown separately.
 AGREE = 1.2
 
-#: A row and a column of a table, and the figure of each run.
+#: The rows and columns of a table, and the figure of each run.
 Table = dict[str, dict[str, list[float]]]
 
 
@@ -30,7 +30,7 @@ def _cycles(run: Run, linux: Run | None) -> Iterator[tuple[str, str, float | Non
             row = f"{title}{pages}"
             ours = run.total(case, "ours", pages)
             yield row, "base / ours", ratio(run.total(case, "base", pages), ours)
-            # Xen's two hypercalls are the same whatever is done with the pages.
+            # Xen's two hypercalls cost the same whatever is done with the pages.
             alone = run.total("cycle", "xen", pages) if case != "share" else []
             yield row, "ours / Xen", ratio(ours, alone, paired=False)
             if linux is not None:
@@ -94,7 +94,7 @@ def tables(found: Sequence[Mapping[str, Run]]) -> Iterator[tuple[str, Table]]:
 
 
 def shown(values: Sequence[float]) -> str:
-    """One figure where the runs agree, else each run's."""
+    """One figure if the runs agree, otherwise each run's."""
     if not values:
         return ""
     low, high = min(values), max(values)
@@ -104,7 +104,7 @@ def shown(values: Sequence[float]) -> str:
 
 
 def markdown(found: Sequence[Mapping[str, Run]]) -> str:
-    """Every table, and every aim with what each run reached."""
+    """Every table, and every aim with each run's result."""
     lines = []
     for title, table in tables(found):
         columns = list(dict.fromkeys(column for cells in table.values() for column in cells))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The figures as tables for people, a chart, HTML and JSON."""
+"""The figures as tables, a chart, HTML and JSON."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ Rows = list[list[str]]
 
 
 def tables(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
-    """Title, heading and rows of each table of a machine; microseconds, median and quartiles."""
+    """Title, heading and rows of each table of a machine, in microseconds: median and quartiles."""
     for case, title, sizes in _CASES:
         drivers = run.drivers(case)
         rows = []
@@ -125,7 +125,7 @@ def _faults(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
 
 
 def _lanes(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
-    """Two on two processors: what both do in a second, against what one does."""
+    """Two on two processors: how much both do in a second, compared with one."""
     drivers = [d for d in DRIVERS if any(d in run.drivers(case) for case in LANES)]
     rows = [
         [f"{case}, {size}", *(_times(run.scaling(case, driver, size)) for driver in drivers)]
@@ -173,7 +173,7 @@ def _copies(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
 
 
 def notes(run: Run) -> list[str]:
-    """What belongs to the tables: how they were made, and what a call of Xen costs."""
+    """Remarks for the tables: how they were made, and the cost of a call of Xen."""
     found = [f"{run.facts.get('rounds', '?')} rounds after one that does not count"]
     if call := run.total("call", "xen", 0):
         found.append(f"an empty hypercall through privcmd {_cell(call)} µs")
@@ -185,7 +185,7 @@ def notes(run: Run) -> list[str]:
 def show_table(
     console: Console, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    """The first column is text, the others are numbers; rows may be short."""
+    """Prints a table whose first column is text and the others numbers; rows may be short."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for number, text in enumerate(head):
         table.add_column(text, justify="right" if number else "left", overflow="fold")
@@ -210,7 +210,7 @@ def show(console: Console, runs: dict[str, Run]) -> None:
 
 
 def chart(runs: dict[str, Run], target: Path) -> None:
-    """Microseconds a page of a whole cycle by size, quartiles as whiskers; SVG."""
+    """Microseconds for each page of a whole cycle, by size, with quartiles as whiskers; SVG."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -271,7 +271,7 @@ def _bars(
 
 
 def as_json(runs: dict[str, Run]) -> str:
-    """Everything that was measured, a number a round, in microseconds."""
+    """Everything that was measured, a number for each round, in microseconds."""
     return json.dumps({
         "schema": SCHEMA,
         "machines": {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The targets: what runs there, what it needs."""
+"""The targets: what each runs, what it needs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["DEFAULT", "REMOTE", "TARGETS", "Entry", "Setting", "Target", "Target
 
 @dataclass(frozen=True)
 class Entry:
-    """A target: what it is, and how to make it."""
+    """A target: its title, and how to make it."""
 
     title: str
     make: Callable[[Setting], Target]
-    # Boots something: worth a thread of its own.
+    # Boots something, so it gets its own thread.
     slow: bool = True
 
 
@@ -86,7 +86,7 @@ TARGETS: dict[str, Entry] = {
     "local": Entry("this machine itself: its own devices, nothing is booted", _local),
 }
 
-#: How any other machine is named, and what that is.
+#: The name of any other machine, and what it means.
 REMOTE = ("ssh:USER@HOST", "another machine: its own devices, over ssh, nothing is installed")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What every target has, and the one way in which a case is run on it."""
+"""What all targets share, and how a case is run on them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Target(ABC):
     # Rows of docs/differences.md in force.
     differences: frozenset[str] = frozenset()
     module: str = ""
-    # The peer is a system of its own.
+    # Whether the peer is a complete system.
     beside = False
     # Errors of the target's own transport.
     gone: tuple[type[Exception], ...] = (EOFError, TimeoutError, BrokenPipeError)
@@ -67,9 +67,9 @@ class Target(ABC):
         self.setting = setting
         self.facts: dict[str, str] = {}
         self._lacks: dict[str, str] = {}
-        # What a worker can become, by the capability that it stands for.
+        # What a worker can become by exec, by the capability it provides.
         self.programs: dict[str, tuple[str, ...]] = {}
-        # The helper domain, as long as it is known to be there and clean.
+        # The helper domain, while it is known to be there and clean.
         self.peer: PeerFacts | None = None
 
     def reason_against(self, capability: str) -> str | None:
@@ -84,7 +84,7 @@ class Target(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Brings the system up and probes it."""
+        """Starts the system and probes it."""
 
     @abstractmethod
     def stop(self) -> None: ...
@@ -97,7 +97,7 @@ class Target(ABC):
         """Called before a case begins."""
 
     def after(self, case: Case, context: Context, ended: str, said: Sequence[str]) -> str | None:
-        """Called when the worker has ended; what is wrong with the system, if anything.
+        """Called when the worker has ended; returns what is wrong with the system, if anything.
 
         ``said`` is what the kernel logged during the case.
         """
@@ -107,7 +107,7 @@ class Target(ABC):
         """After a crash: makes the target usable again."""
 
     def log(self) -> str:
-        """What the system said since the case began."""
+        """What the system has printed since the case began."""
         return ""
 
     def __enter__(self) -> Target:
@@ -161,7 +161,7 @@ class Target(ABC):
             ended = agent.finish() if status is not Status.ERROR else agent.abort()
             said = list(agent.kernel_log)
             if context.limits:
-                # The worker did not live to put them back.
+                # The worker died before it could restore them.
                 with agent.case("restore") as context.worker:
                     context.restore()
             wrong = self.after(case, context, ended, said)
@@ -174,7 +174,7 @@ class Target(ABC):
         return self._cell(status, context, detail, agent)
 
     def death(self, ended: str) -> Status:
-        """What a worker that dies by itself means."""
+        """The meaning of a worker's death."""
         return Status.FAIL
 
     def _cell(self, status: Status, context: Context, detail: str, agent: Agent) -> Cell:
@@ -190,7 +190,7 @@ class Target(ABC):
         return Cell(status, checks, ks, detail, log=log)
 
     def _perform(self, case: Case, context: Context) -> tuple[Status, str]:
-        """Runs the function of a case: ``pass`` when it came to its end, whatever it found."""
+        """Runs the function of a case: ``pass`` if it reached its end, whatever it found."""
         try:
             case.run(context)
         except Stop:
@@ -202,19 +202,19 @@ class Target(ABC):
         except (Broken, AgentError) as error:
             return Status.ERROR, str(error)
         except (struct.error, ValueError, IndexError) as error:
-            # The case did not reckon with an answer; the others go on.
+            # The case did not expect an answer like this; the others continue.
             return Status.ERROR, f"the case: {error!r}"
         except WorkerDied as error:
             return Status.FAIL, str(error)
         except Outcome as outcome:
-            # A step that the case takes for granted did not work: the subject is wrong.
+            # A step that the case takes for granted did not work, so the subject is wrong.
             context.checks.append(Check(outcome.request, outcome.word, "ok"))
             return Status.PASS, ""
         return Status.PASS, ""
 
 
 def probe_worker(agent: Agent, probe: Callable[[Worker], None]) -> None:
-    """Runs a probe in a worker of its own; one that dies has found something out, too."""
+    """Runs a probe in its own worker; if that dies, the probe has found something, too."""
     worker = agent.begin("probe")
     try:
         probe(worker)
@@ -225,5 +225,5 @@ def probe_worker(agent: Agent, probe: Callable[[Worker], None]) -> None:
 
 
 def excerpt(lines: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> list[str]:
-    """Alarm lines that no pattern of the case allows."""
+    """Alarm lines that match no pattern of the case."""
     return [line for line in lines if not any(pattern.search(line) for pattern in patterns)]

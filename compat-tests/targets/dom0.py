@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What Dom0s in QEMU have in common: boot, helper domain, log, a fresh machine after a crash."""
+"""What Dom0s in QEMU share: boot, helper domain, log, a fresh machine after a crash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .base import Setting, Target, TargetDied, excerpt
 
 # Seconds of the emulated machine's own progress, not of the wall clock.
 CALL_SECONDS = 60.0
-# A grant whose page is in use by I/O goes a few milliseconds later (row Z4).
+# A grant whose page is in use by I/O ends a few milliseconds later (row Z4).
 SETTLE_TRIES = 10
 
 
@@ -36,7 +36,7 @@ class _Control:
 class Dom0Target(Target):
     gone: tuple[type[Exception], ...] = (vm.Hung, vm.Died)
     boot_seconds = 120.0
-    # What the kernel says when a case has hurt it.
+    # What the kernel logs if a case has damaged it.
     alarm: re.Pattern[str]
 
     def __init__(self, setting: Setting) -> None:
@@ -47,7 +47,7 @@ class Dom0Target(Target):
 
     @abstractmethod
     def _make(self) -> vm.Machine:
-        """A machine that has not been started."""
+        """Makes a machine without starting it."""
 
     def _boot(self) -> None:
         machine = self._make()
@@ -81,7 +81,7 @@ class Dom0Target(Target):
             wrong += self._clear_peer()
             self.peer = None if wrong or context.used_peer.destroyed else context.used_peer.facts
         alarms = [line for line in said if self.alarm.search(line)]
-        # Xen's own lines do not lag; Dom0's kernel has been heard already.
+        # Xen's own lines are not delayed; Dom0's kernel log has been read already.
         assert self._machine is not None
         alarms += [line for line in self._machine.alarms_since(self._mark) if "(XEN)" in line]
         wrong += [f"log: {line}" for line in excerpt(alarms, case.allow)]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The helper domain's part played by another system's own drivers.
+"""Another system's own drivers in the role of the helper domain.
 
-Where two systems run side by side, the peer of the one under test is the other, with its gntalloc,
-gntdev and evtchn in place of raw grant entries.  `DriverPeer.answer` takes the requests of
-``agent/peer/peer.c`` and answers as that does; what these drivers cannot do is n/a with the reason.
+Where two systems run side by side, each is the other's peer, with its gntalloc, gntdev and evtchn
+in place of raw grant entries.  `DriverPeer.answer` takes the requests of ``agent/peer/peer.c`` and
+gives the same answers; what these drivers cannot do is n/a with the reason.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from cases import abi
 from cases.framework import NotApplicable
 
 PAGES = 64
-# What one table frame holds: entries behind the pages are free, and Xen knows them.
+# A table frame's capacity: later entries are free, and Xen knows them.
 UNUSED = 480
 ENTRIES = 512
 
-#: The peer's grants that are in use, as Xen tells of them: reference -> flags of the entry.
+#: Returns the peer's grants in use according to Xen: reference -> flags of the entry.
 Looks = Callable[[], dict[int, int]]
 
 
@@ -37,9 +37,9 @@ class DriverPeer:
         self._alloc = 0
         self._gntdev = 0
         self._refs: list[int] = []
-        # Grants that were asked for beside the pool: reference -> index.
+        # Grants beside the pool: reference -> index.
         self._others: dict[int, tuple[int, int]] = {}
-        # Page -> address where it is looked at.
+        # Page -> address where it is mapped for access.
         self._places: dict[int, int] = {}
         self._granted: dict[int, int] = {}
         self._given: dict[int, int] = {}
@@ -48,7 +48,7 @@ class DriverPeer:
 
     @contextlib.contextmanager
     def one_look(self) -> Iterator[None]:
-        """The first answer of Xen's serves until the end."""
+        """Keeps Xen's first answer until the end of the block."""
         looks, seen = self._looks, list[dict[int, int]]()
 
         def once() -> dict[int, int]:
@@ -66,7 +66,7 @@ class DriverPeer:
 
     @property
     def worker(self) -> Worker:
-        """For what the requests have no words for."""
+        """For what the requests cannot express."""
         if self._worker is None:
             self._start()
         assert self._worker is not None
@@ -80,7 +80,7 @@ class DriverPeer:
         self._base = worker.mmap(self._alloc, PAGES * PAGE, index)
 
     def stop(self) -> None:
-        """Ends the worker and with it all that it granted and mapped."""
+        """Ends the worker, and with it everything that it granted and mapped."""
         worker, self._worker = self._worker, None
         for record in (self._others, self._places, self._granted, self._given, self._slots):
             record.clear()
@@ -99,13 +99,13 @@ class DriverPeer:
     # ---- requests
 
     def answer(self, request: str) -> list[str]:
-        """The words of the answer."""
+        """Performs a request; returns the words of the answer."""
         name, *words = request.split()
         options = dict(word.split("=", 1) for word in words if "=" in word)
         plain = [word for word in words if "=" not in word]
         handler = getattr(self, f"_op_{name}", None)
         if handler is None:
-            raise NotApplicable(f"the peer's drivers have nothing for '{name}'")
+            raise NotApplicable(f"the peer's drivers cannot do '{name}'")
         try:
             found: dict[str, object] = handler(plain, options)
         except Errno as error:
@@ -197,7 +197,7 @@ class DriverPeer:
             address = worker.mmap(self._gntdev, PAGE, index, "r" if readonly else "rw")
         except Outcome:
             self._unmap(index)
-            # mmap(2) tells nothing of Xen's status.
+            # mmap(2) does not report Xen's status.
             return {"status": -1, "slot": 0}
         slot = len(self._slots)
         self._slots[slot] = (index, address)
@@ -230,12 +230,13 @@ class PairedAgent(Agent):
     other: DriverPeer
 
     def call_all(self, requests: Sequence[str]) -> list[Reply]:
-        """As ever; Xen is asked once about all entries, which nothing changes meanwhile."""
+        """As in Agent, but asks Xen only once about all entries, since nothing changes them
+        meanwhile."""
         with self.other.one_look():
             return super().call_all(requests)
 
     def submit(self, request: str) -> Pending:
-        """Requests to the peer go to the other side's drivers; the rest as ever."""
+        """Sends requests to the peer to the other side's drivers; the rest as in Agent."""
         if not request.startswith("peer "):
             return super().submit(request)
         self._seq += 1

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The FreeBSD targets: a release's own kernel as PVH Dom0 of a real Xen, in QEMU.
 
-``freebsd``: our module, the native agent.  ``freebsd-linux``: the Linux agent, the very file of
-the Linux targets, through xengnt_linux.  ``freebsd-base``: FreeBSD's own gntdev, whose commands
-the agent makes out of ours.  ``freebsd-alone``: as ``freebsd``, the base driver disabled by its
-hint, so that our node has its name.  ``freebsd-words``: on that node the base driver's commands.
+``freebsd``: our module, the native agent. ``freebsd-linux``: the Linux agent, the same file as on
+the Linux targets, through xengnt_linux.  ``freebsd-base``: FreeBSD's own gntdev; the agent
+translates our commands into its.  ``freebsd-alone``: like ``freebsd``, but the base driver is
+disabled by its hint, so that our node has its name.  ``freebsd-words``: the base driver's commands
+on that node.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ SETUPS: dict[Target, _Setup] = {
 
 
 def release_sets(name: str, setting: Setting) -> Path:
-    """The directory with FreeBSD's release sets, which a target cannot do without."""
+    """The directory with FreeBSD's release sets, which a target needs."""
     where = setting.freebsd
     if where is None:
         raise TargetMissing(
@@ -103,7 +104,7 @@ class FreeBSDTarget(Dom0Target):
     name: Target
     alarm = ALARM
     boot_seconds = 240.0
-    # These machines are large: one after the other.
+    # These machines are large, so they run one after the other.
     _turn: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, name: Target, setting: Setting) -> None:
@@ -139,7 +140,7 @@ class FreeBSDTarget(Dom0Target):
         assert isinstance(self._machine, FreeBSDDom0)
         self.facts["modules"] = self._machine.ours
         if self.name == "freebsd-linux":
-            # The file of the Linux targets, byte for byte.
+            # The same file as on the Linux targets.
             self.facts["agent_sha256"] = hashlib.sha256(self._agent_file.read_bytes()).hexdigest()
         if self.setting.cpus > 1:
             self._lacks["event_order"] = "each processor takes its own event channels' events"
@@ -181,7 +182,7 @@ class FreeBSDTarget(Dom0Target):
 
     @property
     def _agent_file(self) -> Path:
-        """The agent of the Linux targets."""
+        """The Linux targets' agent."""
         return self.setting.build / "compat-tests/agent/xengnt-agent"
 
     def run(self, case: Case) -> Cell:
@@ -195,11 +196,11 @@ class FreeBSDTarget(Dom0Target):
             crashed = cell.status is Status.CRASH
             rows = known.explained(case.id, cell.detail, bool(unmet), crashed)
         elif cell.status is Status.FAIL and not cell.detail:
-            # Our driver: it may differ in what is named, and in nothing else.
+            # Our driver may differ only in the named expectations.
             rows = known.expected(case.id, unmet)
         if not rows:
             return cell
-        # A crash stays one, but it is explained.
+        # An explained crash is still a crash.
         status = cell.status if cell.status is Status.CRASH else Status.DIFF
         log = cell.log if status is Status.CRASH else ""
         return replace(cell, status=status, ks=rows, log=log)
@@ -209,7 +210,7 @@ class FreeBSDTarget(Dom0Target):
         if case.id != "system.console" or self._machine is None:
             return wrong
         text = self._machine.console_since(0)
-        # From our module's first word on, so without what the kernel says at its own start.
+        # From our module's first message on, without those of the kernel's own start.
         begin = max(text.find("xengnt"), 0)
         lines = [line.strip() for line in text[begin:].splitlines() if ALARM.search(line)]
         allowed = [pattern for other in cases.load() for pattern in other.allow]
@@ -217,7 +218,7 @@ class FreeBSDTarget(Dom0Target):
         return "; ".join(filter(None, (wrong, *(f"console: {line}" for line in bad[:5])))) or None
 
     def _probe(self) -> None:
-        """What this system can show."""
+        """Finds out what this system cannot do."""
         assert self._agent is not None
         lacks = self._lacks
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``harness``: the driver's own sources behind /dev/xen of a Linux process, a fresh one a case."""
+"""``harness``: the driver's own sources behind /dev/xen of a Linux process, a new one for each
+case."""
 
 from __future__ import annotations
 
@@ -71,7 +72,7 @@ class HarnessTarget(Target):
         self._end()
         env = {k: v for k, v in os.environ.items() if not k.startswith("XENGNT_HARNESS_")}
         env["LD_PRELOAD"] = str(self.library)
-        # Lives as long as the process it belongs to; closed in _end().
+        # Lives as long as its process; closed in _end().
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._pipes = ChildTransport([str(self.program)], env, self._stderr)
         self._agent = Agent(self._pipes, timeout=CALL_SECONDS)
@@ -104,18 +105,18 @@ class HarnessTarget(Target):
         self._end()
 
     def death(self, ended: str) -> Status:
-        # The driver runs in the worker: its panic is the worker's end.
+        # The driver runs in the worker, so its panic ends the worker.
         return Status.CRASH
 
     def after(self, case: Case, context: Context, ended: str, said: Sequence[str]) -> str | None:
-        # This machine's kernel log has nothing to do with it: the driver speaks on stderr.
+        # This machine's kernel log is unrelated: the driver prints to stderr.
         log = self.log()
         if ended != "exit 0":
             last = log.splitlines()[-1] if log else "no message"
             return f"the worker ended with {ended}: {last}"
         if "leak:" in log:
             return next(line for line in log.splitlines() if "leak:" in line)
-        # Errors caused by a user are not logged.
+        # Errors caused by a user must not be logged.
         spoken = [line for line in log.splitlines() if "xengnt-harness: kernel: " in line]
         return next(iter(excerpt(spoken, case.allow)), None)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a Dom0's image needs so that a worker can become a program on the library or in Python."""
+"""Files in a Dom0's image with which a worker can become a program on the library or in Python."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from testbed import image
 LIBRARY = "/bin/xengnt-agent-lib"
 PYTHON = "/bin/xengnt-agent-python"
 SCRIPT = "/lib/xengnt/library_worker.py"
-# The interpreter's own idea of its place is that of the virtual environment.
+# By itself the interpreter would use the paths of the virtual environment.
 START = f'#!/bin/sh\nexport PYTHONHOME=/\nexec /bin/python3 {SCRIPT} "$@"\n'
 
 
 def files(build: Path) -> tuple[list[image.File], dict[str, tuple[str, ...]]]:
-    """Files for the image, and the programs that they make."""
+    """Files for the image, and the programs that they provide."""
     found: list[image.File] = []
     programs: dict[str, tuple[str, ...]] = {}
     program = build / "compat-tests/agent/xengnt-agent-lib"
@@ -27,7 +27,7 @@ def files(build: Path) -> tuple[list[image.File], dict[str, tuple[str, ...]]]:
         programs["library"] = (LIBRARY,)
     if find_spec("xengnttab") is not None:
         known = {item.dst for item in found}
-        # The package's own run path leads to the same library.
+        # The package's own run path leads to this library.
         python = image.python_files(Path(sys.executable), ["xengnttab"])
         found += [item for item in python if item.dst not in known]
         found += [

@@ -14,20 +14,20 @@ from . import library
 from .base import Setting, TargetMissing, probe_worker
 from .dom0 import Dom0Target
 
-# What the kernel says when a case has hurt it.
+# What the kernel logs if a case has damaged it.
 ALARM = re.compile(
     r"WARNING: |BUG[: ]|Oops|Call Trace|general protection|unable to handle|refcount_t: |Bad page|"
     r"soft lockup|hung task|rcu: INFO|page allocation failure|vmalloc error|grant.*(leak|fail)"
 )
 
-#: What only FreeBSD has, or does better.
+#: What only FreeBSD has or does better.
 LACKS = {
     "own_grant": "Linux lets Dom0 map its own grant, which loses the page behind it (K17)",
     "inherit_copy": "Linux has no minherit(2)",
     "killable_copy": "Linux finishes a grant copy even if the process is killed",
 }
 
-#: Of a PV Dom0: what its own driver breaks on, or what PV has no meaning for.
+#: For a PV Dom0: what breaks its own driver, or does not apply to PV.
 PV_LACKS = {
     "pin": "a PV Dom0 has no page behind a user's mapping that a pipe could hold",
     "discarded_stores": "on PV Xen refuses the page-table change: undefined",
@@ -73,7 +73,7 @@ class LinuxDom0Target(Dom0Target):
         return vm.LinuxDom0(self.kind, self._files(), work, self.setting.cache, self.progress)
 
     def _probe(self) -> None:
-        """What this kernel can show."""
+        """Finds out what this kernel cannot do."""
         assert self._agent is not None
         lacks = dict(LACKS)
         if self.kind == "pv":

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``local``: this machine itself, FreeBSD or Linux, its own driver and, as a Dom0, a helper domain.
+"""``local``: this machine itself, FreeBSD or Linux, with its own driver and, as a Dom0, a helper
+domain.
 
-Nothing is booted and nothing is installed: the agent of the build directory, as a child of ours.
-It needs the rights to open the devices (and /dev/xen/privcmd), that is root as a rule.
+Nothing is booted and nothing is installed: the agent of the build directory is a child of this
+process.  It needs the rights to open the devices (and /dev/xen/privcmd), usually root's.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _LACKS_LINUX = {
 
 
 class Here:
-    """A machine that runs already, in the place of one in QEMU: the agent is a child of ours."""
+    """A running machine in place of one in QEMU: the agent is a child of this process."""
 
     facts: dict[str, str]
 
@@ -63,13 +64,13 @@ class Here:
 
 
 class RunningTarget(Dom0Target):
-    """A machine that runs already and is left as it is; subclasses know how to reach it."""
+    """A machine that is already running and is not changed; subclasses know how to reach it."""
 
     gone = (EOFError, TimeoutError, BrokenPipeError)
     boot_seconds = 20.0
 
     def _settle(self, system: str) -> None:
-        """What is expected there, and what cannot be tested."""
+        """Sets what is expected there, and what cannot be tested."""
         assert self._agent is not None
         if system == "FreeBSD":
             setup = SETUPS["freebsd"]
@@ -104,7 +105,7 @@ class LocalTarget(RunningTarget):
         return image.built(self.setting.build.resolve() / "compat-tests/agent", name)
 
     def _nodes(self) -> list[str]:
-        """Where the devices are, as the agent wants to be told."""
+        """The agent's options for the places of the devices."""
         if not (self._dev / "gntalloc").exists():
             what = "kldload xengnt" if self._system == "FreeBSD" else "modprobe xen-gntalloc"
             raise TargetMissing(f"local: no {self._dev / 'gntalloc'} ({what}; is this Xen?)")

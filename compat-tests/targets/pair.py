@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """FreeBSD as PVH DomU under a Linux Dom0, each the helper domain of the other.
 
-``freebsd-domu``: our driver under test, what it maps Linux's gntalloc has granted, what it grants
-Linux's gntdev maps.  ``linux-beside-freebsd``: the same with the roles changed, Linux's drivers
-with ours as their peer.
+``freebsd-domu``: our driver is under test; it maps what Linux's gntalloc has granted, and Linux's
+gntdev maps what it grants.  ``linux-beside-freebsd``: the roles are swapped, with Linux's drivers
+under test and ours as the peer.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class _Machine(Protocol):
 
 
 class Line:
-    """The control channel, shared by letters (agent/dom0/mux.c)."""
+    """The control channel, shared by several listeners with a letter each (agent/dom0/mux.c)."""
 
     def __init__(self, control: _Machine) -> None:
         self._control = control
         self._lines: dict[str, deque[str]] = {letter: deque() for letter in "shg"}
 
     def sendline(self, letter: str, line: str) -> None:
-        # A shell's command may have several lines.
+        # A shell command may have several lines.
         for part in line.split("\n"):
             self._control.sendline(letter + part)
 
@@ -76,7 +76,7 @@ class Line:
 
 
 class End:
-    """One letter's end of it: a transport of the agent's client."""
+    """One listener's end: a transport for the agent's client."""
 
     def __init__(self, line: Line, letter: str) -> None:
         self._line = line
@@ -90,7 +90,7 @@ class End:
 
 
 class _Shelled:
-    """The machine as a shell in Dom0 needs it, by its letter."""
+    """The machine with the interface that a shell in Dom0 needs, by its letter."""
 
     def __init__(self, machine: vm.Machine, control: End) -> None:
         self.control = control
@@ -221,7 +221,7 @@ class PairTarget(Target):
             host.__exit__(None, None, None)
 
     def _keep_console(self) -> str:
-        """The guest's console, kept beside Dom0's."""
+        """Stores the guest's console beside Dom0's."""
         if self._domain is None:
             return ""
         text = "the guest's console could not be read"

@@ -35,7 +35,7 @@ def _major(version: str) -> int:
 
 
 def files(release: FreeBSD) -> list[File]:
-    """The interpreter, its library, cffi's run-time part, the package, and the library under it."""
+    """The interpreter, its library, cffi's run-time part, the package, and the library below it."""
     if reason := reason_against(release.version):
         raise TestbedError(reason)
     made = RELEASES[_major(release.version)]

@@ -3,7 +3,7 @@
 
 The agent is copied there (Linux on x86_64) or compiled there by one cc line (FreeBSD, or any system
 that has an ``agent/os_SYSTEM.c``), started over the connection, and removed at the end.  Nothing is
-installed or loaded.  On a Dom0 the helper domain's program goes along.
+installed or loaded.  On a Dom0 the helper domain's program is copied, too.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from .linux_dom0 import ALARM as LINUX_ALARM
 from .local import Here, RunningTarget
 
 PREFIX = "ssh:"
-# The way to the machine must not ask for anything.
+# ssh must not ask for anything.
 OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20")
 SECONDS = 120.0
 _HOST = re.compile(r"([A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9._:%-]*")
 
 
 def host_of(name: str) -> str:
-    """USER@HOST or HOST of a target's name; ValueError for what ssh could take for an option."""
+    """USER@HOST or HOST from a target's name; ValueError for what ssh could take for an option."""
     host = name.removeprefix(PREFIX)
     if not _HOST.fullmatch(host):
         raise ValueError(f"{name}: not {PREFIX}USER@HOST or {PREFIX}HOST")
@@ -43,13 +43,13 @@ def host_of(name: str) -> str:
 
 
 def cc_line(system: str, where: str = ".") -> str:
-    """The command that compiles a stand-alone agent of the files of bundle()."""
+    """The command that compiles a stand-alone agent from the files of bundle()."""
     sources = " ".join((*SOURCES, f"os_{system.lower()}.c"))
     return f"cd {where} && cc -D_GNU_SOURCE -Iinclude -pthread -o xengnt-agent {sources}"
 
 
 def bundle(system: str) -> list[tuple[Path, str]]:
-    """What cc_line() needs, and under which name."""
+    """What cc_line() needs, with the names there."""
     own = f"os_{system.lower()}.c"
     if not (AGENT / own).is_file():
         raise TargetMissing(f"no agent for {system}: compat-tests/agent/{own} is missing (os.h)")
@@ -77,13 +77,13 @@ class RemoteTarget(RunningTarget):
         self.name = name
         self._host = host_of(name)
         self.title = f"{self._host} by ssh"
-        # "ssh -F FILE" for a configuration of one's own.
+        # "ssh -F FILE" for your own configuration.
         self._ssh = [*shlex.split(os.environ.get("XENGNT_SSH") or "ssh"), *OPTIONS]
         self._where = ""
         self._command = ""
 
     def _remote(self, command: str, data: bytes = b"", what: str = "") -> str:
-        """Runs a shell command there; its output."""
+        """Runs a shell command there; returns its output."""
         argv = [*self._ssh, "--", self._host, command]
         try:
             done = subprocess.run(
@@ -129,7 +129,7 @@ class RemoteTarget(RunningTarget):
         self._remote(f"tar -xf - -C {self._where}", _tar(files), "copying the agent")
 
     def _words(self, system: str) -> list[str]:
-        """Options of the agent: our node where it has a name of its own, the helper domain."""
+        """Options of the agent: our node if it has its own name, the helper domain."""
         there = self._remote("ls /dev/xen 2>/dev/null || :").split()
         words = ["--gntdev", "/dev/xen/xengntdev"] if "xengntdev" in there else []
         peer = self._program("xengnt-peer")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Boots a Dom0 by hand: ``./dev boot [--freebsd DIR] --shell``, or ``python3 -m testbed boot``."""
+"""Boots a Dom0 for interactive use: ``./dev boot [--freebsd DIR] --shell``, or ``python3 -m testbed
+boot``."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from .freebsd_sets import BASE_PROGRAMS, FreeBSD
 FREEBSD = get_args(freebsd_vm.Target)
 _BUILD = NATIVE / "compat-tests/agent"
 _SHELL = "/bin/testbed-shell"
-# A FreeBSD's root cannot be written.  There is no terminal, but a prompt.
+# FreeBSD's root is read-only.  There is no terminal, but a prompt.
 _SHELL_TEXT = b"""#!/bin/sh
 exec 2>&1
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin PS1='freebsd# '
@@ -56,7 +57,7 @@ def _extra(text: str) -> list[image.File]:
 
 
 def _talk(machine: vm.Machine) -> None:
-    """Standard input and output as the control channel until either ends."""
+    """Connects standard input and output to the control channel until either ends."""
     machine.channel.setblocking(True)
     inputs = [machine.channel, sys.stdin]
     while True:
@@ -159,7 +160,7 @@ def main() -> int:
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="give up when nothing has happened for so long (default: %(default)s)",
+        help="give up when nothing has happened for this long (default: %(default)s)",
     )
     args = parser.parse_args()
     args.target = args.target or ("freebsd" if args.freebsd else "linux-pvh")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Run by the interpreter that is to go into an image: collect_python.py DIRECTORY PACKAGE…
 
-Puts the packages, and what they and the interpreter itself import, into DIRECTORY as they lie
-below lib/pythonX.Y: sourceless .pyc files, since compiling under emulation would be slow, and
-extension modules, each with its real place in NAME.so.origin (a copy has lost its $ORIGIN).
+Puts the packages, and everything that they and the interpreter import, into DIRECTORY with their
+paths below lib/pythonX.Y: sourceless .pyc files, since compiling under emulation would be slow, and
+extension modules, each with its original path in NAME.so.origin (a copy has lost its $ORIGIN).
 Prints the path of the interpreter and X.Y.
 """
 
@@ -18,7 +18,7 @@ import shutil
 import sys
 from pathlib import Path
 
-# Imported by functions that no command-line program calls, and large.
+# Large, and imported only by functions that no command-line program calls.
 UNWANTED = [
     "_aix_support", "_osx_support", "asyncio", "bdb", "code", "codeop", "ctypes", "curses",
     "distutils", "doctest", "email", "ensurepip", "html", "http", "idlelib", "lib2to3",
@@ -46,7 +46,7 @@ def modules_of(package: str) -> list[str]:
 
 
 def imported_by_c(names: list[str]) -> list[str]:
-    """What turns up when the modules are really imported: extension modules import too."""
+    """What an actual import of the modules loads: extension modules import others, too."""
     before = set(sys.modules)
     for name in names:
         if not name.endswith(".__main__"):
@@ -63,7 +63,7 @@ def main() -> None:
     finder = modulefinder.ModuleFinder(excludes=UNWANTED)
     wanted = [name for package in packages for name in modules_of(package)]
     for name in [*ALWAYS, *wanted, *imported_by_c(wanted)]:
-        # As if "import name" stood in a program: parents and their imports come along.
+        # As if a program contained "import name": parents and their imports are included.
         finder.import_hook(name)
     for name, module in finder.modules.items():
         file: str | None = getattr(module, "__file__", None)
@@ -83,7 +83,7 @@ def main() -> None:
             else place.with_name(f"{place.name}.pyc")
         )
         place.parent.mkdir(parents=True, exist_ok=True)
-        # Stamped with nothing of this machine: the same sources give the same image.
+        # Without times or paths of this machine: the same sources give the same image.
         py_compile.compile(
             str(source), str(place), f"{name}.py", doraise=True,
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,

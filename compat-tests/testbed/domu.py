@@ -46,7 +46,7 @@ DOM0_MEMORY = 640
 FREEBSD_MEMORY = 256
 LINUX_MEMORY = 192
 
-# See the clients' README: fewer looks at the control channel, late events.
+# See the clients' README: fewer polls of the control channel, late events.
 _KERNEL_OPTIONS = "XENGNT_RELAY_LOOKS=64 xen.event_eoi_delay=0 xen.event_loop_timeout=250"
 
 _SHELL = b"""#!/bin/sh
@@ -88,13 +88,13 @@ _LINUX_OPTIONS = (
     "lsm=capability ipv6.disable=1 pci=off nohpet rodata=off rcupdate.rcu_cpu_stall_suppress=1"
 )
 
-#: KENV_MVALLEN: what init reads of a variable.
+#: KENV_MVALLEN: how much of a variable init can read.
 _KENV_BYTES = 128
 
 
 @dataclass(frozen=True)
 class FreeBSDGuest:
-    """A FreeBSD of some release: files, and modules of ours to load in order."""
+    """A FreeBSD of some release: files, and our modules to load, in order."""
 
     name: str
     release: FreeBSD
@@ -105,7 +105,7 @@ class FreeBSDGuest:
 
 @dataclass(frozen=True)
 class LinuxGuest:
-    """The Linux of Dom0: files beside busybox and Xen's modules; options of these by name."""
+    """Dom0's Linux: files besides busybox and Xen's modules; options of these by name."""
 
     name: str
     files: Sequence[File] = ()
@@ -117,7 +117,7 @@ Guest = FreeBSDGuest | LinuxGuest
 
 
 class Domain:
-    """A running guest and what its console says."""
+    """A running guest and its console's output."""
 
     def __init__(self, host: Host, name: str, domid: int) -> None:
         self.host = host
@@ -128,7 +128,7 @@ class Domain:
         self._line = 0
 
     def console(self) -> str:
-        """All that the console has said."""
+        """All that the console has printed."""
         said = self.host.dom0.must(f"tail -c +{len(self._text) + 1} {self._log} | base64 -w 0")
         self._text += base64.b64decode(said)
         return self._text.decode(errors="replace").replace("\r", "")
@@ -138,8 +138,8 @@ class Domain:
         return self.host.dom0.run(f"{self.host.xl} domid {self.name} >/dev/null 2>&1")[0] == 0
 
     def lines(self, until: str, timeout: float = 240.0, poll: float = _POLL) -> Iterator[str]:
-        """New lines of the console up to one that matches, that one too; a look every `poll` s,
-        which takes the processor from the guest."""
+        """New lines of the console up to and including one that matches.  Each check, every `poll`
+        s, takes the processor from the guest."""
         pattern = re.compile(until)
         machine = self.host.machine
         begin = machine.effective()
@@ -213,7 +213,7 @@ class Host:
     # ---- images
 
     def _tools(self) -> list[File]:
-        """Debian's xl and daemons with the libraries that they need."""
+        """Debian's xl and daemons, with the libraries that they need."""
         found = self._programs
         names = ("xl", "xenstored", "xenconsoled", "xen-init-dom0")
         todo = [found.programs[name] for name in names]
@@ -298,7 +298,7 @@ class Host:
         return self._dom0
 
     def take_over(self, shell: Dom0) -> None:
-        """Another program has the control channel, and the shell is behind that now."""
+        """Sets the shell when another program has taken the control channel and provides it."""
         self._dom0 = shell
 
     def _daemons(self) -> None:
@@ -314,7 +314,7 @@ class Host:
         dom0.must("echo 16384 >/sys/module/xen_gntalloc/parameters/limit", "gntalloc's limit")
 
     def grant(self, domid: int, count: int) -> list[int]:
-        """Pages of Dom0 that gntalloc grants to a domain, which need not be there yet.
+        """Pages of Dom0 that gntalloc grants to a domain, which need not exist yet.
 
         They stay as long as the machine; the first word of page n is n.
         """
@@ -338,8 +338,8 @@ class Host:
         environment: Mapping[str, str] | None = None,
         settings: Mapping[str, object] | None = None,
     ) -> Domain:
-        """Create the domain of a guest, with more of xl.cfg's settings; `next_domid` was its number
-        to be."""
+        """Creates a guest's domain, with more of xl.cfg's settings; it gets the number
+        `next_domid`."""
         guest = self._guests[name]
         if isinstance(guest, LinuxGuest):
             script = "".join(f"export {k}='{v}'\n" for k, v in (environment or {}).items())
@@ -376,9 +376,9 @@ class Host:
         }
         text = "\n".join(f"{key}={json.dumps(value)}" for key, value in config.items())
         self.dom0.must(f"cat >/tmp/{name}.cfg <<'END'\n{text}\nEND")
-        # Xen's console daemon would append to what an earlier guest of that name said.
+        # Xen's console daemon would append to the log of an earlier guest of that name.
         self.dom0.must(f"rm -f {_CONSOLES}/guest-{name}.log")
-        # Not to the control channel: a daemon of xl's would keep it open.
+        # Not to the control channel, which a daemon of xl's would keep open.
         status, _ = self.dom0.run(f"{self.xl} create /tmp/{name}.cfg >/tmp/{name}.create 2>&1")
         if status != 0:
             said = self.dom0.run(f"tail -n 5 /tmp/{name}.create")[1]

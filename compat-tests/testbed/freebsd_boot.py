@@ -35,7 +35,7 @@ PAGE = 4096
 
 _NOTE_HYPERCALL_PAGE, _NOTE_PHYS32_ENTRY = 2, 18
 
-# 32-bit code: mov %cr4,%eax; or $0x20,%eax; mov %eax,%cr4; jmp to the entry that was there.
+# 32-bit code: mov %cr4,%eax; or $0x20,%eax; mov %eax,%cr4; jmp to the original entry.
 _STUB = bytes.fromhex("0f20e0 83c820 0f22e0 e9")
 
 
@@ -48,8 +48,8 @@ def _elf(name: str, contents: bytes) -> ELFFile:
 
 
 def _note_places(elf: ELFFile) -> list[tuple[int, int]]:
-    """Offset and size of what holds notes: segments, then sections, as Xen's own loader looks.
-    FreeBSD 13's are in a section that no segment covers."""
+    """Offset and size of the notes: segments, then sections, in the order of Xen's loader.  FreeBSD
+    13's are in a section that no segment covers."""
     segments = [s.header for s in elf.iter_segments() if s.header["p_type"] == "PT_NOTE"]
     sections = [s.header for s in elf.iter_sections() if s.header["sh_type"] == "SHT_NOTE"]
     return [(h["p_offset"], h["p_filesz"]) for h in segments] + [
@@ -58,7 +58,7 @@ def _note_places(elf: ELFFile) -> list[tuple[int, int]]:
 
 
 def _xen_notes(elf: ELFFile, kernel: bytes) -> dict[int, tuple[int, int]]:
-    """Xen's notes: type -> place and size of the value in the file."""
+    """Xen's notes: type -> offset and size of the value in the file."""
     notes: dict[int, tuple[int, int]] = {}
     for offset, size in _note_places(elf):
         at, end = offset, min(offset + size, len(kernel))
@@ -74,8 +74,8 @@ def _xen_notes(elf: ELFFile, kernel: bytes) -> dict[int, tuple[int, int]]:
 def trampolined(kernel: bytes) -> bytes:
     """The kernel with CR4.PAE set before its own PVH entry, which enables long mode first.
 
-    The code lies in the hypercall page, which nothing has filled yet; Xen overwrites it when the
-    kernel asks for it.
+    The code is in the hypercall page, which is unused until then; Xen overwrites it when the kernel
+    asks for it.
     """
     elf = _elf("the FreeBSD kernel", kernel)
     notes = _xen_notes(elf, kernel)
@@ -114,11 +114,11 @@ class Preloaded:
 
     name: str
     header: bytes
-    sections: bytes  # the section headers; those that are in memory have an address
+    sections: bytes  # the section headers; those in memory have an address
     image: bytes
 
     def records(self, at: int) -> bytes:
-        """What the kernel is told of it; `at` is where its image lies."""
+        """What the kernel is told about it; `at` is the address of its image."""
         return b"".join(
             (
                 _record(_NAME, self.name.encode() + b"\0"),
@@ -132,7 +132,7 @@ class Preloaded:
 
 
 def preloaded(name: str, contents: bytes) -> Preloaded:
-    """A .ko file, laid out: what is allocated, then symbols, names and relocations."""
+    """A .ko file in memory layout: allocated sections, then symbols, names and relocations."""
     header = _elf(name, contents).header
     table, count, names = header["e_shoff"], header["e_shnum"], header["e_shstrndx"]
     sections = [
@@ -153,7 +153,7 @@ def preloaded(name: str, contents: bytes) -> Preloaded:
         places[n] = len(image)
         image += bytes(size) if kind == _NOBITS else contents[offset : offset + size]
     for n in range(count):
-        # 0 says that it is not there; the kernel takes the lowest of the rest for the beginning.
+        # 0 means absent; the kernel takes the lowest of the others for the beginning.
         sections[n][3] = PAGE + places[n] if n in places else 0
     packed = b"".join(_SECTION_HEADER.pack(*section) for section in sections)
     return Preloaded(name, contents[:64], packed, bytes(image))
@@ -177,7 +177,7 @@ def _records(environment: int, image: int, size: int, end: int, more: bytes = b"
             _record(_METADATA | _HOWTO, struct.pack("<I", 0)),
             _number(_METADATA | _ENVP, environment),
             _number(_METADATA | _KERNEND, end),
-            # Where the blob itself lies is 0: so the kernel relocates every address in it.
+            # 0 as the blob's own address makes the kernel relocate every address in it.
             _number(_METADATA | _MODULEP, 0),
             _record(_NAME, b"/root.iso\0"),
             _record(_TYPE, b"mfs_root\0"),
@@ -196,8 +196,8 @@ def _up(value: int, to: int) -> int:
 def metadata_head(
     environment: Mapping[str, str], size: int, modules: Sequence[Preloaded] = ()
 ) -> bytes:
-    """The boot module up to the page where an image of `size` bytes follows, and behind it, each on
-    a page of its own, the images of the modules."""
+    """The boot module up to the page where an image of `size` bytes follows, and after it the
+    images of the modules, each on its own page."""
     for key, value in environment.items():
         if "\0" in key + value or "=" in key:
             raise TestbedError(f"not a kernel environment variable: {key}={value}")
@@ -217,7 +217,7 @@ def metadata_head(
 def metadata(
     environment: Mapping[str, str], image: bytes, modules: Sequence[Preloaded] = ()
 ) -> bytes:
-    """The boot module: records, the environment, the images, each on a page of its own."""
+    """The boot module: records, the environment, the images, each on its own page."""
     images = [image, *(module.image for module in modules)]
     return metadata_head(environment, len(image), modules) + b"".join(
         data.ljust(_up(len(data), PAGE), b"\0") for data in images
@@ -225,7 +225,7 @@ def metadata(
 
 
 def _run(argv: Sequence[str], package: str) -> None:
-    # Fixed times: the same contents give the same image.
+    # Fixed times, so that the same contents give the same image.
     env = dict(os.environ, LC_ALL="C", SOURCE_DATE_EPOCH="315532800", MTOOLS_SKIP_CHECK="1")
     try:
         done = subprocess.run(argv, env=env, text=True, capture_output=True, check=False)
@@ -236,7 +236,7 @@ def _run(argv: Sequence[str], package: str) -> None:
         raise TestbedError(f"{argv[0]}: {lines[-1]}")
 
 
-#: The kernel mounts devfs on one and looks for these; memory is mounted on others.
+#: The kernel mounts devfs on one and looks for these; tmpfs is mounted on others.
 _DIRECTORIES = ("dev", "etc", "tmp", "var", "boot/kernel")
 
 

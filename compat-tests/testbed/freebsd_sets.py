@@ -2,8 +2,8 @@
 """FreeBSD's release sets, and what is built from them: modules and programs.
 
 `FreeBSD(directory, cache, progress)` takes ``base.txz``, ``kernel.txz`` and ``src.txz`` of one
-release, unpacks what is needed of them into the cache and compiles with clang and lld alone.
-Everything is kept by its contents: the same sets and sources build nothing a second time.
+release, unpacks what is needed into the cache and compiles with clang and lld alone.  Results are
+kept by the contents of their inputs: the same sets and sources are built only once.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ _LIBRARY = _ROOT / "libxengnttab-freebsd"
 _XEN_HEADERS = Path("/usr/include")
 _RECIPE = "5"
 
-#: Modules of the release that a Linux program needs, in load order; some kernels have them inside.
+#: Modules of the release that a Linux program needs, in load order; some kernels have them built
+#: in.
 LINUX_MODULES = ("mqueuefs.ko", "linux_common.ko", "linux64.ko")
 
-#: Programs of the base system that a Dom0 or a guest of the clients' runs has.
+#: Programs of the base system for a Dom0 or a guest of the clients' runs.
 BASE_PROGRAMS = (
     "awk cat chmod cmp cp cut date dd dmesg dumpfs env expr find fsck_ffs grep head kldload kldstat"
     " kldunload ldconfig ln ls mdconfig mkdir mount mv newfs pgrep procstat ps reboot rm sed sh"
@@ -75,12 +76,12 @@ class Programs:
     relay: Path
     agent: Path
     peer: Path
-    library: Path  # the agent with operations by way of libxengnttab
+    library: Path  # the agent with operations through libxengnttab
 
 
 def _wanted_base(name: str) -> bool:
-    # Static linking takes archives, start files and headers; the linker scripts come along, and for
-    # programs on a shared library what loads them.
+    # Static linking needs archives, start files and headers.  The linker scripts are included, and
+    # for programs on a shared library the run-time linker.
     place, _, last = name.rpartition("/")
     return (
         name.startswith("usr/include/")
@@ -101,7 +102,7 @@ def _wanted_kernel(name: str) -> bool:
 def _wanted_src(name: str) -> bool:
     if not name.startswith("usr/src/sys/"):
         return False
-    # The largest parts, of which a module outside the kernel sees nothing.
+    # The largest parts, which a module outside the kernel does not use.
     parts = name.split("/")
     if parts[3] == "contrib":
         return parts[4:5] in (["ck"], ["xen"]) and name.endswith(".h")
@@ -121,10 +122,10 @@ def _extract(
     wanted: Callable[[str], bool],
     names: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, list[str]]:
-    """Puts the wanted members of a set below `where`, under other names where `names` has some;
-    the hard links whose target was not among them, by that target."""
+    """Extracts the wanted members of a set below `where`, under other names if `names` has some;
+    returns the hard links whose targets were not among them, by target."""
     missing: dict[str, list[str]] = {}
-    # Without lzma's own look at the end a set that was cut short would pass for whole.
+    # Unless lzma itself checks the end, a truncated set would pass as complete.
     with lzma.open(path) as data, tarfile.open(fileobj=data, mode="r|") as archive:
         for member in archive:
             name = os.path.normpath(member.name)
@@ -195,7 +196,8 @@ class FreeBSD:
     # ---- unpacking
 
     def _unpacked(self, name: str) -> Path:
-        """One set in the cache, by its contents; a look at size and time spares the reading."""
+        """One set in the cache, by its contents; size and time tell whether it must be read
+        again."""
         path = self.sets / name
         state = path.stat()
         memo = self._cache / "digests.json"
@@ -217,8 +219,8 @@ class FreeBSD:
         scratch.mkdir(parents=True)
         wanted = _WANTED[path.name]
         try:
-            # A hard link's contents may lie under a name that nobody wants, before it: these are
-            # fetched in a second reading.
+            # A hard link's contents may be under another name, unwanted and before it: these are
+            # extracted in a second pass.
             links = _extract(path, scratch, wanted)
             if links:
                 _extract(path, scratch, links.__contains__, links)
@@ -251,7 +253,7 @@ class FreeBSD:
 
     @cached_property
     def version(self) -> str:
-        """As "15.1", out of the sources."""
+        """For example "15.1", from the sources."""
         text = (self.source / "sys/sys/param.h").read_text()
         found = re.search(r"^#define\s+__FreeBSD_version\s+(\d+)", text, re.M)
         if found is None:
@@ -260,7 +262,7 @@ class FreeBSD:
         return f"{number // 100000}.{number // 1000 % 100}"
 
     def base_files(self, names: Sequence[str], *programs: Path) -> list[File]:
-        """Programs of the base system with the libraries that they, and `programs`, need."""
+        """Programs of the base system, with the libraries that they and `programs` need."""
         files, todo = {}, list(programs)
         for name in names:
             path = next((p for d in _PROGRAM_PLACES if (p := self.base / d / name).is_file()), None)
@@ -273,7 +275,7 @@ class FreeBSD:
             for name in _needed(todo.pop()):
                 path = next((p for d in _LIBRARY_PLACES if (p := self.base / d / name).is_file()),
                             None)  # fmt: skip
-                # Others' libraries bring themselves.
+                # Other libraries are added by those who bring them.
                 if path is not None and (place := f"/{path.relative_to(self.base)}") not in files:
                     files[place] = path
                     todo.append(path)
@@ -286,7 +288,7 @@ class FreeBSD:
     # ---- building
 
     def _built(self, name: str, inputs: Sequence[Path], make: Callable[[Path], None]) -> Path:
-        """What `make` puts to a path, kept by the inputs' contents."""
+        """The file that `make` writes, kept by the inputs' contents."""
         text = "".join(f"{path.name} {_file_digest(path)}\n" for path in sorted(inputs))
         where = (self.base.name, self.source.name, self.kernel.parents[2].name)
         target = self._cache / "built" / f"{name}-{_digest(_RECIPE, *where, text)}"
@@ -340,7 +342,7 @@ class FreeBSD:
         return self._built(name, inputs, make)
 
     def _xen_include(self) -> Path:
-        """Xen's headers of this machine, and nothing else of its headers."""
+        """This machine's Xen headers, without its other headers."""
         if not (_XEN_HEADERS / "xenctrl.h").is_file():
             raise TestbedError(f"no {_XEN_HEADERS / 'xenctrl.h'}: install libxen-dev")
         where = self._cache / "xen-include"

@@ -67,7 +67,7 @@ ALARM = re.compile(
 _FRAME = re.compile(
     r"^(?:(\w+)\(.*\) at \S+\+0x[0-9a-f]+/frame|#\d+ 0x[0-9a-f]+ at (\w+)\+0x)", re.MULTILINE
 )
-# What prints the trace, not what led to it.
+# Functions that print the trace, not those that led to it.
 _TRACING = ("db_trace_self_wrapper", "kdb_backtrace", "vpanic", "panic", "db_trace_self")
 
 
@@ -79,7 +79,7 @@ def backtrace(text: str) -> list[str]:
 
 
 # x86-64-v2 without XSAVE: QEMU's XRSTOR faults when such a Dom0 switches between two users of it.
-# invtsc, where QEMU has it: without it Xen emulates the TSC (docs/upstream/qemu.md).
+# invtsc, if QEMU has it: without it Xen emulates the TSC (docs/upstream/qemu.md).
 CPU = (
     "qemu64,+svm,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+lahf-lm,+rdrand,+fsgsbase,+smep,+invtsc"
 )
@@ -97,7 +97,7 @@ _XEN = (
     "gnttab_max_frames=64 gnttab_max_maptrack_frames=1024"
 )
 
-#: MiB of Dom0, and what Xen, its firmware and a helper domain have beside it.
+#: MiB of Dom0, and of the rest for Xen, its firmware and a helper domain.
 DOM0_MEMORY = 640
 _BESIDE = 896
 
@@ -109,20 +109,20 @@ _OVMF = (
 _ENVIRONMENT = {
     "vfs.root.mountfrom": "cd9660:/dev/md0",
     "init_path": "/sbin/init",
-    # Xen keeps the PM timer from Dom0, and nothing else here tells DELAY() the time.
+    # Xen keeps the PM timer from Dom0, and DELAY() has no other clock here.
     "debug.acpi.disabled": "timer",
     "kern.hz": "100",
-    # Xen's console, which a kernel takes for a serial one.
+    # Xen's console, which the kernel treats as a serial one.
     "console": "comconsole",
     "boot_serial": "YES",
-    # Devices that are not there, or that nobody needs, take their time.
+    # Probing devices that are absent or unneeded takes time.
     **{
         f"hint.{name}.0.disabled": "1"
         for name in ("ahci", "ppc", "psm", "atkbdc", "fdc", "vga", "sc", "vt")
     },
-    # Nobody reads news of devices here; a thousand of them, of 1 KB each, would look like a leak.
+    # Nobody reads device events here; a thousand of them, of 1 KB each, would look like a leak.
     "hw.bus.devctl_queue": "0",
-    # A panic shall say its backtrace and end the machine.
+    # A panic must print its backtrace and end the machine.
     "debug.debugger_on_panic": "0",
     "debug.trace_on_panic": "1",
     "kern.panic_reboot_wait_time": "0",
@@ -138,7 +138,7 @@ GUEST_ENVIRONMENT = {
 _RELAY, _AGENT, _PEER = "/bin/xengnt-relay", "/bin/xengnt-agent", "/bin/xengnt-peer"
 # The agent on the library, for Worker.exec().
 LIBRARY = "/bin/xengnt-agent-lib"
-#: The second serial port; FreeBSD's own driver leaves it alone while nobody opens it.
+#: The second serial port; FreeBSD's own driver does not touch it while nobody opens it.
 _PORT = "0x2f8"
 
 
@@ -164,7 +164,7 @@ _PLANS: dict[Target, _Plan] = {
 
 
 class FreeBSDDom0(vm.Machine):
-    """A booted machine; see the module's text."""
+    """A booted machine; see the module's docstring."""
 
     fatal = FATAL
     alarm = ALARM
@@ -187,9 +187,9 @@ class FreeBSDDom0(vm.Machine):
         xen_options: str = "",
         preload: bool = False,
     ) -> None:
-        """`memory` is Dom0's MiB and `guests` what domains beside it need; `cpus` are the machine's
-        and Dom0's processors; with `preload` the driver is there when the kernel starts, as
-        xengnt_load="YES" has it."""
+        """`memory` is Dom0's MiB and `guests` what other domains need; `cpus` are the machine's and
+        Dom0's processors; with `preload` the driver is loaded when the kernel starts, as by
+        xengnt_load="YES"."""
         super().__init__(target, workdir, progress)
         self._memory = memory
         self._beside = _BESIDE + guests
@@ -207,11 +207,11 @@ class FreeBSDDom0(vm.Machine):
 
     @property
     def ours(self) -> str:
-        """Our modules in load order, as the system under test names them."""
+        """Our modules in load order, under the names in the system under test."""
         return " ".join(f"/boot/{name}" for name in _PLANS[self._target].modules)
 
     def _files(self) -> tuple[list[File], list[str]]:
-        """What is in the root, and the modules to load in order."""
+        """Files of the root, and the modules to load, in order."""
         plan = _PLANS[self._target]
         programs = self._release.programs()
         files = [
@@ -236,7 +236,7 @@ class FreeBSDDom0(vm.Machine):
         files.append(File(agent, _AGENT))
         for name in plan.modules:
             files.append(File(self._release.module(name), f"/boot/{name}", 0o444))
-            # Modules that need others come behind them; ours needs none.
+            # Modules that need others come later; ours needs none.
             if name not in self._preloaded:
                 names.append(f"/boot/{name}")
         return files, names

@@ -36,7 +36,7 @@ RELAY = "/bin/xengnt-relay"
 _LIBDIR = "/lib/x86_64-linux-gnu"
 _KEEP_IMAGES = 6
 
-# Applets the init script and a person at the debugging shell call by name.
+# Applets that the init script, or somebody at the debugging shell, calls by name.
 _APPLETS = (
     "sh ash cat dmesg echo env grep head hexdump insmod kill ls lsmod mkdir mount poweroff ps rm "
     "setsid sleep stty tail timeout umount uname vi"
@@ -62,7 +62,7 @@ class File:
 
 
 def built(where: Path, name: str) -> Path | None:
-    """A program of the agent's build directory: the agent itself, Dom0's others, or the peer."""
+    """A program from the agent's build directory: the agent itself, Dom0's others, or the peer."""
     return next((p for part in ("", "dom0", "peer") if (p := where / part / name).is_file()), None)
 
 
@@ -127,8 +127,8 @@ class Archive:
 
 
 def shared_libraries(path: Path) -> dict[str, Path]:
-    """Where each shared library of an ELF file lies on this machine, by the name it is loaded by;
-    the dynamic loader is among them under its absolute path.  {} for a static program."""
+    """Paths of an ELF file's shared libraries on this machine, by the name they are loaded by; the
+    dynamic loader has its absolute path as its name.  {} for a static program."""
     env = dict(os.environ, LC_ALL="C")
     env.pop("LD_PRELOAD", None)
     done = subprocess.run(["ldd", str(path)], env=env, text=True, capture_output=True, check=False)
@@ -157,7 +157,7 @@ def _library_files(paths: Iterable[Path]) -> list[File]:
     for path in paths:
         libraries.update(shared_libraries(path))
     if libraries:
-        # Loaded by name when a thread is cancelled: ldd does not show it.
+        # Loaded by name when a thread is cancelled, so ldd does not show it.
         for place in ("/lib", "/usr/lib"):
             gcc = Path(place, "x86_64-linux-gnu/libgcc_s.so.1")
             if gcc.exists():
@@ -169,17 +169,17 @@ def _library_files(paths: Iterable[Path]) -> list[File]:
 
 
 def program_files(path: Path, dst: str | None = None) -> list[File]:
-    """A program, and the shared libraries and loader it needs."""
+    """A program with the shared libraries and the loader that it needs."""
     if not path.is_file():
         raise TestbedError(f"program {path} does not exist")
     return [File(path.resolve(), dst or f"/bin/{path.name}"), *_library_files([path])]
 
 
 def python_files(venv_python: Path, packages: Sequence[str]) -> list[File]:
-    """An interpreter as /bin/python3 with the named packages and everything they import.
+    """An interpreter as /bin/python3, with the named packages and everything they import.
 
-    `venv_python` collects and compiles the files itself (it alone knows its search path and
-    bytecode format): sourceless .pyc files, since compiling under emulation would be slow.
+    `venv_python` collects and compiles the files itself (only it knows its search path and bytecode
+    format): sourceless .pyc files, since compiling under emulation would be slow.
     """
     script = importlib.resources.files(__package__).joinpath("collect_python.py").read_text()
     with tempfile.TemporaryDirectory(prefix="xengnt-python-") as tmp:
@@ -202,7 +202,7 @@ def python_files(venv_python: Path, packages: Sequence[str]) -> list[File]:
                 dst = f"{home}/{path.relative_to(root)}"
                 files.append(File(path.read_bytes(), dst, 0o644))
                 if path.suffix == ".so":
-                    # A copy has lost its $ORIGIN: ask about the original.
+                    # A copy has lost its $ORIGIN: use the original's.
                     origin = path.with_suffix(".so.origin")
                     extensions.append(Path(origin.read_text()) if origin.exists() else path)
         files = [f for f in files if not f.dst.endswith(".so.origin")]
@@ -260,7 +260,7 @@ run /bin/xengnt-agent --poweroff --peer /bin/xengnt-peer
 
 
 def build(cache: Path, selection: Selection, files: Sequence[File]) -> Path:
-    """The initramfs with `files` in it, from the cache when nothing changed."""
+    """The initramfs with `files` in it, from the cache if nothing changed."""
     archive = Archive()
     for place in ("dev", "proc", "sys", "tmp", "run", "etc", "root", "bin", "sbin", "lib/xengnt"):
         archive.directory(place)
@@ -306,7 +306,7 @@ def build(cache: Path, selection: Selection, files: Sequence[File]) -> Path:
 
 
 def _prune(root: Path) -> None:
-    """Agents change often while they are developed: keep the newest images only."""
+    """Agents change often during development: keep only the newest images."""
     images = sorted(root.glob("*.cpio"), key=lambda p: p.stat().st_mtime, reverse=True)
     for image in images[_KEEP_IMAGES:]:
         if time.time() - image.stat().st_mtime > 3600:  # nobody is about to boot it

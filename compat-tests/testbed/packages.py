@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Find, download and unpack the Debian packages that the Dom0 virtual machines are made of.
+"""Finds, downloads and unpacks the Debian packages that the Dom0 virtual machines are made of.
 
-Nothing is installed and no version is fixed: the names come from what this machine's package index
-offers (Debian 12: ``xen-hypervisor-4.17-amd64``, Debian 13: another one), so that a mirror which
-drops superseded versions does no harm.  Unpacked files live under
-``CACHE/packages/NAME_VERSION/``; once they are there no network is needed, and when the index is
-missing or its version cannot be fetched the newest unpacked one is used.
+Nothing is installed and no version is fixed: the names come from this machine's package index
+(Debian 12: ``xen-hypervisor-4.17-amd64``, Debian 13: another one), so a mirror that drops
+superseded versions does no harm.  Unpacked files are kept under ``CACHE/packages/NAME_VERSION/``;
+after that no network is needed, and if the index is missing or its version cannot be downloaded,
+the newest unpacked one is used.
 
-The work is done by ``apt-cache``, ``apt-get download`` and ``dpkg-deb``, which need no root.
-A foreign index can be used through apt's own ``APT_CONFIG`` variable.
+``apt-cache``, ``apt-get download`` and ``dpkg-deb`` do the work and need no root. apt's own
+``APT_CONFIG`` variable selects another index.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from .errors import TestbedError
 
 Progress = Callable[[str], None]
 
-#: Modules that the tests need, as Debian names the files.  Built-in ones are fine too.
+#: Modules that the tests need, by Debian's file names.  They may also be built in.
 MODULES = ("xen-evtchn", "xen-privcmd", "xenfs", "xen-gntdev", "xen-gntalloc")
-#: A disk in memory, without which cases of raw disks have no meaning.
+#: A disk in memory; without it, cases of raw disks do not apply.
 OPTIONAL = ("brd",)
 
 _HYPERVISOR = re.compile(r"xen-hypervisor-(\d+(?:\.\d+)*)-amd64")
@@ -63,7 +63,7 @@ class Selection:
 
     xen: Path  # ELF image, decompressed
     xen_version: str
-    kernel: Path  # vmlinux ELF when it could be unwrapped, else the bzImage
+    kernel: Path  # vmlinux ELF if it could be unwrapped, else the bzImage
     kernel_release: str
     kernel_version: str
     modules: tuple[Path, ...]  # decompressed .ko files in load order
@@ -87,7 +87,7 @@ def _run(argv: list[str], cwd: Path | None = None) -> str:
 
 
 def _candidate(name: str) -> dict[str, str]:
-    """Fields of the version that apt would take; {} when the index does not know the name."""
+    """Fields of the version that apt would take; {} if the index does not have the name."""
     try:
         text = _run(["apt-cache", "show", "--no-all-versions", name])
     except TestbedError:
@@ -97,7 +97,7 @@ def _candidate(name: str) -> dict[str, str]:
         key, colon, value = line.partition(":")
         if colon and not line.startswith(" "):
             fields[key] = value.strip()
-    # A package that is installed but offered nowhere has no Filename: it cannot be downloaded.
+    # A package that is installed but offered nowhere has no Filename, and cannot be downloaded.
     return fields if "Filename" in fields else {}
 
 
@@ -106,7 +106,7 @@ def _version_key(text: str) -> tuple[int, ...]:
 
 
 def find_hypervisor() -> Package:
-    """The newest hypervisor the index offers."""
+    """The newest hypervisor in the index."""
     names = _run(["apt-cache", "pkgnames", "xen-hypervisor-"]).split()
     found = [(m[1], name) for name in names if (m := _HYPERVISOR.fullmatch(name))]
     for _, name in sorted(found, key=lambda item: _version_key(item[0]), reverse=True):
@@ -176,12 +176,12 @@ _WANTED: dict[str, Callable[[str], bool]] = {
 }
 
 
-# A directory by another name when more of a package is wanted than before.
+# Names for directories that hold more of a package than in earlier versions.
 _SUFFIXES = {"kernel": "+disk"}
 
 
 def _unpack(deb: Path, into: Path, wanted: Callable[[str], bool]) -> None:
-    """Extract the wanted regular files only (a kernel package is 400 MB unpacked)."""
+    """Extracts only the wanted regular files (a kernel package is 400 MB unpacked)."""
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as proc:
@@ -214,7 +214,7 @@ def _fetch(
     progress: Progress,
     wanted: Callable[[str], bool] | None = None,
 ) -> Path:
-    """Directory with the unpacked package, downloading it when it is not there yet."""
+    """Directory with the unpacked package, which is downloaded first if necessary."""
     # The same package may be unpacked twice, for different files.
     suffix = _SUFFIXES.get(kind, "") if wanted is None else f"+{kind}"
     target = root / f"{package.slug}{suffix}"
@@ -246,7 +246,7 @@ def _fetch(
 
 
 def _newest_unpacked(kind: str, root: Path) -> Path | None:
-    """The most recently unpacked package of a kind: what a machine without an index still has."""
+    """The most recently unpacked package of a kind: for a machine without an index."""
     best: tuple[float, Path] | None = None
     for note in root.glob("*/.package.json"):
         with contextlib.suppress(OSError, ValueError):
@@ -260,7 +260,8 @@ def _newest_unpacked(kind: str, root: Path) -> Path | None:
 
 
 def _index_stamp() -> str:
-    """Changes when the package index or the sources may have changed: asking apt costs seconds."""
+    """Changes when the package index or the sources may have changed, because asking apt takes
+    seconds."""
     parts = [os.environ.get("APT_CONFIG", "")]
     for place in (
         "/var/lib/apt/lists",
@@ -298,7 +299,7 @@ def _obtain(
         except TestbedError:
             if os.geteuid() != 0:
                 raise
-            # A stale index names versions that the mirror has dropped: refresh it once.
+            # An old index names versions that the mirror has dropped, so refresh it once.
             progress("refreshing the package index")
             _run(["apt-get", "-q", "update"])
             return _fetch(find(), kind, root, progress, wanted), []
@@ -321,7 +322,7 @@ def find(name: str) -> Package:
 
 
 def versions(names: Iterable[str]) -> dict[str, str]:
-    """The versions that apt would take, in one question (each costs a second)."""
+    """The versions that apt would take, in one question (each takes a second)."""
     with contextlib.suppress(TestbedError):
         text = _run(["apt-cache", "show", "--no-all-versions", *names])
         return {
@@ -334,7 +335,7 @@ def versions(names: Iterable[str]) -> dict[str, str]:
 
 
 def dependencies(name: str) -> list[str]:
-    """The packages that one needs, the first of alternatives; [] when the index is missing."""
+    """The packages that one needs, the first of alternatives; [] if the index is missing."""
     fields = _candidate(name)
     text = ", ".join(fields.get(field, "") for field in ("Pre-Depends", "Depends"))
     names = [re.match(r"\s*([a-z0-9][a-z0-9+.-]+)", part) for part in text.split(",")]
@@ -348,8 +349,8 @@ def obtain(
     wanted: Callable[[str], bool],
     progress: Progress | None = None,
 ) -> tuple[Path, list[str]]:
-    """A package that no Dom0 boots from, for what a test wants to run there: its unpacked
-    directory and remarks for the report.  `kind` tells what the wanted files are for."""
+    """A package that no Dom0 boots from, for a program that a test wants to run there: its unpacked
+    directory, and remarks for the report.  `kind` names what the wanted files are for."""
     root = cache / "packages"
     with locked(root / ".lock"):
         return _obtain(kind, root, progress or _quiet, lambda: find(name), wanted)
@@ -364,7 +365,7 @@ def index_stamp() -> str:
 
 
 def decompress(data: bytes, name: str) -> bytes:
-    """Contents of a gzip, xz or zstd stream; the data itself when it is none of these."""
+    """Contents of a gzip, xz or zstd stream; the data itself if it is none of these."""
     if data[:2] == b"\x1f\x8b":
         import gzip
 
@@ -383,7 +384,7 @@ def decompress(data: bytes, name: str) -> bytes:
 
 
 def unwrap_kernel(image: bytes) -> bytes | None:
-    """The vmlinux ELF inside a bzImage, or None when its payload cannot be read here.
+    """The vmlinux ELF in a bzImage, or None if its payload cannot be read here.
 
     Xen would decompress the payload itself, but under emulation that takes seconds of every boot.
     """
@@ -406,7 +407,7 @@ def _module_name(path: str) -> str:
 
 
 def _module_depends(data: bytes) -> list[str]:
-    """Names from a module's own ``depends=`` (packages ship no modules.dep; depmod makes it)."""
+    """Names from a module's own ``depends=`` (packages have no modules.dep; depmod makes it)."""
     match = re.search(rb"\0depends=([^\0]*)\0", data)
     return [name for name in match[1].decode().split(",") if name] if match else []
 
@@ -414,7 +415,7 @@ def _module_depends(data: bytes) -> list[str]:
 def load_order(
     tree: Path, out: Path, wanted: Sequence[str] = MODULES
 ) -> tuple[str, tuple[Path, ...]]:
-    """Kernel release, and the needed modules decompressed into `out` so that each follows its
+    """Kernel release, and the needed modules decompressed into `out`, each after its
     dependencies."""
     roots = [p for p in (tree / "lib/modules", tree / "usr/lib/modules") if p.is_dir()]
     releases = [p for root in roots for p in sorted(root.iterdir())]
@@ -459,7 +460,7 @@ def _single(tree: Path, pattern: str, what: str) -> Path:
 
 
 def _derive(tree: Path, make: Callable[[Path], dict[str, object]]) -> dict[str, object]:
-    """Run `make` once for an unpacked package; its result and files stay with it."""
+    """Runs `make` once for an unpacked package; its result and files stay with it."""
     target = tree / "derived"
     stamp = target / "facts.json"
     if stamp.exists():
@@ -500,7 +501,7 @@ def _quiet(_: str) -> None:
 
 @dataclass(frozen=True)
 class Own:
-    """A user's hypervisor and Linux kernel, in the place of Debian's."""
+    """A user's hypervisor and Linux kernel, instead of Debian's."""
 
     xen: Path | None = None
     # An image with all drivers built in, or a directory with boot/vmlinuz-* and lib/modules.
@@ -511,7 +512,7 @@ _own = Own()
 
 
 def use(own: Own) -> None:
-    """From now on select() gives these."""
+    """Makes select() return these from now on."""
     global _own
     for path, what in ((own.xen, "hypervisor"), (own.kernel, "Linux kernel")):
         if path is not None and not path.exists():
@@ -520,7 +521,7 @@ def use(own: Own) -> None:
 
 
 def _place(cache: Path, data: bytes) -> Path:
-    """A directory of the cache for what is made of a user's file."""
+    """A directory of the cache for what is made from a user's file."""
     where = cache / "own" / hashlib.sha256(data).hexdigest()[:16]
     where.mkdir(parents=True, exist_ok=True)
     return where
@@ -563,13 +564,13 @@ def _with_own(found: Selection, cache: Path, progress: Progress) -> Selection:
 
 
 def select(cache: Path, progress: Progress | None = None) -> Selection:
-    """Everything a Dom0 boots from, downloading what the cache lacks."""
+    """Everything a Dom0 boots from; downloads what the cache lacks."""
     report = progress or _quiet
     root = cache / "packages"
     notes: list[str] = []
     trees: dict[str, Path] = {}
     with locked(root / ".lock"):
-        # Another name, as that of a directory above.
+        # Another name, like those of the directories above.
         memo = root / "selection+disk.json"
         stamp = _index_stamp()
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -584,7 +585,7 @@ def select(cache: Path, progress: Progress | None = None) -> Selection:
                 trees[kind], remarks = _obtain(kind, root, report)
                 notes += remarks
             if not notes:
-                # Taken anew: a download may have refreshed the index meanwhile.
+                # Asked again, because a download may have refreshed the index.
                 memo.write_text(
                     json.dumps(
                         {"stamp": _index_stamp(), "trees": {k: t.name for k, t in trees.items()}}

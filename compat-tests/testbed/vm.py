@@ -65,7 +65,7 @@ class Hung(TestbedError):
 
 # ---------------------------------------------------------------- what the log says
 
-#: After one of these nothing more can be expected of the machine.
+#: After one of these the machine cannot continue.
 FATAL = re.compile(
     r"""Kernel\ panic\ -\ not\ syncing
       | \(XEN\).*Panic\ on\ CPU
@@ -116,7 +116,7 @@ def _alarms(text: str, alarm: re.Pattern[str]) -> list[str]:
 
 
 class _Clock:
-    """Effective time of a process: wall time in which it was not kept from running."""
+    """Effective time of a process: wall time in which it could have run."""
 
     def __init__(self, pid: int) -> None:
         self._tasks = Path(f"/proc/{pid}/task")
@@ -134,7 +134,7 @@ class _Clock:
         return 0.0
 
     def _delay(self) -> float:
-        """Seconds since the last look that the most hindered thread waited for a processor."""
+        """Seconds since the last call that the most delayed thread waited for a processor."""
         worst = 0
         with contextlib.suppress(OSError):
             for task in os.listdir(self._tasks):
@@ -145,7 +145,7 @@ class _Clock:
         return worst / 1e9
 
     def read(self) -> float:
-        """Effective seconds so far; to be called at least every few seconds."""
+        """Effective seconds so far; must be called at least every few seconds."""
         wall = time.monotonic()
         stolen = self._steal()
         passed = wall - self._wall - self._delay() - (stolen - self._stolen)
@@ -159,15 +159,15 @@ class _Clock:
 
 _BASE_COMMAND = (
     "qemu-system-x86_64 -nodefaults -no-user-config -accel tcg,thread=multi -machine pc "
-    # rdrand: without a time-stamp counter flag Linux would take its seed from a missing PIT.
+    # rdrand: without a time-stamp counter flag Linux would seed from a missing PIT.
     "-cpu qemu64,+svm,+npt,+rdrand,+invtsc -smp 1 -display none -vga none -no-reboot"
 ).split()
 
-#: MiB that Dom0 has, and what the machine has beside it for Xen and a helper domain.
+#: MiB of Dom0, and of the rest for Xen and a helper domain.
 DOM0_MEMORY = 288
 _BESIDE = 224
 
-# no-real-mode: Xen then takes the memory map that xenelf has corrected, not the BIOS's.
+# no-real-mode: Xen then uses the memory map that xenelf has corrected, not the BIOS's.
 _XEN = (
     "console=com1 com1=115200,8n1 no-real-mode dom0_max_vcpus=1 "
     "loglvl=warning guest_loglvl=error bootscrub=0 spec-ctrl=no xpti=no watchdog=0 "
@@ -175,8 +175,8 @@ _XEN = (
 )
 _XEN_KIND = {"pv": "", "pvh": " dom0=pvh dom0-iommu=none"}
 
-# oops=panic: a kernel that has stumbled is replaced, not used on.  Nothing here changes how grants
-# behave; the rest is time (README.md has what each of them saves).
+# oops=panic: a kernel with an oops is replaced, not used further.  Nothing here changes how grants
+# behave; the rest saves time (README.md says how much each).
 _LINUX = (
     "console=hvc0 quiet panic=-1 oops=panic nowatchdog "
     "rcupdate.rcu_cpu_stall_suppress=1 clocksource=xen mitigations=off init_on_alloc=0 "
@@ -186,15 +186,15 @@ _LINUX = (
 # A PVH Dom0 has no PIT to calibrate the time-stamp counter with and would try for seconds.
 _LINUX_KIND = {"pv": "", "pvh": " clearcpuid=4 lpj=1000000"}
 
-#: With no sign of progress for this many times its own timeout a wait ends even when the machine
-#: keeps talking.
+#: A wait ends after this many times its own timeout without progress, even if the machine keeps
+#: printing.
 _CEILING = 20.0
 _TICK = 0.25
 
 
 @functools.cache
 def emulator(program: str | None) -> str:
-    """The version of a QEMU, as "10.0.13", or "" if the program does not say."""
+    """The version of a QEMU, such as "10.0.13", or "" if the program does not print it."""
     with contextlib.suppress(OSError):
         command = [program or "qemu-system-x86_64", "--version"]
         said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
@@ -204,7 +204,7 @@ def emulator(program: str | None) -> str:
 
 
 def remark(version: str) -> str:
-    """For the message about a machine that has died before its agent said a word."""
+    """A remark for the message about a machine that died before its agent answered."""
     if tuple(int(part) for part in version.split(".") if part) < (10, 0):
         return ""
     return (
@@ -228,7 +228,7 @@ class Control:
         channel.setblocking(False)
 
     def sendline(self, line: str) -> None:
-        """Send one line; waits while the machine does not take it."""
+        """Sends one line; waits while the machine does not take it."""
         data = memoryview(line.encode() + b"\n")
         wait = self._machine.wait("taking a request", 60.0)
         while data:
@@ -276,11 +276,11 @@ class Wait:
         self._size = machine.mark()
 
     def progress(self) -> None:
-        """Something happened: count anew."""
+        """Something happened: restart the time limit."""
         self._last = self._machine.effective()
 
     def check(self) -> None:
-        """Raise when there is nothing to wait for any more."""
+        """Raises if there is no point in waiting any longer."""
         self._machine.check()
         now = self._machine.effective()
         size = self._machine.mark()
@@ -295,12 +295,12 @@ class Wait:
 
 
 class Machine:
-    """A machine in QEMU: its life, its log, its control channel.  `prepare` makes the rest."""
+    """A machine in QEMU: its life, its log, its control channel.  `prepare` provides the rest."""
 
-    #: After a line like this nothing more can be expected, and what makes a case suspicious.
+    #: Lines after which the machine cannot continue, and lines that make a case suspicious.
     fatal = FATAL
     alarm = ALARM
-    #: Looks at a dying machine's log without news that mean that it has said all.
+    #: Checks of a dying machine's log without news that mean that it has printed everything.
     settle = 1
 
     def __init__(self, name: str, workdir: Path, progress: Progress | None) -> None:
@@ -326,14 +326,15 @@ class Machine:
     # ---- life
 
     def prepare(self) -> Callable[[int], list[str]]:
-        """Makes what is to be booted; QEMU's command line for a control channel's descriptor."""
+        """Makes what is to be booted; returns QEMU's command line for a control channel's
+        descriptor."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
         self._workdir.mkdir(parents=True, exist_ok=True)
         command = self.prepare()
         for log in (self.console_log, self.qemu_log):
-            if log.exists():  # the log of a machine that died stays one generation
+            if log.exists():  # keep the log of a machine that died for one generation
                 log.replace(log.with_suffix(".log.1"))
         self._make_console()
         self._progress(f"booting {self.name}")
@@ -345,7 +346,7 @@ class Machine:
         return self
 
     def _make_console(self) -> None:
-        """The files that QEMU's chardev "pipe" opens: it writes the log straight to its file."""
+        """Creates the files for QEMU's chardev "pipe"; QEMU writes the log directly to its file."""
         self.console_log.touch()
         output = self._workdir / "console.out"
         for path in (self._console_input, output):
@@ -361,7 +362,7 @@ class Machine:
             errors.write((shlex.join(argv) + "\n").encode())
             errors.flush()
             try:
-                # A session of its own: Ctrl-C reaches us, and we end it.
+                # Its own session: Ctrl-C goes only to us, and we end it.
                 self._qemu = subprocess.Popen(
                     argv,
                     stdin=subprocess.DEVNULL,
@@ -372,7 +373,7 @@ class Machine:
                 )
             except FileNotFoundError:
                 raise TestbedError(f"{argv[0]} not found: install qemu-system-x86") from None
-        # Should we be killed outright, the guard sees its input end and kills QEMU.
+        # If we are killed, the guard sees the end of its input and kills QEMU.
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", 'read -r _; kill -KILL "$1"', "sh", str(self._qemu.pid)],
             stdin=subprocess.PIPE,
@@ -388,7 +389,7 @@ class Machine:
         self._kill()
 
     def _kill(self) -> None:
-        # The guard goes first: once QEMU is reaped its number may be another process's.
+        # The guard ends first: once QEMU is reaped, its number may be another process's.
         guard, self._guard = self._guard, None
         if guard is not None:
             guard.kill()
@@ -452,16 +453,16 @@ class Machine:
             return 0
 
     def console_since(self, mark: int) -> str:
-        """What Xen and Dom0's kernel have said since a mark."""
+        """What Xen and Dom0's kernel have printed since a mark."""
         return self._text(mark)
 
     def alarms_since(self, mark: int) -> list[str]:
-        """The suspicious lines among it."""
+        """The suspicious lines in that."""
         return _alarms(self._text(mark), self.alarm)
 
     @property
     def facts(self) -> dict[str, str]:
-        """What is known about the machine by now."""
+        """What is known about the machine so far."""
         if "end" not in self._known:
             found = dict(_FACT.findall(self._text(0)))
             self._known.update({key: value.strip() for key, value in found.items()})
@@ -478,7 +479,7 @@ class Machine:
     # ---- death
 
     def check(self) -> None:
-        """Raise `Died` when the machine is gone or about to go."""
+        """Raises `Died` if the machine is gone or about to go."""
         if self._reason is not None:
             raise Died(self._reason)
         if self._qemu is None:
@@ -493,7 +494,7 @@ class Machine:
             self._bury(self._last_words())
 
     def lost(self) -> None:
-        """The control channel has ended: find out why, and raise."""
+        """The control channel has ended: finds out why, and raises."""
         assert self._qemu is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._qemu.wait(10)
@@ -501,7 +502,7 @@ class Machine:
         self._bury("QEMU closed the control channel")
 
     def _last_words(self) -> str:
-        """Gather the rest of a panic's output and name the line that matters."""
+        """Collects the rest of a panic's output and picks the line that matters."""
         assert self._qemu is not None
         size, silent = -1, 0
         for _ in range(80):  # until nothing more comes; the text is short and already on its way
@@ -513,7 +514,7 @@ class Machine:
         text = self._text(0)
         fatal = self.fatal.search(text)
         if fatal:
-            # What comes shortly before a panic says more than the panic.
+            # The line before a panic says more than the panic.
             begin = max(text.rfind("\n", 0, fatal.start()) + 1, 0)
             before = _alarms(text[max(begin - 6000, 0) : begin], self.alarm)[:1]
             return "; ".join([*before, *_alarms(text[begin:], self.alarm)[:1]])
@@ -551,7 +552,7 @@ class Machine:
 
 
 class LinuxDom0(Machine):
-    """A booted machine; see the module's text."""
+    """A booted machine; see the module's docstring."""
 
     def __init__(
         self,
@@ -595,7 +596,7 @@ class LinuxDom0(Machine):
     def command(self, xen: Path, kernel: Path, initramfs: Path, channel: int) -> list[str]:
         """QEMU's command line."""
         options = f"{_LINUX}{_LINUX_KIND[self.kind]} {self._kernel_options}".strip()
-        # The list of multiboot modules is comma-separated, its file names stop at a blank.
+        # The list of multiboot modules is comma-separated, and file names end at a blank.
         for path in (kernel, initramfs):
             if " " in str(path):
                 raise TestbedError(f"the cache directory must not have blanks in its name: {path}")

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A copy of the hypervisor image that tells Xen where SeaBIOS has put the ACPI tables.
 
-SeaBIOS reports the memory of its ACPI tables as "reserved", and a PVH Dom0 sees only memory of
-type "ACPI" unless an IOMMU is there: without one Linux then adds up the checksum of a table of
-0xffffffff bytes for ever.  An emulated IOMMU costs more than half of the boot time, so instead a
-few instructions run before Xen's own entry point: they walk the multiboot memory map and turn
-"reserved" into "ACPI" between 1 MiB and the PCI hole.  Nothing of Xen itself is changed.
+SeaBIOS reports the memory of its ACPI tables as "reserved", and a PVH Dom0 sees only memory of type
+"ACPI" unless there is an IOMMU: without one Linux computes the checksum of a table of 0xffffffff
+bytes, practically for ever.  An emulated IOMMU costs more than half of the boot time.  So a few
+instructions run before Xen's own entry point: they walk the multiboot memory map and turn
+"reserved" into "ACPI" between 1 MiB and the PCI hole.  Nothing else in Xen is changed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def _elf(image: bytes) -> ELFFile:
 
 
 def with_acpi_marked(image: bytes) -> bytes:
-    """`image` (the ELF32 file that multiboot loads) with the instructions in front."""
+    """`image` (the ELF32 file that multiboot loads) with the instructions before its entry
+    point."""
     elf = _elf(image)
     entry = elf.header["e_entry"]
     for number in range(elf.num_segments()):
@@ -66,8 +67,8 @@ def with_acpi_marked(image: bytes) -> bytes:
     else:
         raise TestbedError("the hypervisor image has no segment with its entry point")
     filesz = head["p_filesz"]
-    # Behind the file's contents lies .bss, which Xen clears later; the section table that may
-    # follow in the file is of no use to a loader.
+    # After the file's contents comes .bss, which Xen clears later; a loader does not need the
+    # section table that may follow in the file.
     end = head["p_offset"] + filesz
     pad = -filesz % 16
     place = head["p_paddr"] + filesz + pad
@@ -83,10 +84,10 @@ def with_acpi_marked(image: bytes) -> bytes:
 
 
 def prepared(xen: Path) -> Path:
-    """The file to boot for the image `xen`, made beside it when it is not there."""
+    """The file to boot for the image `xen`, made beside it if necessary."""
     target = xen.with_name("xen-acpi.elf")
     if not target.exists() or target.stat().st_mtime < xen.stat().st_mtime:
-        # Two machines may be started by two threads at once.
+        # Two threads may start two machines at once.
         handle, scratch = tempfile.mkstemp(prefix=".xen-", dir=target.parent)
         with os.fdopen(handle, "wb") as out:
             out.write(with_acpi_marked(xen.read_bytes()))

@@ -16,7 +16,7 @@
 
 #define	NFDS	2
 
-/* By Linux's number: FreeBSD's command, and where it puts the port. */
+/* Indexed by Linux's number: FreeBSD's command, and where the port goes. */
 static const struct {
 	unsigned long	word;
 	int		port;
@@ -32,7 +32,7 @@ static uint32_t
 linux_errno(int error)
 {
 
-	/* The first ones are the same; of the others this device has one. */
+	/* The first errnos are the same; of the others this device has one. */
 	return (error == ENOTCONN ? 107 : error <= ERANGE ? (uint32_t)error :
 	    EINVAL);
 }
@@ -56,7 +56,7 @@ answer(const struct event_request *request, const int *fds)
 		reply.error = linux_errno(errno);
 	else
 		reply.value = args[commands[request->nr].port];
-	/* The answer must find the file held by the agent alone. */
+	/* Only the agent may hold the file when it gets the answer. */
 	close(fds[0]);
 	(void)send(fds[1], &reply, sizeof(reply), 0);
 	close(fds[1]);

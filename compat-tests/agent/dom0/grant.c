@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xengnt-grant DOMID COUNT: grants that many pages of a Linux domain to
- * another by Linux's own gntalloc, one after the other, prints the references
- * and holds them until it is killed.  The first word of page n is n.
+ * xengnt-grant DOMID COUNT: grants COUNT pages of a Linux domain to another
+ * domain, one after the other, by Linux's own gntalloc, prints the references
+ * and holds the pages until it is killed.  The first word of page n is n.
  */
 #include <sys/ioctl.h>
 #include <sys/mman.h>

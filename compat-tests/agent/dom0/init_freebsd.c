@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Process 1 of a FreeBSD under test: tells what is there, loads what the
- * kernel environment names, and runs a program on the second serial port.
+ * Process 1 of a FreeBSD under test: prints facts, loads what the kernel
+ * environment names, and runs a program on the second serial port.
  *
  *	xengnt.modules	files for kldload(2), in order
  *	xengnt.run	arguments of xengnt-relay, or nothing for the agent
  *	xengnt.words	XENGNT_WORDS of the agent
  *	xengnt.events	set: the agent is Linux's, and has the event helper
  *
- * There is no shell in the image, nor anything dynamically linked.
+ * The image contains no shell and nothing dynamically linked.
  */
 #include <sys/param.h>
 #include <sys/linker.h>
@@ -73,7 +73,7 @@ load_all(void)
 	}
 }
 
-/* The root cannot be written. */
+/* The root is read-only. */
 static void
 mount_tmp(void)
 {

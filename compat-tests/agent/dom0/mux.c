@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xengnt-mux DOMID REF PROGRAM [ARGUMENT...]: one line to several listeners.
+ * xengnt-mux DOMID REF PROGRAM [ARGUMENT...]: shares one line between several
+ * listeners.
  *
- * A line on standard input begins with the letter of whom it is for: "s" a
- * shell, "h" the program here, "g" a DomU at the other end of a wire (wire.h),
- * which has granted its page under REF.  What they say comes back in whole
- * lines with their letters.
+ * A line on standard input begins with a letter for its receiver: "s" a shell,
+ * "h" the program here, "g" a DomU at the other end of a wire (wire.h), whose
+ * page is granted as REF.  Their output comes back in whole lines with their
+ * letters.
  */
 #include <sys/socket.h>
 #include <err.h>
@@ -27,7 +28,7 @@
 struct end {
 	char	letter;
 	int	fd;		/* -1: the wire */
-	size_t	have;		/* of a line that it is saying */
+	size_t	have;		/* of an incomplete line */
 	char	line[LINE];
 };
 
@@ -36,7 +37,7 @@ static struct end ends[] = { { .letter = 's' }, { .letter = 'h' },
     { .letter = 'g', .fd = -1 } };
 #define	NENDS	(sizeof(ends) / sizeof(ends[0]))
 
-/* Waits as long as it takes: the other side always reads. */
+/* Waits for as long as it takes: the other side always reads. */
 static void
 put_all(int fd, const char *buf, size_t size)
 {
@@ -51,7 +52,7 @@ put_all(int fd, const char *buf, size_t size)
 	}
 }
 
-/* Passes whole lines on, with the letter in front. */
+/* Passes on whole lines, with the letter in front. */
 static void
 said(struct end *e, size_t more)
 {
@@ -103,7 +104,7 @@ tell(char *line, size_t len)
 		len -= n;
 		if (n != 0)
 			tries = 0;
-		/* Both may be full of what the other has to read first. */
+		/* Both may be full of what the other one must read first. */
 		else if (!listen_wire(&ends[i]))
 			usleep(1000);
 	}
@@ -149,7 +150,7 @@ main(int argc, char **argv)
 		for (i = 0; i < 2; i++)
 			p[i] = (struct pollfd){ ends[i].fd, POLLIN, 0 };
 		p[2] = (struct pollfd){ 0, POLLIN, 0 };
-		/* The DomU shall have the processor meanwhile. */
+		/* Leave the processor to the DomU meanwhile. */
 		wait = idle < 1000 ? 1 : 20;
 		if (poll(p, 3, wait) <= 0)
 			continue;

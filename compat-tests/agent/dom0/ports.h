@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* I/O ports and idle priority, which each system gives in its own way. */
+/* I/O ports and idle priority, which each system provides in its own way. */
 #ifndef PORTS_H
 #define	PORTS_H
 
@@ -11,7 +11,7 @@
 #include <machine/cpufunc.h>
 #include <fcntl.h>
 
-/* The order of arguments is Linux's here, the other one there. */
+/* Linux and FreeBSD have the arguments in opposite orders. */
 static inline unsigned char
 port_in(unsigned port)
 {
@@ -26,7 +26,7 @@ port_out(unsigned char value, unsigned port)
 	outb(port, value);
 }
 
-/* An open /dev/io lets the process use every port, children too. */
+/* An open /dev/io lets the process and its children use every port. */
 static inline int
 ports_open(unsigned first, unsigned count)
 {
@@ -43,7 +43,7 @@ priority_idle(void)
 	return (rtprio(RTP_SET, 0, &idle));
 }
 
-/* A child inherits it. */
+/* Children inherit it. */
 static inline void
 priority_normal(void)
 {
@@ -91,7 +91,7 @@ priority_normal(void)
 }
 #endif
 
-/* One access for up to a whole FIFO: a trapped one costs as much as a byte. */
+/* One access for up to a whole FIFO: if trapped, it costs as much as a byte. */
 static inline void
 port_out_string(const unsigned char *buf, size_t n, unsigned port)
 {

@@ -6,15 +6,15 @@
  *	xengnt-relay PORT PROGRAM [ARGUMENT...]
  *	xengnt-relay wire PROGRAM [ARGUMENT...]
  *
- * With "wire" it is a page that a DomU shares with Dom0 (wire.h).
+ * "wire" stands for a page that a DomU shares with Dom0 (wire.h).
  *
- * The control channel of a Dom0 under test.  The kernel's own driver is no
- * good for it: a PVH Dom0 without an IOMMU gets no interrupt of a physical
- * device, and where there are interrupts (or timers), each of them costs more
- * under emulation than the bytes it brings.  So the port is polled without a
- * pause, at idle priority: the program runs whenever it can.  QEMU sends a
- * byte as soon as it is written, so that an answer is one burst.  Where others
- * need the processor, too, the environment asks for pauses (below).
+ * This is the control channel of a Dom0 under test.  The kernel's own driver
+ * does not work for it: a PVH Dom0 without an IOMMU gets no interrupts from
+ * physical devices, and where there are interrupts (or timers), each of them
+ * costs more under emulation than the bytes it brings.  So the port is polled
+ * without a pause, at idle priority: the program runs whenever it can.  QEMU
+ * sends a byte as soon as it is written, so an answer is one burst.  If others
+ * need the processor, the environment sets pauses (below).
  */
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -34,7 +34,7 @@
 #include "start.h"
 #include "wire.h"
 
-#define	UART_DATA	0		/* the divisor latch is not shown */
+#define	UART_DATA	0		/* the divisor latch is never selected */
 #define	UART_IER	1
 #define	UART_FCR	2
 #define	UART_LCR	3
@@ -45,20 +45,21 @@
 #define	FIFO_BYTES	16u
 
 /*
- * Looks at the port without a byte before the machine may rest.  Where a guest
- * needs the processor the caller wants fewer: Xen does not know that ours are
- * of idle priority.  (A kernel's command line becomes init's environment.)
+ * Number of polls of the port without a byte before the machine may rest.  If
+ * a guest needs the processor, the caller sets fewer: Xen does not know that
+ * we run at idle priority.  (A kernel's command line becomes init's
+ * environment.)
  */
 #define	IDLE_LOOKS	100000u
 #define	IDLE_LOOKS_ENV	"XENGNT_RELAY_LOOKS"
 #define	IDLE_NS		10000000
-/* Where a guest is measured, Dom0 shall be seen seldom. */
+/* Milliseconds of rest, for measuring guests without much of Dom0. */
 #define	IDLE_REST_ENV	"XENGNT_RELAY_REST_MS"
-/* A DomU rests soon: Dom0, whose line it is, needs the processor. */
+/* A DomU rests soon: Dom0, which reads the wire, needs the processor. */
 #define	IDLE_WIRE	500u
-/* Looks at the port per look at the program. */
+/* Polls of the port for each check of the program. */
 #define	LOOKS		4
-/* Looks without a byte after which even half a line is passed on. */
+/* Polls without a byte after which even half a line is passed on. */
 #define	HALF_LINE_LOOKS	2000u
 
 static unsigned short port;
@@ -80,7 +81,7 @@ rest(long ns)
 	nanosleep(&ts, NULL);
 }
 
-/* What has arrived; QEMU refills the FIFO while we empty it. */
+/* Reads what has arrived; QEMU refills the FIFO while we empty it. */
 static size_t
 receive(unsigned char *buf, size_t size)
 {
@@ -100,8 +101,8 @@ receive(unsigned char *buf, size_t size)
 			continue;
 		}
 		/*
-		 * QEMU answers 0 for what is not there, and the protocol is
-		 * text: read a whole FIFO whatever is in it.
+		 * QEMU returns 0 for absent bytes, and the protocol is text:
+		 * always read a whole FIFO.
 		 */
 		port_in_string(fifo, FIFO_BYTES, port + UART_DATA);
 		for (i = 0; i < FIFO_BYTES; i++) {
@@ -124,7 +125,7 @@ transmit(const unsigned char *buf, size_t size)
 				sched_yield();
 			continue;
 		}
-		/* Not empty only while nobody reads the other end. */
+		/* It fills up only while nobody reads the other end. */
 		while ((port_in(port + UART_LSR) & LSR_THR_EMPTY) == 0)
 			rest(1000000);
 		n = size < FIFO_BYTES ? size : FIFO_BYTES;
@@ -161,7 +162,7 @@ relay(int fd)
 		have += got;
 		if (got != 0)
 			idle = 0;
-		/* Bytes come singly: whole lines spare the program much. */
+		/* Bytes come singly: whole lines mean less work for the program. */
 		if (have != 0 && (in[have - 1] == '\n' ||
 		    have + FIFO_BYTES > sizeof(in) || idle > HALF_LINE_LOOKS)) {
 			if (send(fd, in, have, MSG_NOSIGNAL) == -1)
@@ -200,7 +201,7 @@ serial_open(const char *name)
 	trapped = is_pv();
 	port_out(0, port + UART_IER);
 	port_out(0x03, port + UART_LCR);		/* 8 bits, no parity */
-	/* QEMU hands over as many bytes at once as would trigger. */
+	/* QEMU delivers as many bytes at once as the trigger level. */
 	port_out(0xc7, port + UART_FCR);
 	port_out(0x03, port + UART_MCR);		/* DTR, RTS */
 }
@@ -226,8 +227,8 @@ main(int argc, char **argv)
 	if (ms != NULL)
 		idle_ns = strtol(ms, NULL, 0) * 1000000;
 	/*
-	 * With few looks it rests most of the time.  At idle priority a busy
-	 * FreeBSD would then never run it at all.
+	 * With few polls this program rests most of the time.  At idle
+	 * priority a busy FreeBSD would then never run it at all.
 	 */
 	if (looks == NULL && priority_idle() != 0)
 		warn("idle priority");

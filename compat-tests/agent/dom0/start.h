@@ -7,7 +7,7 @@
 #include <err.h>
 #include <unistd.h>
 
-/* before() runs in the new process, if it is not NULL.  The other end. */
+/* before(), if not NULL, runs in the new process.  Returns the other end. */
 static int
 start_program(char *const argv[], void (*before)(void))
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control channel of a DomU: a page that it grants to Dom0, a ring of
- * bytes each way, and no events, which come late to an idle guest under
- * emulation.  FreeBSD grants it by the base system's driver, so that ours is
- * the cases' alone.
+ * The control channel of a DomU: a page that it grants to Dom0, with a ring of
+ * bytes each way.  There are no events, because they reach an idle guest late
+ * under emulation.  FreeBSD grants the page by the base system's driver, so
+ * that only cases use ours.
  */
 #ifndef WIRE_H
 #define	WIRE_H
@@ -30,7 +30,7 @@ struct wire {
 	struct wire_ring to_dom0;
 };
 
-/* As much as there is room for. */
+/* Sends as much as there is room for. */
 static inline size_t
 wire_send(struct wire_ring *ring, const unsigned char *buf, size_t size)
 {
@@ -62,7 +62,7 @@ wire_receive(struct wire_ring *ring, unsigned char *buf, size_t size)
 	return (n);
 }
 
-/* The page of this domain, granted to Dom0; says its reference. */
+/* Grants a page of this domain to Dom0 and prints its reference. */
 static inline struct wire *
 wire_offer(void)
 {
@@ -87,7 +87,7 @@ wire_offer(void)
 	    (off_t)arg.index);
 	if (page == MAP_FAILED)
 		err(1, "mapping the page granted to Dom0");
-	/* In one piece: the kernel writes to the console, too. */
+	/* In one write: the kernel writes to the console, too. */
 	fprintf(stderr, "\nxengnt-relay: wire ref=%u\n", ref);
 	return (page);
 #else

@@ -34,7 +34,7 @@ ask(struct helper *h, const char *fmt, ...)
 	return (strncmp(h->reply, "ok", 2) == 0);
 }
 
-/* The number behind "key=" in the last reply, which must have it. */
+/* The number behind "key=" in the last reply, which must contain it. */
 static unsigned
 value(const struct helper *h, const char *key)
 {
@@ -48,7 +48,7 @@ value(const struct helper *h, const char *key)
 	return ((unsigned)strtol(at + strlen(key), NULL, 0));
 }
 
-/* Makes a domain of so many pages; its number. */
+/* Makes a domain of this many pages; returns its number. */
 static unsigned
 helper_start(struct helper *h, char *program, unsigned pages)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The helper domain: an empty PVH domain whose grant entries and pages a test
- * case writes and reads, so that Dom0 maps *foreign* grants.
+ * The helper domain: an empty PVH domain.  A test case writes and reads its
+ * grant entries and pages, so that Dom0 can map *foreign* grants.
  *
- * One request line on standard input, one reply line on standard output:
- * "ok key=value ..." or "err ERRNO detail".  One domain at a time; it never
- * runs.  Ends, and destroys its domain, at the end of the input.
+ * There is one request line on standard input and one reply line on standard
+ * output: "ok key=value ..." or "err ERRNO detail".  There is one domain at a
+ * time, and it never runs by itself.  The program ends, and destroys its
+ * domain, at the end of its input.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,7 +30,7 @@
 #define	PAGE		4096u
 #define	MAX_PAGES	1024u
 #define	MAX_FRAMES	64u
-/* Where the grant-table frames are put to be mapped: behind all pages. */
+/* Where the grant-table frames are placed for mapping, above all pages. */
 #define	FRAMES_GFN	(MAX_PAGES + 1024u)
 #define	ENTRIES_A_FRAME	(PAGE / sizeof(grant_entry_v1_t))
 #define	LINE		(64 * 1024)
@@ -66,7 +67,7 @@ error_name(int error)
 	return (name != NULL ? name : "EIO");
 }
 #else
-/* No such function there: those that Xen answers with. */
+/* The names of Xen's errors. */
 static const char *
 error_name(int error)
 {
@@ -157,7 +158,7 @@ domain_create(unsigned npages, unsigned nframes)
 	peer.alive = true;
 	peer.npages = npages;
 	peer.nframes = nframes;
-	/* In KiB, with room for what Xen itself puts there. */
+	/* In KiB, with room for what Xen itself adds. */
 	if (xc_domain_setmaxmem(peer.xch, peer.domid, (npages + 256) * 4) != 0)
 		return (failed("xc_domain_setmaxmem"), -1);
 	for (unsigned i = 0; i < npages; i++)
@@ -177,7 +178,7 @@ domain_create(unsigned npages, unsigned nframes)
 	    != 0)
 		return (-1);
 	peer.entries = where;
-	/* Xen itself grants the toolstack nothing here, but be sure. */
+	/* Xen itself should grant the toolstack nothing here, but be sure. */
 	memset(peer.entries, 0, (size_t)nframes * PAGE);
 	memset(peer.pages, 0, (size_t)npages * PAGE);
 	return (0);
@@ -220,7 +221,7 @@ number(const struct args *a, unsigned i, const char *name, uint64_t limit,
 	return (true);
 }
 
-/* "key=value" anywhere behind the operation; otherwise the default. */
+/* "key=value" anywhere after the operation; otherwise the default. */
 static bool
 option(const struct args *a, const char *key, uint64_t limit, unsigned *value)
 {
@@ -299,7 +300,7 @@ op_grant(const struct args *a)
 	e->flags = 0;
 	e->domid = (domid_t)domid;
 	e->frame = page;
-	/* Xen may read the entry from the moment the flags permit it. */
+	/* Xen may read the entry as soon as the flags permit it. */
 	__atomic_store_n(&e->flags, (uint16_t)flags, __ATOMIC_RELEASE);
 	return (answer("ok"));
 }
@@ -360,7 +361,7 @@ hex(char c)
 	return (-1);
 }
 
-/* Argument 3 as bytes that fit behind an offset; false after answering. */
+/* Argument 3 as bytes that fit after an offset; false after answering. */
 static bool
 bytes(const struct args *a, unsigned off, unsigned room, uint8_t *out,
     unsigned *len)
@@ -422,7 +423,7 @@ op_clear(const struct args *a)
 	return (answer("ok"));
 }
 
-/* The helper domain maps what Dom0 grants it. */
+/* The helper domain maps a grant of Dom0. */
 static int
 op_map(const struct args *a)
 {
@@ -570,8 +571,8 @@ op_destroy(const struct args *a)
 }
 
 /*
- * Dom0's own event channels as Xen knows them: what /dev/xen/evtchn does not
- * tell, and ports that it has not heard of (row N3).
+ * Dom0's own event channels according to Xen: what /dev/xen/evtchn does not
+ * tell, and ports that it does not know (row N3).
  */
 static int
 op_evtchn_status(const struct args *a)

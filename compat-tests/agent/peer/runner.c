@@ -3,8 +3,8 @@
  * The helper domain's own instructions.
  *
  * It starts in protected mode without paging, so that an address is a
- * guest-physical one, reads its next task from a page that it shares with
- * us, and is paused while it has none: it takes no time from Dom0.
+ * guest-physical one.  It reads its next task from a page that it shares with
+ * us, and is paused while it has none, so that it takes no time from Dom0.
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -28,10 +28,10 @@
 
 enum { DO_COPY, DO_HYPERCALL, DO_ANSWER };
 
-/* The page in common.  The first members' places are the code's, too. */
+/* The shared page.  The code, too, knows the offsets of the first members. */
 struct task {
 	uint32_t	wanted;		/* number of the task to do */
-	uint32_t	done;		/* of the last that was */
+	uint32_t	done;		/* number of the last one done */
 	uint32_t	what;
 	uint32_t	arg[3];
 	uint32_t	result;
@@ -50,7 +50,7 @@ _Static_assert(offsetof(struct task, result) == 24, "the code knows this");
 _Static_assert(offsetof(struct task, call) == 28, "the code knows this");
 _Static_assert(sizeof(struct task) <= PAGE, "a page");
 
-/* The hypercall instruction is the processor's: patched in. */
+/* The hypercall instruction depends on the processor: patched in. */
 extern const uint8_t runner_code[], runner_hypercall[], runner_end[];
 __asm__(
     ".pushsection .rodata\n"
@@ -83,7 +83,7 @@ __asm__(
     "4:	movl	0(%ebp), %eax\n"
     "	movl	%eax, 4(%ebp)\n"
     "	jmp	1b\n"
-    /* Answers: a page of counters, one that is read, one that is written. */
+    /* Answers: a page of counters, one to read from, one to write to. */
     "5:	movl	12(%ebp), %edx\n"
     "6:	cmpl	$0, 12(%edx)\n"	/* stop */
     "	jne	4b\n"
@@ -191,7 +191,7 @@ runner_registers(xc_interface *xch, uint32_t domid, uint32_t ip)
 	if (n < 0)
 		return (-1);
 	memset(&regs, 0, sizeof(regs));
-	/* Xen's own header comes first. */
+	/* Keep Xen's own header. */
 	memcpy(&regs, now, sizeof(regs.header_d) + sizeof(regs.header));
 	regs.cpu_d.typecode = HVM_SAVE_CODE(CPU);
 	regs.cpu_d.length = HVM_SAVE_LENGTH(CPU);
@@ -265,7 +265,7 @@ finish(const char **what)
 	unsigned tries;
 
 	t = runner.task;
-	/* Sleeping lets it run. */
+	/* Sleeping lets the domain run. */
 	for (tries = 0; tries < 50000; tries++) {
 		if (__atomic_load_n(&t->done, __ATOMIC_ACQUIRE) == t->wanted)
 			break;
@@ -289,7 +289,7 @@ perform(uint32_t todo, uint32_t a, uint32_t b, uint32_t c, const char **what)
 	return (finish(what));
 }
 
-/* A hypercall of the domain's that takes a command and a member of op. */
+/* A hypercall by the domain, with a command and a member of op. */
 static int
 call(uint32_t number, uint32_t command, uint32_t address, uint32_t more,
     const char **what)

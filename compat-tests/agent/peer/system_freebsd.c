@@ -13,7 +13,7 @@
 
 #include "system.h"
 
-/* A number of the kernel's; with a value, sets it. */
+/* Reads a number of the kernel; with a value, sets it. */
 static void
 do_sysctl(int argc, char **argv, char *reply, size_t len)
 {
@@ -44,7 +44,7 @@ file_name(const char *path)
 	return (slash != NULL ? slash + 1 : path);
 }
 
-/* Unloads the modules, the last one first, and loads them; so many times. */
+/* Unloads the modules, the last one first, and loads them, n times. */
 static void
 do_cycles(int argc, char **argv, char *reply, size_t len)
 {
@@ -70,7 +70,7 @@ do_cycles(int argc, char **argv, char *reply, size_t len)
 				return;
 			}
 	}
-	/* devfs keeps a node that is gone until somebody looks for a name. */
+	/* devfs keeps a removed node until somebody looks up a name. */
 	(void)access("/dev/null", F_OK);
 	snprintf(reply, len, "ok cycles=%d", n);
 }
@@ -83,7 +83,7 @@ static struct type {
 } marked[MAX_TYPES];
 static int nmarked;
 
-/* malloc(9)'s types as vmstat -m shows them; how many, or -1. */
+/* The types of malloc(9), as vmstat -m shows them; returns how many, or -1. */
 static int
 malloc_types(struct type *types)
 {
@@ -93,7 +93,7 @@ malloc_types(struct type *types)
 	size_t size;
 	int n;
 
-	/* A type is MAXCPU records long; another one may come in between. */
+	/* A type has MAXCPU records; another type may be added in between. */
 	if (sysctlbyname("kern.malloc_stats", NULL, &size, NULL, 0) != 0)
 		return (-1);
 	size += size / 16;
@@ -121,7 +121,7 @@ malloc_types(struct type *types)
 	return (n);
 }
 
-/* "mark" remembers how much each type has, "grown" tells which have more. */
+/* "mark" remembers how much each type has, "grown" reports which have more. */
 static void
 do_malloc(char **argv, char *reply, size_t len)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The few calls of Xen's libraries that peer.c makes, over FreeBSD's
- * /dev/xen/privcmd: with these the helper domain needs none of Xen's packages
- * on FreeBSD.
+ * The few functions of Xen's libraries that peer.c calls, on FreeBSD's
+ * /dev/xen/privcmd, so that the helper domain needs none of Xen's packages on
+ * FreeBSD.
  */
 #include <sys/types.h>
 #include <sys/ioctl.h>
@@ -57,7 +57,10 @@ static xc_interface shared = { .fd = -1 };
 static struct xencall_handle shared_call = { &shared };
 static struct xenforeignmemory_handle shared_memory = { -1 };
 
-/* Xen reads and writes arguments by their address: they must not be paged. */
+/*
+ * Xen reads and writes arguments at their address, so they must not be paged
+ * out.
+ */
 static void *
 wired(size_t pages)
 {
@@ -86,7 +89,7 @@ hypercall(xc_interface *xch, unsigned long op, unsigned long a,
 	return (call.ret);
 }
 
-/* An argument in wired memory, and back. */
+/* Copies an argument to wired memory, and back. */
 static long
 with_argument(xc_interface *xch, unsigned long op, long cmd, void *arg,
     size_t len)
@@ -131,7 +134,7 @@ xc_interface_open(xentoollog_logger *logger, xentoollog_logger *dombuild,
 	return (&shared);
 }
 
-/* One for the life of the program. */
+/* One handle for the life of the program. */
 int
 xc_interface_close(xc_interface *xch)
 {
@@ -161,7 +164,7 @@ xc_domain_destroy(xc_interface *xch, uint32_t domid)
 
 	op.domain = (domid_t)domid;
 	while (domctl(xch, &op) < 0) {
-		/* Long work is done in parts; ERESTART goes no further. */
+		/* Xen does long work in parts; ERESTART gets no further. */
 		if (errno != EAGAIN)
 			return (-1);
 		op.cmd = XEN_DOMCTL_destroydomain;
@@ -213,7 +216,7 @@ xc_domain_max_vcpus(xc_interface *xch, uint32_t domid, unsigned max)
 	return (domctl(xch, &op) < 0 ? -1 : 0);
 }
 
-/* Without a buffer: the size that it would need. */
+/* Without a buffer, returns the size that it would need. */
 int
 xc_domain_hvm_getcontext(xc_interface *xch, uint32_t domid, uint8_t *buf,
     uint32_t size)
@@ -348,7 +351,7 @@ void
 xencall_free_buffer(xencall_handle *call, void *p)
 {
 	(void)call;
-	/* Only ever asked for less than a page. */
+	/* The caller never asks for more than a page. */
 	if (p != NULL)
 		munmap(p, PAGE);
 }
@@ -401,7 +404,7 @@ xenforeignmemory_map(xenforeignmemory_handle *memory, uint32_t dom, int prot,
 		errno = error;
 		return (NULL);
 	}
-	/* Positive there, negative in Xen's library. */
+	/* Positive here, negative in Xen's library. */
 	for (size_t i = 0; i < pages; i++)
 		errors[i] = errors[i] > 0 ? -errors[i] : errors[i];
 	return (p);

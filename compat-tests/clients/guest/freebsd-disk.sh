@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# disk DEVICE SIZE...: makes a UFS, fills, changes and reads it, and has it checked.
+# disk DEVICE SIZE...: makes a UFS, fills, changes, reads and checks it.
 # Ends with "disk: files=N begin=S written=S read=S end=S fsck=STATUS".
 dev=$1
 shift
@@ -9,7 +9,7 @@ tmp=/tmp/${dev##*/}
 mkdir -p $mnt $tmp
 fail() { echo "disk: failed: $*"; exit 1; }
 clock() { date +%s; }
-# Nothing that is read may come out of a cache: unmounting drops a file system's.
+# Reads must not come from a cache; unmounting drops that of a file system.
 remount() {
 	umount $mnt || fail "umount before $1"
 	mount $dev $mnt || fail "mount before $1"
@@ -62,7 +62,7 @@ check changes
 umount $mnt || fail "last umount"
 fsck_ffs -n -f $dev >$tmp/fsck 2>&1
 status=$?
-# It says so and ends with 0 when it was not allowed to repair.
+# If it may not repair, it prints that and exits with 0.
 grep -q 'INCONSISTENCY\|CORRECT?\|SALVAGE?\|BAD\|FILE SYSTEM.*DIRTY' $tmp/fsck && status=99
 tail -1 $tmp/fsck
 echo "disk: files=$n begin=$begin written=$written read=$read end=$(clock) fsck=$status"

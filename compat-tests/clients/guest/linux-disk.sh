@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# disk DEVICE SIZE...: makes an ext4, fills, changes and reads it, and has it checked.
+# disk DEVICE SIZE...: makes an ext4, fills, changes, reads and checks it.
 # Ends with "disk: files=N begin=S written=S read=S end=S fsck=STATUS".
 dev=$1
 shift
@@ -9,7 +9,7 @@ tmp=/tmp/${dev##*/}
 mkdir -p $mnt $tmp
 fail() { echo "disk: failed: $*"; exit 1; }
 clock() { cut -d' ' -f1 /proc/uptime; }
-# Nothing that is read may come out of a cache.
+# Reads must not come from a cache.
 remount() {
 	umount $mnt || fail "umount before $1"
 	echo 3 >/proc/sys/vm/drop_caches
@@ -26,7 +26,7 @@ while [ ! -b $dev ]; do
 	sleep 0.2
 done
 begin=$(clock)
-# By their paths: the shell prefers what it has itself.  The lazy parts would only write zeros.
+# By path, because the shell prefers its built-in tools.  The lazy parts would only write zeros.
 /sbin/mke2fs -q -F -t ext4 -E lazy_itable_init=1,lazy_journal_init=1 $dev || fail mke2fs
 mount -t ext4 $dev $mnt || fail mount
 : >$tmp/sums

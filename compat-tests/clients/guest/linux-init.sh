@@ -11,11 +11,11 @@ for module in $(cat /lib/xengnt/modules); do
 	insmod /lib/xengnt/$module || echo "guest: cannot load $module"
 done
 dmesg -n 4
-# Under emulation an event often finds its work done; the kernel then waits longer and longer.
+# Under emulation the work of an event is often done already; the kernel then waits ever longer.
 for limit in /sys/bus/xen/devices/*/xenbus/spurious_threshold; do
 	echo 65535 >$limit
 done
-# A process that wakes now and then, without a new one each time.
+# One process that wakes now and then, instead of a new one each time.
 mkfifo /tmp/never
 (exec 9<>/tmp/never; while :; do read -t 0.2 nothing <&9; done) &
 exec </dev/hvc0 >/dev/hvc0 2>&1

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xengnt-debugkey KEYS: what `xl debug-keys` does, but without xenstored,
- * whose own end has to be looked at, too.
+ * xengnt-debugkey KEYS: like `xl debug-keys`, but without xenstored, whose own
+ * end must be checked, too.
  */
 #include <err.h>
 #include <stddef.h>

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Dom0's side of a libxenvchan whose other end is a helper domain
- * (end_guest.c): makes the domain, lets it run, says what it has seen.
+ * (end_guest.c): makes the domain, lets it run, reports what it has seen.
  *
  *	xengnt-end server|client CODE STORE PATH BYTES [ORDER]
  *
  * The role is the helper domain's; STORE is the directory of xenstore.c's
- * nodes.  BYTES each way.  "open", "flowing", then one line of JSON.
+ * nodes.  BYTES is the amount each way.  Prints "open", "flowing", then one
+ * line of JSON.
  */
 #include <sys/mman.h>
 #include <cpuid.h>
@@ -29,7 +30,7 @@
 #include "end.h"
 #include "runner.h"
 
-#define	FRAMES_GFN	0x2000u	/* its grant table, to be mapped */
+#define	FRAMES_GFN	0x2000u	/* where its grant table is mapped */
 #define	MAX_PAGES	64u
 #define	STEP_MS		5
 #define	PATIENCE_MS	120000	/* without a byte */
@@ -102,7 +103,7 @@ load(const char *file)
 	fd = open(file, O_RDONLY);
 	if (fd < 0)
 		err(1, "%s", file);
-	/* The second half is the stack's. */
+	/* The second half is for the stack. */
 	n = read(fd, code, END_CODE_PAGES * END_PAGE);
 	if (n <= 0 || n > (ssize_t)(END_CODE_PAGES * END_PAGE / 2))
 		errx(1, "%s: %zd bytes", file, n);
@@ -159,7 +160,7 @@ node_wait(const char *node)
 	errx(1, "no %s", name);
 }
 
-/* Ring pages are its first frames; who is to map them is Dom0. */
+/* The ring pages are its first frames, granted to Dom0. */
 static void
 grant(unsigned pages)
 {
@@ -178,7 +179,7 @@ grant(unsigned pages)
 	}
 }
 
-/* Its last state; complains and leaves when nothing moves any more. */
+/* Its last state; complains and exits if nothing moves any more. */
 static uint32_t
 watch(const struct end_task *task)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The other end of a libxenvchan in a domain without a kernel: 32-bit code
- * without paging, so that an address is a guest-physical one.  Speaks
- * xen/io/libxenvchan.h with the words of vchan.c in both directions at once.
+ * The other end of a libxenvchan, in a domain without a kernel: 32-bit code
+ * without paging, so that an address is a guest-physical one.  It uses
+ * xen/io/libxenvchan.h, with the data of vchan.c, in both directions at once.
  *
  * It never sleeps, it yields.  An event that the other end asked for is sent
- * once; where nothing moves for long it is reminded, and the reminders are
- * counted: under emulation an event may come late.
+ * once.  If nothing moves for long, the event is sent again, since it may come
+ * late under emulation; these reminders are counted.
  */
-/* Otherwise the numbers of hypercalls are those of Xen 3.0. */
+/* Otherwise hypercalls would have the numbers of Xen 3.0. */
 #define	__XEN_INTERFACE_VERSION__ 0x00040d00
 
 #include <stdbool.h>
@@ -23,9 +23,9 @@
 
 #include "end.h"
 
-#define	YIELDS		20000u		/* without a word, then a reminder */
+#define	YIELDS		20000u		/* without progress, then a reminder */
 #define	MAX_RING_PAGES	64u
-#define	BATCH		2048u		/* words until the other end may know */
+#define	BATCH		2048u		/* words until the other is notified */
 #define	WORD		8u
 
 struct ring {
@@ -49,7 +49,7 @@ static uint32_t handles[2 * MAX_RING_PAGES + 1];
 
 void	run(void);
 
-/* The first bytes: a stack, then C. */
+/* The first bytes: set up a stack, then call C. */
 __asm__(
     ".section .text.first, \"ax\"\n"
     ".globl first\n"
@@ -107,7 +107,7 @@ ring_bell(void)
 
 	error = hypercall(__HYPERVISOR_event_channel_op, EVTCHNOP_send, &op,
 	    0);
-	/* The port's other end may be closed: not a failure here. */
+	/* The port's other end may be closed, which is not a failure here. */
 	if (error != 0 && error != -22)
 		fail(__LINE__, error);
 }
@@ -230,7 +230,7 @@ other_lives(void)
 
 /* ---- both directions ------------------------------------------------------ */
 
-/* As vchan.c: the other end makes and checks the same words. */
+/* As in vchan.c: the other end makes and checks the same words. */
 static uint64_t
 next(struct stream *s)
 {
@@ -248,7 +248,7 @@ add(struct stream *s, uint64_t word)
 	s->sum = (s->sum << 1 | s->sum >> 63) + word;
 }
 
-/* The event that the other end has asked for, if it has. */
+/* Sends the event that the other end has asked for, if any. */
 static void
 notify(uint8_t bit)
 {
@@ -373,7 +373,7 @@ run(void)
 	tell();
 	__atomic_store_n(&task->state, whole ? END_MOVED : END_GONE,
 	    __ATOMIC_RELEASE);
-	/* Its end clears the byte, by its driver's notification. */
+	/* Dom0's driver clears the byte as its notification. */
 	for (idle = 0; other_lives();) {
 		yield();
 		if (++idle % YIELDS == 0)

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every function of libxengnttab on a Dom0, with two helper domains at the
- * other end.
+ * Every function of libxengnttab on a Dom0, with two helper domains as peers.
  *
  *	xengnt-gnttab PEER GNTDEV GNTALLOC [base]
  *
  * PEER is the program that makes a helper domain (agent/peer/peer.c); GNTDEV
  * and GNTALLOC are the nodes that the library must have chosen.  "base" says
- * that these are FreeBSD's own driver's, which cannot do all.
+ * that these belong to FreeBSD's own driver, which cannot do everything.
  *
- * Each part is a process of its own: "ok NAME", or the check that failed and
- * "failed NAME".  After each all grants must be unmapped again.
+ * Each part runs in its own process and prints "ok NAME", or the check that
+ * failed and "failed NAME".  After each, all grants must be unmapped again.
  */
 #include <sys/param.h>
 #include <sys/mman.h>
@@ -102,7 +101,7 @@ becomes(struct peer *p, uint32_t ref, unsigned wanted)
 	return (false);
 }
 
-/* One byte of a page as the domain itself has it. */
+/* One byte of a page, as the domain itself sees it. */
 static unsigned
 byte(struct peer *p, unsigned page, unsigned off)
 {
@@ -114,7 +113,7 @@ byte(struct peer *p, unsigned page, unsigned off)
 	return ((unsigned)strtoul(at + 5, NULL, 16));
 }
 
-/* One byte of what it maps of ours. */
+/* One byte of one of our pages, as the domain that maps it sees it. */
 static unsigned
 seen(struct peer *p, unsigned slot, unsigned off)
 {
@@ -174,7 +173,7 @@ open_gntshr(void)
 	return (xgs);
 }
 
-/* Both ends of an event channel, here. */
+/* Both ends of an event channel, in this process. */
 struct channel {
 	xenevtchn_handle *near, *far;
 	evtchn_port_t	port;
@@ -262,14 +261,14 @@ part_map_one(void)
 	CHECK(flags(p, p->refs[0]) == IDLE);
 	CHECK(xengnttab_unmap(xgt, page, 1) == 0);
 	CHECK(becomes(p, p->refs[1], IDLE));
-	/* And once more: nothing stayed of it. */
+	/* Again: the first mapping must have left nothing. */
 	page = xengnttab_map_grant_ref(xgt, p->domid, p->refs[1], PROT_READ);
 	CHECK(page != NULL && page[100] == 'x');
 	CHECK(xengnttab_unmap(xgt, page, 1) == 0);
 	CHECK(xengnttab_close(xgt) == 0);
 }
 
-/* True if storing there ends a process. */
+/* Whether storing there ends a process. */
 static bool
 store_kills(char *at)
 {
@@ -305,7 +304,7 @@ part_read_only(void)
 	CHECK(byte(p, 2, 0) == 'c');
 	CHECK(xengnttab_unmap(xgt, page, 1) == 0);
 
-	/* A grant for reading only. */
+	/* A read-only grant. */
 	FAILS(xengnttab_map_grant_ref(xgt, p->domid, READ_ONLY,
 	    PROT_READ | PROT_WRITE), NULL, EINVAL);
 	page = xengnttab_map_grant_ref(xgt, p->domid, READ_ONLY, PROT_READ);
@@ -340,7 +339,7 @@ part_map_many(void)
 		CHECK(byte(p, i, 7) == 'A' + i);
 	CHECK(more[7] == 'C' && more[PAGE * 2 + 7] == 'E');
 	CHECK(xengnttab_unmap(xgt, more, 3) == 0);
-	/* The other area has its own maps of them. */
+	/* The other area has its own maps of these pages. */
 	CHECK(all[PAGE * 3] == 'd' && flags(p, p->refs[3]) == WRITTEN);
 	CHECK(xengnttab_unmap(xgt, all, PAGES) == 0);
 	for (unsigned i = 0; i < PAGES; i++)
@@ -371,7 +370,7 @@ part_map_domains(void)
 	CHECK(xengnttab_close(xgt) == 0);
 }
 
-/* All grants or none, wherever the bad one stands. */
+/* All grants or none, wherever the bad one is. */
 static void
 part_all_or_none(void)
 {
@@ -412,7 +411,7 @@ part_unmap(void)
 	FAILS(xengnttab_unmap(xgt, NULL, 1), -1, EINVAL);
 	CHECK(xengnttab_unmap(xgt, all, 2) == -1 && errno == EINVAL);
 	CHECK(all[PAGE * 2] == 'c');
-	/* It outlives the handle, and goes with munmap(2). */
+	/* The area outlives the handle; munmap(2) ends it. */
 	CHECK(xengnttab_close(xgt) == 0);
 	CHECK(all[PAGE] == 'b');
 	CHECK(munmap(all, PAGE * 3) == 0);
@@ -441,7 +440,7 @@ part_notify_map(void)
 	CHECK(byte(p, 0, 5) == 0);
 	CHECK(byte(p, 0, 4) == 'a' && byte(p, 0, 6) == 'a');
 	CHECK(channel_rings(&c, EVENT_MS));
-	/* The byte alone. */
+	/* Only the byte. */
 	page = xengnttab_map_grant_ref_notify(xgt, p->domid, p->refs[1],
 	    PROT_READ | PROT_WRITE, PAGE - 1, (evtchn_port_t)-1);
 	CHECK(page != NULL);
@@ -486,7 +485,7 @@ part_notify_death(void)
 	CHECK(channel_rings(&c, EVENT_MS));
 }
 
-/* What cannot be armed is not mapped, and errno stays. */
+/* If a notification cannot be armed, nothing is mapped, and errno stays. */
 static void
 part_notify_refused(void)
 {
@@ -501,7 +500,7 @@ part_notify_refused(void)
 	FAILS(xengnttab_map_grant_ref_notify(xgt, p->domid, p->refs[0],
 	    PROT_READ | PROT_WRITE, 0, 3999), NULL, EINVAL);
 	CHECK(becomes(p, p->refs[0], IDLE));
-	/* A byte outside of the page is none, as with Xen's library. */
+	/* As in Xen's library, a byte outside of the page means no byte. */
 	page = xengnttab_map_grant_ref_notify(xgt, p->domid, p->refs[0],
 	    PROT_READ | PROT_WRITE, PAGE, (evtchn_port_t)-1);
 	CHECK(page != NULL);
@@ -547,7 +546,7 @@ part_copy(void)
 	memset(buffer, 0, sizeof(buffer));
 	CHECK(xengnttab_grant_copy(xgt, 0, NULL) == 0);
 
-	/* Many at once, out of two domains, to odd places. */
+	/* Many at once, from two domains, to odd addresses. */
 	for (unsigned i = 0; i < nitems(segs); i++)
 		segment(&segs[i], &peers[i % 2], FIRST + i % PAGES,
 		    PAGE - 32, buffer + 3 + 100 * i, 32, false);
@@ -560,7 +559,7 @@ part_copy(void)
 	}
 	CHECK(buffer[2] == 0 && buffer[35] == 0);
 
-	/* Across the end of a page of ours, into a grant. */
+	/* Across the end of one of our pages, into a grant. */
 	local = (char *)(((uintptr_t)buffer + PAGE) & ~(uintptr_t)(PAGE - 1));
 	memset(local - 8, 'L', 8);
 	memset(local, 'R', 8);
@@ -581,7 +580,7 @@ part_copy(void)
 	CHECK(segs[0].status == GNTST_okay);
 	CHECK(byte(&peers[1], 6, 2003) == 'f');
 
-	/* Each has its own answer. */
+	/* Each segment has its own status. */
 	segment(&segs[0], p, p->refs[0], 0, buffer, 8, false);
 	segment(&segs[1], p, NOBODY, 0, buffer, 8, false);
 	segment(&segs[2], p, READ_ONLY, 0, buffer, 8, true);
@@ -590,13 +589,13 @@ part_copy(void)
 	CHECK(xengnttab_grant_copy(xgt, 5, segs) == 0);
 	CHECK(segs[0].status == GNTST_okay && segs[3].status == GNTST_okay);
 	CHECK(segs[1].status == GNTST_general_error);
-	/* By mapping, one answer stands for all of Xen's reasons. */
+	/* Copying by mapping has one status for all of Xen's reasons. */
 	CHECK(segs[4].status ==
 	    (base ? GNTST_general_error : GNTST_bad_gntref));
 	CHECK(segs[2].status != GNTST_okay);
 	CHECK(buffer[50] == 'b' && byte(p, 0, 0) == 'a');
 
-	/* What no hypervisor needs to be asked. */
+	/* Refused without asking the hypervisor. */
 	segs[0].flags = 0;
 	FAILS(xengnttab_grant_copy(xgt, 1, segs), -1, EINVAL);
 	segment(&segs[0], p, p->refs[0], PAGE - 4, buffer, 8, false);
@@ -650,11 +649,11 @@ part_restrict(void)
 	segment(&seg, p, p->refs[1], 0, buffer, sizeof(buffer), false);
 	CHECK(xengnttab_grant_copy(xgt, 1, &seg) == -1);
 	CHECK(flags(p, p->refs[1]) == IDLE);
-	/* What was there stays. */
+	/* The mapping stays. */
 	CHECK(before[0] == 'a');
 	before[1] = 'r';
 	CHECK(byte(p, 0, 1) == 'r');
-	/* Sharing is nothing to restrict. */
+	/* A restriction does not affect sharing. */
 	page = xengntshr_share_pages(xgs, p->domid, 1, &ref, 1);
 	CHECK(page != NULL);
 	CHECK(xengntshr_unshare(xgs, page, 1) == 0);
@@ -695,7 +694,7 @@ part_share(void)
 	CHECK(OK(p, "store %u 60 6d", slot[last]));
 	CHECK(pages[PAGE * last + 60] == 'm');
 
-	/* For reading only: about them, not about us. */
+	/* Read-only for them, not for us. */
 	page = xengntshr_share_pages(xgs, p->domid, 1, &one, 0);
 	CHECK(page != NULL);
 	page[0] = 'o';
@@ -704,7 +703,7 @@ part_share(void)
 	ask(&p->h, "map %u ro", one);
 	CHECK(value(&p->h, "status=") == 0);
 	CHECK(seen(p, value(&p->h, "slot="), 0) == 'o');
-	/* Nor is it for everybody. */
+	/* Nor can others map it. */
 	ask(&peers[1].h, "map %u", refs[0]);
 	CHECK(value(&peers[1].h, "status=") != 0);
 
@@ -712,7 +711,7 @@ part_share(void)
 	FAILS(xengntshr_share_pages(xgs, p->domid, -1, refs, 1), NULL, EINVAL);
 	CHECK(xengntshr_unshare(xgs, NULL, 1) == -1 && errno == EINVAL);
 
-	/* Who still maps a page keeps it. */
+	/* A peer that still maps a page keeps it. */
 	CHECK(xengntshr_unshare(xgs, pages, count) == 0);
 	CHECK(xengntshr_unshare(xgs, page, 1) == 0);
 	CHECK(seen(p, slot[0], 0) == 's');
@@ -741,7 +740,7 @@ part_share_notify(void)
 	slot = value(&p->h, "slot=");
 	CHECK(seen(p, slot, 33) == 'q' && !channel_rings(&c, 0));
 	CHECK(xengntshr_unshare(xgs, page, 1) == 0);
-	/* The base driver cleans up at its next operation only. */
+	/* The base driver cleans up only in its next operation. */
 	CHECK(seen(p, slot, 33) == (base ? 'q' : 0));
 	CHECK(seen(p, slot, 32) == 'q' && seen(p, slot, 34) == 'q');
 	CHECK(channel_rings(&c, base ? 0 : EVENT_MS) == !base);
@@ -770,7 +769,7 @@ log_message(struct xentoollog_logger *logger, xentoollog_level level,
 	logged.level = level;
 	snprintf(logged.context, sizeof(logged.context), "%s",
 	    context != NULL ? context : "");
-	/* Nothing of this may reach the caller. */
+	/* None of this may reach the caller. */
 	errno = EDOOFUS;
 }
 
@@ -879,7 +878,7 @@ main(int argc, char **argv)
 		failed += !ok;
 		printf("%s %s\n", ok ? "ok" : "failed", parts[i].name);
 	}
-	/* Nothing of the last one stays, either. */
+	/* The last part must leave nothing, either. */
 	if (!peer_reset(&peers[0], 'a') || !peer_reset(&peers[1], 'P')) {
 		printf("failed end\n");
 		failed++;

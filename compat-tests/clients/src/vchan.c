@@ -4,14 +4,13 @@
  *
  * Both ends of a channel of libxenvchan send BYTES (a multiple of 8) to each
  * other at the same time and check what arrives: every word against the
- * sender's sequence, and a checksum that the caller compares with the one of
- * the sender.  With 0 BYTES an end only waits for the other to go.  RING is
- * the least size of each ring; above 2 KiB libxenvchan gives a ring pages of
- * its own.
+ * sender's sequence, and a checksum that the caller compares with that of the
+ * sender.  With 0 BYTES an end only waits for the other to go.  RING is the
+ * least size of each ring; above 2 KiB libxenvchan gives a ring its own pages.
  *
- * The last line is one of JSON.  Exit status: 0 all well, 1 an error, 3 the
- * other end went away, 4 ended by SIGTERM, which leaves the channel to exit(3):
- * the other end shall see what it sees of a death.
+ * The last line is JSON.  Exit status: 0 success, 1 an error, 3 the other end
+ * went away, 4 ended by SIGTERM.  The latter does not close the channel, so
+ * that the other end sees the same as after a death.
  */
 #include <err.h>
 #include <errno.h>
@@ -36,7 +35,7 @@
 #define	WAIT_S		0	/* no limit */
 #endif
 
-/* One direction: a sequence of pseudo-random words, and what passed of it. */
+/* One direction: a sequence of pseudo-random words, and its progress. */
 struct stream {
 	uint64_t state;
 	uint64_t done;		/* bytes */
@@ -49,8 +48,8 @@ struct stream {
 
 static struct stream out, in;
 static volatile sig_atomic_t ended;
-static bool gone;		/* the other end */
-static unsigned overslept;	/* waits that slept beside an event */
+static bool gone;		/* the other end is gone */
+static unsigned overslept;	/* waits that slept through an event */
 
 static void
 end(int sig)
@@ -75,11 +74,11 @@ now(void)
 }
 
 /*
- * Until something may have changed.
+ * Waits until something may have changed.
  *
- * FreeBSD's evtchn(4) looks for events and goes to sleep without a lock that
+ * FreeBSD's evtchn(4) checks for events and goes to sleep without a lock that
  * its interrupt handler takes: an event in between wakes nobody, and there is
- * no other while its port is masked.  So a wait is limited there.
+ * no other while its port is masked.  So the wait has a limit there.
  */
 static void
 pause_for(struct libxenvchan *ctrl)
@@ -195,7 +194,7 @@ connect_channel(bool server, int domid, const char *path, size_t ring)
 	err(1, "libxenvchan_client_init");
 }
 
-/* True when something moved. */
+/* True if anything moved. */
 static bool
 push(struct libxenvchan *ctrl, uint64_t total)
 {
@@ -237,7 +236,7 @@ pull(struct libxenvchan *ctrl, uint64_t total)
 	return (n > 0);
 }
 
-/* False when the other end went away before the end. */
+/* False if the other end went away before the end. */
 static bool
 transfer(struct libxenvchan *ctrl, uint64_t total)
 {
@@ -280,7 +279,7 @@ main(int argc, char **argv)
 	ring = argc > 5 ? strtoul(argv[5], NULL, 0) : 0;
 	if (total % sizeof(uint64_t) != 0)
 		errx(2, "BYTES must be a multiple of %zu", sizeof(uint64_t));
-	/* Not restarted: a wait shall end. */
+	/* Not restarted: SIGTERM must end a wait. */
 	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = end }, NULL);
 	sigaction(SIGALRM, &(struct sigaction){ .sa_handler = wait_over },
 	    NULL);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A stand-in for libxenstore where there is no Xen: the harness.  It has
- * the calls that libxenvchan makes.  A node is a file in the directory
- * $XENGNT_XENSTORE; relative paths are those of domain $XENGNT_HARNESS_DOMID.
- * No watches, permissions or transactions: a single writer and a reader that
- * tries again need none.
+ * A replacement for libxenstore where there is no xenstored, such as on the
+ * harness.  It has the functions that libxenvchan calls.  A node is a file in
+ * the directory $XENGNT_XENSTORE; relative paths are those of domain
+ * $XENGNT_HARNESS_DOMID.  There are no watches, permissions or transactions: a
+ * single writer and a reader that retries need none.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ struct xs_handle {
 	unsigned int domid;
 };
 
-/* The file of a node: its absolute path with every slash made a bang. */
+/* The file of a node: its absolute path with "!" for each slash. */
 static bool
 file_of(const struct xs_handle *h, const char *path, char *file, size_t size)
 {
@@ -91,7 +91,7 @@ xs_read(struct xs_handle *h, xs_transaction_t t, const char *path,
 	int fd;
 
 	(void)t;
-	/* The tool stack writes this one for every domain. */
+	/* The tool stack writes this node for every domain. */
 	if (strcmp(path, "domid") == 0) {
 		if (asprintf(&data, "%u", h->domid) < 0)
 			return (NULL);
@@ -128,7 +128,7 @@ xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
 	(void)t;
 	if (!file_of(h, path, file, sizeof(file)))
 		return (false);
-	/* A reader sees a whole value or none. */
+	/* A reader must see a whole value or none. */
 	snprintf(scratch, sizeof(scratch), "%s.new", file);
 	fd = open(scratch, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * xengnt-cputime TERMINAL LOG END TEXT: writes a line to a guest's terminal,
- * waits until the guest's log has a line that begins with END, and tells the
- * nanoseconds that Dom0 has had of the processors meanwhile, as Xen counts
- * them, and how many have passed.  One process: starting another would count,
- * too.
+ * waits until the guest's log has a line that begins with END, and prints the
+ * processor time of Dom0 meanwhile, as counted by Xen, and the time that has
+ * passed, in nanoseconds.  It is one process, because starting another would
+ * count, too.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 
 #define	LOOK_NS		200000000L
 #define	LOOKS		2000
-/* The guest has been seen to notice a line only when another comes. */
+/* A guest was seen to notice a line only when another one came. */
 #define	ASK_AGAIN	5
 
 static uint64_t
@@ -56,7 +56,7 @@ say(int terminal, const char *text)
 static bool
 ended(int log, const char *end)
 {
-	/* The end of what was read before, and room for more. */
+	/* The end of what was read earlier, and room for more. */
 	static char text[1 << 16];
 	static size_t have;
 	const char *found;
@@ -70,7 +70,7 @@ ended(int log, const char *end)
 		    found++)
 			if (found != text && found[-1] == '\n')
 				return (true);
-		/* A line that is not complete, with what is before it. */
+		/* Keep an incomplete line and the text before it. */
 		keep = strlen(end) + 1;
 		if (have > keep) {
 			memmove(text, text + have - keep, keep);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xengnt-profile PID: where a process spends its time, by ktrace(2), until the
- * profiler is ended (SIGTERM).
+ * xengnt-profile PID: traces a process by ktrace(2) until SIGTERM, and prints
+ * where it spent its time.
  *
- * A line a kind of system call: its number, for ioctl(2) the command, how
- * many, nanoseconds in them.  "user" is what the process's threads did between
- * two calls.  The clock's own cost, which under Xen is large, is on a line of
- * its own and not taken off.
+ * There is a line for each kind of system call: its number, for ioctl(2) the
+ * command, the number of calls, nanoseconds in them.  "user" is the time of the
+ * process's threads between two calls.  The clock's own cost, which is large
+ * under Xen, has its own line and is not subtracted.
  */
 #include <sys/param.h>
 #include <sys/ktrace.h>
@@ -29,8 +29,8 @@
 
 struct thread {
 	long	tid;
-	int64_t	last;		/* of its latest record */
-	int	kind;		/* of the call that it is in, or -1 */
+	int64_t	last;		/* of its last record */
+	int	kind;		/* of its current call, or -1 */
 };
 struct kind {
 	int	code;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* xengnt-unit: what a trip to Xen and back costs in a guest, in nanoseconds. */
+/*
+ * xengnt-unit: the cost of a trip to Xen and back in a guest, in nanoseconds.
+ */
 #include <cpuid.h>
 #include <stdio.h>
 #include <time.h>
@@ -22,7 +24,7 @@ main(void)
 	long long begin;
 
 	begin = now();
-	/* Xen answers CPUID for every guest. */
+	/* Xen handles CPUID for every guest. */
 	for (int i = 0; i < TRIPS; i++)
 		__cpuid(0x40000000, a, b, c, d);
 	printf("unit: ns=%lld\n", (now() - begin) / TRIPS);
