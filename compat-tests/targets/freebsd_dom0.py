@@ -51,6 +51,11 @@ _NATIVE = {
     "map_locked": "MAP_LOCKED is Linux's",
     "map_noreserve": "MAP_NORESERVE is Linux's",
 }
+#: Later versions take placeholders from unpopulated memory: on this machine, inside the direct map.
+_BEFORE_14 = {
+    "inherit_copy": "FreeBSD 13's placeholders lie above the direct map, through which its kernel"
+                    " copies the page, and panics (docs/security.md)",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,8 @@ class FreeBSDTarget(Dom0Target):
             self._release = FreeBSD(self._sets, self.setting.cache, self.progress)
             reason = python_worker.reason_against(self._release.version)
             self._lacks = dict(self._setup.lacks)
+            if int(self._release.version.split(".")[0]) < 14:
+                self._lacks |= _BEFORE_14
             if reason:
                 self.programs.pop("python", None)
                 self._lacks["python"] = reason
