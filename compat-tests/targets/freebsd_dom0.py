@@ -23,15 +23,18 @@ from agent.client import Errno, Worker
 from cases import abi
 from cases.framework import Case, Context, Status
 from report.results import Cell
-from testbed import vm
+from testbed import packages, vm
 from testbed.errors import TestbedError
 from testbed.freebsd_sets import WHERE, FreeBSD, missing
 from testbed.freebsd_vm import ALARM, LIBRARY, FreeBSDDom0, Target
+from testbed.image import File
 
-from . import python_worker
+from . import library, python_worker
 from .base import Setting, TargetMissing, excerpt, probe_worker
 from .dom0 import Dom0Target
 
+#: Where a Linux program under FreeBSD finds its files (compat.linux.emul_path).
+_LINUX_ROOT = "/compat/linux"
 _NO_32 = "a 64-bit process cannot make 32-bit system calls here"
 _LACKS: dict[str, str] = {
     "ioctl32": _NO_32,
@@ -182,10 +185,21 @@ class FreeBSDTarget(Dom0Target):
             self.setting.cache,
             self.progress,
             linux_agent=agent,
-            files=python_worker.files(self._release) if "python" in self.programs else (),
+            files=self._worker_files(),
             cpus=self.setting.cpus,
             preload=self.setting.preload,
         )
+
+    def _worker_files(self) -> list[File]:
+        """What the workers need that call the library or the Python package."""
+        assert self._release is not None
+        if self.name == "freebsd-linux":
+            files, self.programs = library.files(self.setting.build)
+            # The start of the Python worker is a shell script.
+            shell = packages.select(self.setting.cache, self.progress).busybox
+            files.append(File(shell, "/bin/sh"))
+            return [replace(file, dst=f"{_LINUX_ROOT}{file.dst}") for file in files]
+        return python_worker.files(self._release) if "python" in self.programs else []
 
     @property
     def _agent_file(self) -> Path:
