@@ -34,7 +34,7 @@ def build(request: pytest.FixtureRequest) -> Path:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes `library` runs once for each library named."""
+    """Runs a test with the argument `library` once for each named library."""
     if "library" in metafunc.fixturenames:
         config = metafunc.config
         named = config.getoption("--library") or [config.getoption("--build") / LIBRARY]

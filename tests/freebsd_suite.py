@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a FreeBSD user has beside this tree to run ./dev parity, made on this machine."""
+"""What a FreeBSD user needs besides this tree to run ./dev parity, made on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from devtools.freebsd_versions import Release
 
 
 def packages() -> Iterator[Path]:
-    """Files and directories in site-packages of what the suite imports and of what that needs."""
+    """The files and directories in site-packages that the suite imports, and their dependencies."""
     todo = [_name(requirement) for requirement in freebsd_host.PACKAGES.values()]
     done = set()
     while todo:
@@ -34,7 +34,8 @@ def _name(requirement: str) -> str:
 
 
 def compiled(release: Release, build: Path) -> list[Path]:
-    """The programs in a build directory, by the same commands; cc is this machine's for FreeBSD."""
+    """The programs in a build directory, by the same commands; cc is this machine's compiler for
+    FreeBSD."""
     headers = build / "include"
     headers.mkdir(parents=True)
     for path in XEN_HEADERS.glob("xen*"):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The agent on plain Linux: what it does without any grant device, and how it takes rubbish."""
+"""The agent on plain Linux: its operations without any grant device, and its answers to malformed
+requests."""
 
 from __future__ import annotations
 
@@ -295,7 +296,7 @@ def test_nothing_of_a_case_outlives_it(agent: Agent) -> None:
     worker.kill(child, "SIGSTOP")
     worker.call("exit 3")
     assert agent.finish() == "exit 3"
-    # Their files are gone by now; the last steps of a dying process may take a moment more.
+    # Their files are closed by now; a dying process may take a moment for its last steps.
     for pid in pids:
         while _runs(Path(f"/proc/{pid}/stat")):
             time.sleep(0.01)
@@ -418,7 +419,7 @@ def test_malformed_operations_are_refused_in_words(worker: Worker, request_: str
 
 
 def test_random_lines_do_no_harm(process: Process) -> None:
-    """A short run of the fuzzer; names and numbers make it past the first checks."""
+    """A short run of random requests; the names and numbers get past the first checks."""
     chance = random.Random(1)
     words = (
         "open close dup ioctl read write lseek poll stat fstat alloc mmap munmap mprotect mremap "
@@ -431,7 +432,7 @@ def test_random_lines_do_no_harm(process: Process) -> None:
     assert stdin is not None
     for n in range(400):
         text = " ".join(chance.choices(words, k=chance.randint(1, 6)))
-        # Its own memory is the agent's to lose: no stores and no unmapping by chance.
+        # No random stores or unmapping: they could destroy the agent's own memory.
         if any(word in text for word in ("munmap", "poke", "mprotect", "mremap", "close", "read")):
             continue
         stdin.write(f"{10000 + n} {text}\n".encode())
@@ -477,7 +478,7 @@ def test_help_and_usage(build: Path) -> None:
 
 
 def test_event_channels_by_a_helper(build: Path) -> None:
-    """Where ioctl(2) does not know them, the helper gets the very file and the command."""
+    """If ioctl(2) does not know the commands, the helper gets the same file and the command."""
     asked: list[tuple[int, int, int]] = []
     answers = [(0, 7), (107, 0)]
 

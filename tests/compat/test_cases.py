@@ -75,7 +75,7 @@ def test_each_rule_of_the_abi_stands_there_once_and_is_tested() -> None:
     found = documented(text)
     assert len(found) == len(set(found))
     wanted = {f"{letter}{n}" for letter, numbers in COVERED.items() for n in numbers}
-    # Rules about a system's memory management may wait for their cases.
+    # Rows about a system's memory management may lack cases.
     waiting = {row for row in found if row[0] == "W" and "W" not in COVERED}
     assert set(found) == wanted | set(SECTIONS) | waiting
     # ./dev parity --rows --write
@@ -103,7 +103,7 @@ def test_each_difference_has_its_place_in_the_document() -> None:
     assert sorted(anchors) == sorted(differences.rows())
     # ./dev parity --rows --write
     assert text == differences.page()
-    # A letter means one thing: differences are not called like rules of the ABI.
+    # A letter has one meaning: differences do not use letters of the ABI's rows.
     letters = {row[0] for row in documented(ABI.read_text("utf-8"))}
     assert not {row[0] for row in differences.rows()} & letters
 
@@ -215,7 +215,7 @@ def test_a_module_is_found_by_being_there(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_sections_stand_in_their_order() -> None:
     sections = list(dict.fromkeys(item.section for item in ALL))
-    # All cases of a section are together, and what looks at the whole boot comes last.
+    # All cases of a section are together, and those about the whole boot come last.
     assert len(sections) == 1 + sum(a.section != b.section for a, b in pairwise(ALL))
     assert sections[0].startswith("Open, close")
     assert next(item.id for item in ALL if item.section == sections[-1]).startswith("system.")
@@ -233,7 +233,7 @@ def test_selection() -> None:
     assert _ids(select(ALL, ["U7"])) == [item.id for item in ALL if "U7" in item.rows]
     assert all(name.startswith("map.") for name in _ids(select(ALL, ["map.*"])))
     assert "unmap.twice" in _ids(select(ALL, ["twice"]))
-    # A documented difference names the cases that show it, through whatever they call.
+    # A documented difference selects the cases that show it, through any function they call.
     assert _ids(select(ALL, ["K3"])) == ["mmap.offset-unaligned", "share.offset-unaligned"]
     assert "map.count-over-limit" in _ids(select(ALL, ["E4"]))
     assert "share.rdonly-read" in _ids(select(ALL, ["K26"]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Framing of the protocol, on a transport that says what it is told."""
+"""Framing of the protocol, on a scripted transport."""
 
 from __future__ import annotations
 

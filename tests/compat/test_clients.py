@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The parts of the runs of real clients that need no machine."""
+"""The parts of the clients' runs that need no machine."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_grants_in_use_are_read_from_xens_answer() -> None:
 def test_the_last_whole_answer_counts() -> None:
     later = ANSWER.replace("(XEN) [0x00a]      0", "(XEN) something else 0")
     assert Grant(1, 10, 0) not in grants.mapped(ANSWER + later)
-    # One that is still being printed does not.
+    # An answer that is still being printed does not.
     assert Grant(1, 10, 0) in grants.mapped(ANSWER + later.split("[0x000]")[0])
 
 
@@ -65,7 +65,7 @@ def test_an_empty_qcow2_image() -> None:
     # A level-1 entry covers CLUSTER / 8 clusters.
     assert level1 == 1 and level1 * qcow2.CLUSTER**2 // 8 >= size
     assert len(image) == 4 * qcow2.CLUSTER
-    # Each cluster of the file is counted once, and no more.
+    # Each cluster of the file is counted exactly once.
     (block_at,) = struct.unpack_from(">Q", image, table_at)
     counts = struct.unpack_from(f">{qcow2.CLUSTER // 2}H", image, block_at)
     assert counts[:4] == (1, 1, 1, 1) and not any(counts[4:])
@@ -122,7 +122,7 @@ def test_steps_by_length_and_name() -> None:
         return [step.name for step in run.choose(quick, only)]
 
     everything = names(False)
-    # The helper domains come before xenstored, and xenstored's end after all that need it.
+    # The helper domains come before xenstored, which ends after everything that needs it.
     assert everything.index("library") < everything.index("xenstored")
     assert everything[-3:] == ["kill-xenstored", "unload", "log"]
     assert "qdisk" in everything and "qdisk" not in names(True)
@@ -155,7 +155,7 @@ def test_a_step_without_a_meaning_says_why() -> None:
 
 
 def outcome(target: str, *errors: Exception | None) -> list[tuple[str, str]]:
-    """What becomes of steps of which some raise."""
+    """The results of steps of which some raise."""
 
     def step(name: str, error: Exception | None) -> steps.Step:
         def act(_: guests.Run) -> guests.Figures:
@@ -179,7 +179,7 @@ def test_what_needs_a_failed_step_does_not_run() -> None:
 
 
 def test_a_step_that_failed_takes_its_guest_with_it() -> None:
-    """Its command may still hold the guest's shell."""
+    """The failed command may still hold the guest's shell."""
     it = a_run("freebsd")
     ran: list[str] = []
     it.tools = {"xl": "/xl"}
@@ -271,7 +271,7 @@ def report(*status: str) -> Report:
 
 
 def test_a_disk_on_qemus_command_line_is_read_only_in_each_layer() -> None:
-    """A layer that is not makes QEMU refuse the disk, or lets the guest write."""
+    """If a layer is writable, QEMU refuses the disk, or the guest can write."""
     words = disks.SERVED.arguments
     assert words[0] == "-blockdev" and words[2] == "-device"
     options = dict(part.split("=", 1) for part in words[1].split(","))
@@ -315,7 +315,7 @@ def test_columns_and_page() -> None:
     page = html([one, other])
     assert "&lt;no&gt; copy" in page and "<th>freebsd-base" in page
     assert page.count('class="lacks"') == 1
-    # A step that no column has failed in, and one that the base driver lacks, are both well.
+    # A step that failed in no column, and one that the base driver lacks, are both fine.
     assert one.ok and not other.ok
     other.results[0].status = "lacks"
     assert other.ok

@@ -23,7 +23,7 @@ FAR = (
 
 
 class Program:
-    """Stands for a program in Dom0: what it prints and how it ends."""
+    """A fake program in Dom0: its output and how it ends."""
 
     script: ClassVar[dict[str, tuple[list[str], int]]] = {}
     commands: ClassVar[list[str]] = []
@@ -70,7 +70,7 @@ def test_a_transfer_with_equal_sums(it: Run) -> None:
     figures = helper.transfer(it, "client")
     assert (figures["events"], figures["reminders"], figures["overslept"]) == (3, 0, 2)
     end, near = Program.commands
-    # The helper domain is the other end; the library's end is told its number.
+    # The helper domain is the other end; the library's end is given its number.
     assert end.split()[1] == "server" and " client 7 " in near
     assert f"LD_LIBRARY_PATH={helper.STORE_LIBRARY}:/ours " in near
 
@@ -107,7 +107,7 @@ def test_a_killed_end(it: Run) -> None:
     helper.kill(it, "client")
     dom0: Any = it.dom0
     assert dom0.commands == ["kill -9 4711"]
-    # The other end saw all of it arrive: nobody told it of a death.
+    # The other end saw all of it arrive and was not notified of a death.
     Program.script["helper"] = (["domid 7", "flowing", FAR], 0)
     with pytest.raises(Failed):
         helper.kill(it, "client")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""libxenvchan as Debian ships it, on our library, on our driver in the harness.
+"""Debian's own libxenvchan on our library, on our driver in the harness.
 
-Two processes with the preload library are two domains of one machine.  xenstore's place is taken
-by a few functions over a directory (compat-tests/clients/src/xenstore.c).
+Two processes with the preload library are two domains of one machine.  A few functions over a
+directory replace xenstore (compat-tests/clients/src/xenstore.c).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Machine:
             [str(self.channel), *map(str, args)],
             env={**self.environment, "XENGNT_HARNESS_DOMID": str(domid)},
             text=True,
-            stdin=subprocess.PIPE,  # its end is the permission to end
+            stdin=subprocess.PIPE,  # its end of file lets the program end
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -76,13 +76,13 @@ def machine(build: Path, tmp_path: Path) -> Iterator[Machine]:
 
 def result(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
     out, _ = process.communicate(timeout=SECONDS)
-    # The harness complains of what a domain leaves behind: that comes after it.
+    # The harness's complaints about leftovers of a domain come after it.
     last = (out.splitlines() or ["no output"])[-1]
     assert last.startswith("{"), out
     return process.returncode, json.loads(last)
 
 
-# Small rings lie in the control page, larger ones have pages of their own.
+# Small rings are in the control page, larger ones have their own pages.
 @pytest.mark.parametrize(("amount", "ring"), [(MIB, 0), (64 * MIB, 65536), (8 * MIB, MIB)])
 def test_both_ways(machine: Machine, amount: int, ring: int) -> None:
     server, client = machine.pair(amount, ring)
@@ -104,16 +104,16 @@ def opened(process: subprocess.Popen[str]) -> None:
     pytest.fail("the channel does not open")
 
 
-# An idle end sleeps until the event; a busy one looks at the byte by itself.
+# An idle end sleeps until the event; a busy one checks the byte itself.
 @pytest.mark.parametrize("amount", [0, 1 << 40], ids=["idle", "busy"])
 @pytest.mark.parametrize("killed", ["server", "client"])
 def test_the_other_end_notices_a_death(machine: Machine, killed: str, amount: int) -> None:
     ends = dict(zip(("server", "client"), machine.pair(amount, 65536), strict=True))
     opened(ends["client"])
     opened(ends["server"])
-    time.sleep(0.2)  # in the middle of it
+    time.sleep(0.2)  # in the middle of the transfer
     ends[killed].send_signal(signal.SIGTERM)
-    # The event comes before the dying end has unmapped; until then the other's pages are in use.
+    # The event is sent before the dying end has unmapped; until then the other's pages are in use.
     ends[killed].communicate(timeout=SECONDS)
     other = ends["client" if killed == "server" else "server"]
     status, said = result(other)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The disk benchmark's parts that need no machine, and its session on one that is played."""
+"""The parts of the disk benchmark that need no machine, and its session on a fake one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def terse(group: plan.Group, ms: int = 100) -> list[str]:
 
 
 def machine(dom0: str, ms: dict[str, int], units: tuple[float, ...] = (40.0, 50.0)) -> Machine:
-    """A machine whose back ends need so many ms for each work, in rounds with these units."""
+    """A machine whose back ends take the given ms for each work, in rounds with these units."""
     made = []
     for number, unit in enumerate(units):
         found = []
@@ -54,7 +54,7 @@ def test_every_backend_has_every_medium() -> None:
             assert {b for b, f, m in found if (f, m) == ("qcow2", mib)} == {OURS, THEIRS}
         names = [d.vdev for g in plan.groups(dom0) for d in g.disks]
         assert len(set(names)) == len(names) and "xvda" not in names
-        # The guest's driver numbers no more than these without the extended scheme.
+        # The guest's driver has only these numbers without the extended scheme.
         assert max(names) <= "xvdp"
 
 
@@ -88,7 +88,7 @@ def test_other_media_take_part_now_and_then() -> None:
     assert main.name == "raw 512 MiB"
     qcow2 = plan.groups("freebsd", ["qcow2"])
     assert plan.due(qcow2, 1) == qcow2
-    # Each of the two has its turn as the first.
+    # Each of the two comes first once.
     firsts = {
         re.findall(r"^\[(xvd\w):", plan.job_file(qcow2[0], number), re.MULTILINE)[0]
         for number in range(4)
@@ -192,7 +192,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     found = restored("freebsd", store.begin())
     assert found.rounds == whole.rounds[:1]
     assert restored("linux", store.begin()).rounds == []
-    # Figures of another plan are of no use.
+    # Figures of another plan do not count.
     assert Store(store.path, "b").begin() == []
     assert Store(store.path, "a").begin() == []
 
@@ -222,7 +222,7 @@ def test_the_clock_is_taken_off_a_profile() -> None:
 
 
 class Dom0:
-    """Answers what a session asks, and keeps the order of it."""
+    """Answers a session's questions and records their order."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -299,7 +299,7 @@ def test_only_the_qemu_that_is_meant_takes_a_disk() -> None:
     played.attach(BLKBACK)
     assert not any("kill" in line for line in dom0.asked)
     offered = next(line for line in dom0.asked if "losetup && " in line).split(" && ")
-    # The kernel looks at a back end's state once.
+    # The kernel reads a back end's state only once.
     assert "physical-device 7:0" in offered[2] and "backend/vbd/3/51808/state 1" in offered[2]
     assert "backend" not in offered[-1]
 

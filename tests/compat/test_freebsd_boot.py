@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the test bed makes for a FreeBSD Dom0, as far as no FreeBSD is needed to see it."""
+"""What the test bed makes for a FreeBSD Dom0, as far as it can be checked without FreeBSD."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGE_VADDR, PAGE_PADDR, ENTRY = 0xFFFFFFFF80201000, 0x201000, 0x3AB000
 
 
 def records(blob: bytes) -> list[tuple[int, bytes]]:
-    """FreeBSD's way through its loader's metadata: each record is padded to eight bytes."""
+    """Reads the loader's metadata as FreeBSD does: each record is padded to eight bytes."""
     found: list[tuple[int, bytes]] = []
     at = 0
     while True:
@@ -93,7 +93,7 @@ def test_a_preloaded_module_is_laid_out_as_a_loader_does(tmp_path: Path) -> None
         got = module.image[address - low :][:size]
         assert got == (bytes(size) if kind == 8 else contents[offset : offset + size])
         assert (address - low) % max(align, 1) == 0
-    # Code, data, bss, symbols and their names; relocations of what is there alone.
+    # Code, data, bss, symbols and their names; relocations only of what is there.
     kinds = {h[1] for h in there}
     assert {1, 2, 3, 4, 8} <= kinds
     for h in headers:
@@ -118,8 +118,8 @@ def note(kind: int, value: bytes, name: bytes = b"Xen\0") -> bytes:
 
 
 def kernel(notes: bytes, paddr: int = PAGE_PADDR, *, section: bool = False) -> bytes:
-    """A file with one loadable segment that begins with the hypercall page, and its notes, in a
-    segment or, as FreeBSD 13's, in a section only."""
+    """A file with a loadable segment that begins with the hypercall page, and its notes, in a
+    segment or, as in FreeBSD 13, in a section only."""
     text = b"\xcc" * 4096
     head = 64 + 2 * 56
     if section:
@@ -154,7 +154,7 @@ def test_trampoline_enters_where_the_kernel_did() -> None:
     jump = struct.unpack_from("<i", after, code + 10)[0]
     assert PAGE_PADDR + 14 + jump == ENTRY
     changed = [i for i in range(len(before)) if before[i] != after[i] and i >= code + 14]
-    # Nothing but the entry's note, and that only where it is Xen's.
+    # Only the entry's note changes, and only if it is Xen's.
     at = len(before) - 4
     assert changed and min(changed) >= at
     assert struct.unpack_from("<I", after, at)[0] == PAGE_PADDR

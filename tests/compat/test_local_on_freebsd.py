@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./dev parity on a FreeBSD Dom0, as its user runs it: from a checkout, with the system's Python.
+"""./dev parity on a FreeBSD Dom0, as a user runs it: from a checkout, with the system's Python.
 
 FREEBSD_DIST=DIR pytest tests/compat/test_local_on_freebsd.py
 
-The release sets have no compiler: the programs come from the same cc commands, run on this machine
-(--build).  XENGNT_LOCAL_CASES narrows what is run there.
+The release sets have no compiler, so the same cc commands run on this machine (--build).
+XENGNT_LOCAL_CASES selects the cases.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CASES = os.environ.get("XENGNT_LOCAL_CASES", "copy.*,map.*,share.*,notify.*,pyth
 
 
 def checkout(scratch: Path) -> list[File]:
-    """The tree as git has it.  Compiled forms spare an emulated processor minutes."""
+    """The tree as in git.  Compiled forms save an emulated processor minutes."""
     names = subprocess.check_output(
         ["git", "-C", ROOT, "ls-files", "-zco", "--exclude-standard"], text=True
     ).split("\0")
@@ -62,7 +62,7 @@ def _compiled(tree: Path, place: str) -> list[File]:
 
 
 def packages(scratch: Path) -> list[File]:
-    """Those of Python, without what is compiled for this machine."""
+    """Python packages, without what is compiled for this machine."""
     for path in freebsd_suite.packages():
         subprocess.run(["cp", "-RL", path, scratch], check=True)
     for path in scratch.rglob("*.so"):

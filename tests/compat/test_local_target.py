@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The ``local`` target: what it says where there is nothing, and that it runs a case."""
+"""The ``local`` target: its message if there is no device, and a case on it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_our_own_name_is_preferred(tmp_path: Path) -> None:
 
 
 def test_it_runs_a_case(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the harness's driver: the nodes are there by its preload library."""
+    """On the harness's driver, whose preload library provides the nodes."""
     preload = build / "tests/harness/libxengnt-harness.so"
     agent = build / "compat-tests/agent/xengnt-agent-dyn"
     if not preload.exists() or not agent.exists():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The report's page in a real browser: filters, folds, links, contrast, a telephone's width."""
+"""The report's page in a real browser: filters, folds, links, contrast, the width of a phone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DESKTOP, PHONE = (1400, 900), (390, 844)
 UNALIGNED = Check("offset + 1", "ok", "ok", "K3", linux="EINVAL")
 WRONG = Check("index", "8192", "4096")
 
-# The lowest contrast of any text that is shown, and whose it is.
+# The lowest contrast of any visible text, and the text's element.
 CONTRAST = """
 function colour(text) {
   const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
@@ -205,7 +205,7 @@ def test_filters_are_in_the_address(driver: webdriver.Chrome, report: Path) -> N
     box.send_keys("unmap.twice")
     assert driver.current_url.endswith("#find=unmap.twice")
     assert _shown(driver) == ["unmap.twice", "unmap.twice-while-mapped"]
-    # A link to a case that the filter hides shows it all the same.
+    # A link to a case that the filter hides still shows it.
     driver.execute_script("location.hash = '#mmap.offset-unaligned'")
     assert driver.find_element(By.ID, "mmap.offset-unaligned").is_displayed()
 
@@ -243,7 +243,7 @@ def test_a_telephone_shows_eleven_columns(
             f'return [...document.querySelectorAll("{row}td")].map(cell => cell.offsetWidth)'
         )
         assert len(widths) == len(TARGETS) + 1 and min(widths) >= 100
-        # The case stays in sight while its row is moved.
+        # The case's name stays visible while its row is scrolled.
         left = driver.execute_script(
             f'const row = document.querySelector("{row}"); const box = row.closest(".scroll");'
             "box.scrollLeft = 600;"

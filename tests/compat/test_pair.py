@@ -57,7 +57,7 @@ def test_a_line_of_nobody_is_an_error() -> None:
 
 
 class FakeDrivers:
-    """The other side's agent: gntalloc and gntdev as far as the peer uses them."""
+    """The other side's agent: the parts of gntalloc and gntdev that the peer uses."""
 
     def __init__(self) -> None:
         self.memory: dict[int, bytearray] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Targets ssh:HOST, by a real sshd of this machine; the harness stands for the remote driver."""
+"""Targets ssh:HOST, through a real sshd on this machine; the harness is the remote driver."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sshd(build: Path, place: Path) -> Iterator[str]:
-    """A server whose every command has the harness's devices; the ssh command that reaches it."""
+    """A server whose commands have the harness's devices; yields the ssh command that reaches
+    it."""
     preload = build / "tests/harness/libxengnt-harness.so"
     if not preload.exists():
         pytest.skip("the harness is not part of this build")
@@ -114,7 +115,7 @@ def test_cases_run_there(
 def test_a_wrong_answer_there_is_red(
     sshd: str, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """K3 is a difference of FreeBSD; a Linux must not show it, and the harness does."""
+    """K3 is a difference of FreeBSD; a Linux must not show it, but the harness does."""
     monkeypatch.setenv("XENGNT_SSH", sshd)
     report = tmp_path / "report"
     words = ["--targets", "ssh:there", "--cases", "mmap.offset-unaligned"]
@@ -140,7 +141,7 @@ def test_an_unreachable_host_is_told(
 def test_a_machine_without_devices_is_told(
     sshd: str, setting: Setting, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The static agent cannot be preloaded, so it finds what this machine has: nothing."""
+    """The static agent cannot be preloaded, so it finds this machine's devices: none."""
     monkeypatch.setenv("XENGNT_SSH", sshd)
     agent = setting.build / "compat-tests/agent/xengnt-agent"
     static = agent.resolve().with_name("xengnt-agent")
@@ -170,7 +171,7 @@ def test_host_names() -> None:
 
 
 def test_one_cc_line_makes_an_agent(tmp_path: Path) -> None:
-    """As on a system that no binary is made for."""
+    """As on a system without a binary."""
     for path, name in bundle("Linux"):
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +181,7 @@ def test_one_cc_line_makes_an_agent(tmp_path: Path) -> None:
         [tmp_path / "xengnt-agent"], input="1 hello\n", capture_output=True, text=True, check=True
     )
     assert "! ready" in done.stdout and "1 ok" in done.stdout
-    # What meson builds and what is sent are the same files.
+    # meson builds the same files that are sent.
     built = set((AGENT / "meson.build").read_text().split("agent_src = files(")[1].split(")")[0]
                 .replace("'", "").replace(",", " ").split())  # fmt: skip
     assert {name for _, name in bundle("Linux")} >= built

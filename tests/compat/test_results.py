@@ -65,7 +65,7 @@ def test_a_documented_difference_must_be_seen() -> None:
     assert t.expect("not mapped", "mapped rw", "entry", {"K7": "not mapped"})
     assert judge(t.checks) == (Status.DIFF, ("K7",))
     assert _cell(*t.checks).lines == ("entry: Linux: mapped rw, here: not mapped (K7)",)
-    # Linux's value where the difference is in force: the document is wrong.
+    # Linux's value although the difference is in force: the document is wrong.
     t = context("K7")
     assert not t.expect("mapped rw", "mapped rw", "entry", {"K7": "not mapped"})
     assert judge(t.checks) == (Status.FAIL, ())
@@ -102,7 +102,7 @@ def test_attempt_names_what_happened() -> None:
     with pytest.raises(Stop):
         t.accepted("refused", refuses)
     assert [check.ok for check in t.checks] == [True, False]
-    # A broken rig is not an answer of the subject.
+    # A failure of the test bed is not a result of the subject.
     with pytest.raises(AgentError):
         t.attempt(_raise, AgentError("rig"))
 
@@ -209,7 +209,7 @@ def test_a_column_that_is_not_there_is_not_success(missing: bool) -> None:
 
 
 class FakeAgent:
-    """Begins and ends workers that need not exist."""
+    """Begins and ends workers that do not exist."""
 
     def __init__(self) -> None:
         self.ended: str | None = None
@@ -551,7 +551,7 @@ def test_where_results_come_from() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", origin.date)
     assert origin.arguments == "./dev parity --cases 'mmap.*'"
     assert origin.commit and origin.seconds == 1.3
-    # What the machine is, not what it is called.
+    # It describes the machine without its name.
     assert re.fullmatch(r"\w+ \S+ \w+, \d+ processors, \d+ GiB", origin.machine)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The benchmark's figures: what the program prints is read, weighed and shown as it is meant."""
+"""The benchmark's figures: reading the program's output, computing and showing them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def line(case: str, driver: str, size: int, phase: str, *microseconds: float) ->
 
 
 def output(base: float = 30.0, ours: float = 10.0, linux: bool = False) -> list[str]:
-    """A whole run of three rounds; each phase costs so much, and 5 for the clock."""
+    """A whole run of three rounds with the given cost of each phase, and 5 for the clock."""
     said = ["FreeBSD is up", "speed begin rounds=3 live=7 ns_a_tick=0.4"]
     said.append(line("clock", "xen", 0, "read", 5, 5, 90))
     said.append(line("call", "xen", 0, "hypercall", 7, 8, 9))
@@ -67,12 +67,12 @@ def test_a_slower_hour_is_gauged() -> None:
     run = parse(said)
     assert run.gauged("cycle", "ours", 16) == [0.2, 0.2, 0.2]
     assert run.gauged("cycle", "ours", 1) == run.total("cycle", "ours", 1)
-    # The gauge is no driver, and no row of a table.
+    # The gauge is not a driver and not a row of a table.
     assert "gauge" not in run.drivers("cycle")
 
 
 def test_a_slow_machine_is_not_a_slow_driver() -> None:
-    """Linux's guest ran while the machine was half as fast; its driver is as dear as ours."""
+    """Linux's guest ran while the machine was half as fast; its driver costs as much as ours."""
 
     def said(driver: str, cost: float, trips: float) -> list[str]:
         lines = [*output(linux=driver == "linux")[:-1]]
@@ -126,7 +126,7 @@ def test_quartiles() -> None:
 
 
 def test_rounds_are_compared_with_their_neighbours() -> None:
-    # A slow moment of the machine meets both: the ratio does not see it.
+    # A slow moment of the machine affects both, so the ratio does not change.
     assert ratio([2, 20, 2], [1, 10, 1]) == 2
     assert ratio([2, 20, 4], [1, 10, 1], paired=False) == 4
 
@@ -166,7 +166,7 @@ def test_what_a_driver_adds_to_xen(ours: float, met: bool) -> None:
 
 
 def test_two_lanes_against_two_of_xen() -> None:
-    """One takes 10; two of Xen's take 10 together, two of ours 20: no faster than one."""
+    """One takes 10; two of Xen's take 10 together, two of ours 20, which is no faster than one."""
     lines = [
         line("threads", driver, 16, phase, *[5 + spent] * 3)
         for driver, one, two in (("xen", 10, 10), ("ours", 10, 20))
@@ -341,7 +341,7 @@ def test_an_interrupted_run_goes_on(
     assert measure.main(argv) == 1
     assert "fell silent" in capsys.readouterr().err
     monkeypatch.setitem(machines.MACHINES, "domu", machine("domu"))
-    # Figures of other options are not these.
+    # Figures with other options do not count.
     assert measure.main([*argv, "--rounds", "7", "--machines", "dom0"]) == 0
     assert made == ["dom0", "domu", "dom0"]
     made.clear()
@@ -368,7 +368,7 @@ def test_parts_are_bits_in_the_programs_order(tmp_path: Path) -> None:
     some = machines.Setting(tmp_path, tmp_path, tmp_path, print, 3, 0, ["cycle", "copy"])
     assert some.options == "--rounds 3 --live 0 --parts 0x9"
     everything = machines.Setting(tmp_path, tmp_path, tmp_path, print, 200, 20000)
-    # What FreeBSD's kernel environment takes, less the longest drivers and references.
+    # The limit of FreeBSD's kernel environment, less the longest drivers and references.
     command = f"{machines.PROGRAM} --refs 0 32767 {everything.options} base ours"
     assert len(command) < 128
 

@@ -150,7 +150,7 @@ def test_a_hypervisor_of_ones_own(own: Callable[..., packages.Selection], tmp_pa
     (tmp_path / "mine.gz").write_bytes(gzip.compress(image))
     found = own(tmp_path / "mine.gz")
     assert found.xen.read_bytes() == image and found.xen_version == "own: mine.gz"
-    # What is made beside it later does not land beside the user's file.
+    # What is made from the user's file is not written beside it.
     assert found.xen.is_relative_to(tmp_path / "cache")
     assert (found.kernel, found.modules) == (SELECTED.kernel, SELECTED.modules)
     (tmp_path / "text").write_text("no image")
@@ -255,7 +255,7 @@ def test_harmless_lines(line: str) -> None:
 
 
 def test_a_stopped_process_uses_up_its_time() -> None:
-    """Sleeping counts: a machine that waits for nothing must be found out."""
+    """Sleeping counts: a machine that waits for nothing must be detected."""
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         try:
             clock = vm._Clock(process.pid)
@@ -279,7 +279,7 @@ def test_waiting_for_a_processor_does_not_count() -> None:
         for _ in range(10):
             time.sleep(0.2)
             clock.read()
-        # A quarter of the processor is its share; the rest of the time it is kept waiting.
+        # A quarter of the processor is its share; otherwise it waits.
         assert clock.read() - begin < 0.6 * (time.monotonic() - wall)
     finally:
         for process in processes:
@@ -288,7 +288,7 @@ def test_waiting_for_a_processor_does_not_count() -> None:
 
 
 class _Clockwork:
-    """How often a machine's main loop has run, as told by a test."""
+    """A fake count of a machine's main loop."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -324,7 +324,7 @@ def test_a_machine_is_nudged_only_while_it_stands_still(tmp_path: Path) -> None:
 
 
 def test_only_the_main_thread_counts_as_the_main_loop() -> None:
-    """A processor that spins is a thread of QEMU's, too."""
+    """A spinning processor is a thread of QEMU, too."""
     spin = (
         "import sys, threading\n"
         "def spin():\n    while True: pass\n"
@@ -390,7 +390,7 @@ def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_freebsd_target_needs_release_sets() -> None:
-    """./dev boot passes its options on, and they are checked before anything is booted."""
+    """./dev boot passes its options on, and they are checked before the boot."""
     done = subprocess.run(
         [sys.executable, "-m", "testbed", "boot", "--target", "freebsd-base", "--shell"],
         cwd=Path(by_hand.__file__).parents[1], capture_output=True, text=True, check=False,

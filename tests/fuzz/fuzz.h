@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the fuzz targets share: reading the input, and judging. */
+/* Shared by the fuzz targets: reading the input, and checking. */
 #ifndef _FUZZ_H_
 #define	_FUZZ_H_
 
@@ -17,7 +17,7 @@ struct input {
 	size_t		left;
 };
 
-/* Zeroes follow the last byte: any input is a whole one. */
+/* After the last byte come zeroes, so any input is complete. */
 static inline uint8_t
 take8(struct input *in)
 {
@@ -55,7 +55,9 @@ take_bytes(struct input *in, void *out, size_t n)
 		*p++ = take8(in);
 }
 
-/* XENGNT_FUZZ_VERBOSE=1: what the input does, an operation a line. */
+/*
+ * XENGNT_FUZZ_VERBOSE=1 prints what the input does, an operation on each line.
+ */
 static inline bool
 verbose(void)
 {
@@ -71,7 +73,7 @@ verbose(void)
 		fprintf(stderr, __VA_ARGS__);				\
 } while (0)
 
-/* A broken promise; the fuzzer keeps the input. */
+/* A broken rule aborts; the fuzzer keeps the input. */
 #define	MUST(cond)	do {						\
 	if (!(cond)) {							\
 		fprintf(stderr, "fuzz: %s:%d: not so: %s\n", __FILE__,	\

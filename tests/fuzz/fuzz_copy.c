@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * GRANT_COPY with any segments against what rows C1 to C20 say of each:
- * which one ends the call and with what, which status the others get.
+ * GRANT_COPY with any segments, against rows C1 to C20: which segment ends the
+ * call and with which error, which status the others get.
  */
 #include <sys/uio.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@
 #define	E_FAULT		14
 #define	E_INVAL		22
 
-/* What one side of a segment comes to. */
+/* The result for one side of a segment. */
 enum side { GOOD, GRANT, FAULT, STATUS };
 
 static bool
@@ -30,7 +30,7 @@ inside(const char *p, size_t len, const char *base, size_t size)
 	    p));
 }
 
-/* A page that the caller can read or write; only its grants are no RAM. */
+/* A page that the caller can read or write.  Only its grants are not RAM. */
 static enum side
 judge_page(const char *p, bool write)
 {
@@ -65,7 +65,7 @@ judge_foreign(uint16_t domid, uint32_t ref, bool write)
 
 struct verdict {
 	int	error;		/* that ends the call */
-	unsigned nops;		/* of the segment that were begun */
+	unsigned nops;		/* operations of the segment begun */
 	bool	told;		/* its status was set to 0 (C9) */
 	bool	bad;		/* some operation of it fails */
 	bool	open;		/* perhaps: nothing to be sure of */
@@ -162,7 +162,7 @@ set_up(struct input *in)
 		 HARNESS_PROT_READ | HARNESS_PROT_WRITE,
 		 HARNESS_MAP_SHARED | HARNESS_MAP_FIXED, 0, &addr) == 0);
 	window_mark(0, GRANTED);
-	/* Two for ourselves and two that are none of our business (C17). */
+	/* Two for our own domain and two for others (C17). */
 	memset(&alloc, 0, sizeof(alloc));
 	alloc.op.count = 4;
 	alloc.op.flags = GNTALLOC_FLAG_WRITABLE;
@@ -177,7 +177,7 @@ set_up(struct input *in)
 	}
 }
 
-/* The statuses that the call has left, segment by segment. */
+/* Checks the statuses that the call has left, segment by segment. */
 static void
 check(const struct gntdev_grant_copy_segment *seg, unsigned count, char *useg,
     int error)
@@ -200,9 +200,9 @@ check(const struct gntdev_grant_copy_segment *seg, unsigned count, char *useg,
 	MUST(error == (failed == count ? 0 : v.error));
 	if (error != 0)
 		/*
-		 * Whatever was gathered for a batch that was not full is
-		 * dropped.  A full one goes out when one more operation
-		 * begins, if only to fail (C13).
+		 * What was collected for a batch that is not full is dropped.
+		 * A full one is issued when another operation begins, even if
+		 * that one fails (C13).
 		 */
 		ops = (ops == 0 || v.told ? ops : ops - 1) / BATCH * BATCH;
 	for (i = 0; i < count; i++) {
@@ -270,7 +270,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check(seg, count, useg, error);
 		else	/* Zeroes, or nothing, follow (C20). */
 			MUST(error == E_FAULT || error == E_INVAL);
-		/* Nobody keeps a page that was copied. */
+		/* No copied page stays held. */
 		for (i = 0; i < GRANTED; i++)
 			MUST(harness_page_wirings(window + i * PAGE) == 1);
 	}

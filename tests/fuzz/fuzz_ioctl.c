@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Any sequence of system calls on files of both nodes, with whatever the
- * peer, the end of a process and failing resources add: nothing may break,
- * and nothing be left.
+ * Any sequence of system calls on files of both nodes, and what the peer, the
+ * end of a process and failing resources add.  Nothing may break, and nothing
+ * may be left.
  */
 #include <sys/uio.h>
 #include <errno.h>
@@ -19,7 +19,7 @@
 #define	NPORTS		4u
 #define	ARG_BYTES	256u
 
-/* FreeBSD's encodings of the words of its own gntdev. */
+/* FreeBSD's encodings of its own gntdev's commands. */
 static const uint32_t base_words[] = {
 	0x80104500, 0xc0184501, 0x80104502, 0xc0184503, 0x80104504, 0xc0184505,
 };
@@ -45,7 +45,7 @@ static struct {
 	struct gnttab_map_grant_ref peer_map[NMAPS];
 	bool		peer_mapped[NMAPS];
 	uint32_t	port[NPORTS];
-	bool		held;			/* somebody else's vmspace */
+	bool		held;			/* another user of vmspace */
 	bool		faults;
 	uint64_t	gfn;			/* next free of the peer's */
 } w;
@@ -66,7 +66,7 @@ remember_refs(const uint32_t *refs, unsigned n)
 		own_ref[w.nref++ % OWN_REFS] = *refs++;
 }
 
-/* What the driver once said, near it, or anything. */
+/* A value that the driver once returned, one near it, or any. */
 static uint64_t
 pick_index(struct input *in, uint32_t *count)
 {
@@ -94,7 +94,7 @@ pick_index(struct input *in, uint32_t *count)
 }
 
 /*
- * An open file, mostly of the node that the command is for; NULL if there is
+ * An open file, mostly of the node for which the command is; NULL if there is
  * none.
  */
 static struct file *
@@ -376,11 +376,11 @@ do_dealloc(struct input *in)
 	call(fp, 6, addr);
 }
 
-/* Any word with any bytes. */
+/* Any command with any bytes. */
 
 /*
- * Pointers inside of an argument lead to where the driver may write: its
- * success must not destroy the fuzzer.
+ * The driver may write through pointers in an argument; its success must not
+ * destroy the fuzzer.
  */
 static void
 tame(uint8_t *arg, struct input *in)
@@ -437,12 +437,12 @@ do_raw(struct input *in)
 	len = take8(in);
 	take_bytes(in, arg, len);
 	memset(arg + len, 0, sizeof(arg) - len);
-	/* Copies are made by do_copy(), to where they may go. */
+	/* do_copy() makes copies, with safe destinations. */
 	if (word == (0x20000000u | 'G' << 8 | 8))
 		return;
 	if (word == 0xc0184501 || word == 0xc0184503)
 		tame(arg, in);
-	/* And what was read must be what was written. */
+	/* What is read back must be what was written. */
 	addr = word == 0xc0184501 ? arena : pick_address(in, len);
 	if (fp == NULL)
 		return;
@@ -454,7 +454,7 @@ do_raw(struct input *in)
 	MUST(error >= 0 && error < 100);
 }
 
-/* FreeBSD's own words with arguments that make sense. */
+/* FreeBSD's own commands with arguments that make sense. */
 static void
 do_base(struct input *in)
 {
@@ -536,7 +536,7 @@ do_linux(struct input *in)
 	addr = pick_address(in, sizeof(arg));
 	if (word == 0x104708)
 		return;
-	/* NULL: a file that is none of the driver's. */
+	/* NULL: a file that is not the driver's. */
 	SAY("linux ioctl(file %p, %#x at %p)", (void *)fp, word,
 	    (void *)addr);
 	fill(addr, arg, sizeof(arg));
@@ -576,7 +576,7 @@ do_mmap(struct input *in)
 	if (fp == NULL)
 		return;
 	addr = NULL;
-	/* In the window at a fixed place, over whatever is there. */
+	/* At a fixed place in the window, over whatever is there. */
 	if (page < WINDOW_PAGES && pages <= WINDOW_PAGES - page) {
 		addr = window + page * PAGE;
 		flags |= HARNESS_MAP_FIXED;
@@ -588,7 +588,7 @@ do_mmap(struct input *in)
 	    (int64_t)index, &addr);
 	SAY(" = %d\n", error);
 	if (error != 0) {
-		/* A failed one may have taken away what was there. */
+		/* A failed one may have removed what was there. */
 		if ((flags & HARNESS_MAP_FIXED) != 0) {
 			window_mark(page, pages);
 			window_reserve(page, pages);
@@ -604,7 +604,7 @@ do_mmap(struct input *in)
 	}
 }
 
-/* A run of pages that a mapping of ours has, or had in the window. */
+/* A run of pages that one of our mappings has, or had in the window. */
 static char *
 pick_mapped(struct input *in, size_t *pages, unsigned *map)
 {
@@ -662,7 +662,7 @@ do_munmap(struct input *in)
 	if (addr == NULL)
 		return;
 	SAY("munmap(%p, %zu pages)\n", (void *)addr, pages);
-	/* Only what is ours: the rest of the window stays reserved. */
+	/* Only our pages: the rest of the window stays reserved. */
 	for (i = 0; map == NMAPS && i < pages; i++)
 		if (!harness_owns(addr + i * PAGE, PAGE))
 			break;
@@ -708,7 +708,7 @@ do_mlock(struct input *in)
 	harness_mlock(addr, pages * PAGE, lock);
 }
 
-/* Loads and stores that may fault, by the system's own copying. */
+/* Loads and stores that may fault, done by the system's own copying. */
 static void
 do_touch(struct input *in)
 {
@@ -742,7 +742,7 @@ do_peer(struct input *in)
 
 	ref = take8(in) % (PEER_REF + PEER_REFS);
 	e = xen_domain_grant_entry(peer, ref);
-	/* Xen's two bits are not the peer's to change. */
+	/* Only Xen may change its two bits. */
 	busy = e->flags & (GTF_reading | GTF_writing);
 	if (busy == 0) {
 		e->frame = PEER_GFN + take8(in) % (PEER_PAGES + 2);
@@ -869,7 +869,7 @@ do_unpin(struct input *in)
 	unpin(take8(in) % NMAPS);
 }
 
-/* A forked process shares the mapping, and lets it go. */
+/* A forked process shares the mapping, and drops it. */
 static void
 do_share(struct input *in)
 {
@@ -913,7 +913,9 @@ do_exit(struct input *in)
 		return;
 	how = take8(in);
 	if (how % 4 == 0) {
-		/* Somebody goes on with the address space, as in vfork(2). */
+		/*
+		 * Another process still uses the address space, as in vfork(2).
+		 */
 		harness_vmspace_hold(w.held ? -1 : 1);
 		w.held = !w.held;
 		return;
@@ -948,7 +950,7 @@ do_unload(struct input *in)
 	open = false;
 	for (i = 0; i < NFILES; i++)
 		open |= w.file[i] != NULL;
-	/* Event channels belong to the domain, which an unload ends here. */
+	/* Event channels belong to the domain, which ends here by an unload. */
 	for (i = 0; i < NPORTS; i++)
 		open |= w.port[i] != 0;
 	/* So does its memory, which others may hold. */
@@ -982,7 +984,7 @@ do_sysctl(struct input *in)
 
 	how = take8(in);
 	value = limits[how % 5].value[how / 5 % 4];
-	/* Without a limit a request for all the memory would get it. */
+	/* Without a limit a request for all memory would get it. */
 	if (how % 5 == 2 && value == 0xffffffff)
 		value = 200;
 	SAY("%s=%u\n", limits[how % 5].name, value);
@@ -998,7 +1000,7 @@ do_faults(struct input *in)
 
 	how = take8(in);
 	kinds = take16(in) & HARNESS_FAIL_ALL;
-	/* A wait for memory would wait for ever. */
+	/* A wait for memory would never end. */
 	kinds &= ~HARNESS_FAIL_BIT(HARNESS_FAIL_PAGE_INSERT);
 	SAY("faults: kinds %#x, %u\n", kinds, how);
 	if (how % 4 == 0)

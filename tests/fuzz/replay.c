@@ -4,7 +4,7 @@
 
 #include "fuzz.h"
 
-/* The bytes that hexadecimal digits stand for; -1 for anything else. */
+/* The value of hexadecimal digits; -1 for anything else. */
 static int
 bytes(const char *hex, uint8_t *buf, size_t room)
 {

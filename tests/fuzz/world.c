@@ -23,7 +23,7 @@ check_mmap(void *p)
 	}
 }
 
-/* Once: the fuzzer's own memory must never lie where an input reaches. */
+/* Called once: no input may reach the fuzzer's own memory. */
 static void
 world_make(void)
 {
@@ -48,7 +48,9 @@ world_make(void)
 	MUST(mprotect(arena + ARENA_RO * PAGE, PAGE, PROT_READ) == 0);
 	MUST(mprotect(arena + ARENA_NONE * PAGE,
 	    (ARENA_PAGES - ARENA_NONE) * PAGE, PROT_NONE) == 0);
-	/* An input must do the same each time: no thread of its own pace. */
+	/*
+	 * An input must do the same each time, so no thread may run on its own.
+	 */
 	harness_tasks_manual(true);
 	MUST(harness_load() == 0);
 	MUST(xen_domain_create(harness_machine(), &c, &peer) == 0);
@@ -82,7 +84,7 @@ world_begin(void)
 		e->flags = GTF_permit_access |
 		    (i % 4 == 3 ? GTF_readonly : 0);
 	}
-	/* Small, so that a request for all there is costs no second. */
+	/* Small, so that a request for everything takes less than a second. */
 	set_limit("hw.xen.gntdev.limit", 600);
 	set_limit("hw.xen.gntdev.slots.limit", 2000);
 	set_limit("hw.xen.gntalloc.limit", 64);
@@ -104,7 +106,7 @@ world_end(bool refused)
 	MUST(harness_sysctl64("hw.xen.gntdev.maps", &maps) == 0 && maps == 0);
 	MUST(harness_sysctl64("hw.xen.gntdev.grants", &grants) == 0 &&
 	    grants == 0);
-	/* Slots whose unmap was made to fail are lost on purpose, no others. */
+	/* Only slots whose unmap was made to fail may be lost. */
 	lost = refused ? harness_unmap_refused() : 0;
 	MUST(harness_sysctl64("hw.xen.gntdev.slots.leaked", &leaked) == 0 &&
 	    leaked == lost);
@@ -145,7 +147,7 @@ window_reserve(size_t page, size_t n)
 			continue;
 		p = mmap(want, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
 		    MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-		/* Somebody else was faster: never touch it again. */
+		/* Something else has the address now: never use it again. */
 		window_state[page] = p == want ? RESERVED : LOST;
 		if (p != want && p != MAP_FAILED)
 			munmap(p, PAGE);
@@ -245,7 +247,7 @@ pick_segments(struct input *in, size_t count)
 {
 	char *end;
 
-	/* Behind them are only zeroes, which no copy takes for a segment. */
+	/* After them are only zeroes, which no copy accepts as a segment. */
 	memset(segments, 0, SEGMENT_RW * PAGE);
 	switch (take8(in) % 8) {
 	default:
@@ -263,7 +265,7 @@ pick_segments(struct input *in, size_t count)
 	return (end - count * sizeof(struct gntdev_grant_copy_segment));
 }
 
-/* Stores to memory that is read-only or not there at all. */
+/* Writes to memory that is read-only or absent. */
 static void
 fill_ro(char *page, const char *addr, size_t len, int prot)
 {
@@ -280,7 +282,7 @@ fill(char *addr, const void *bytes, size_t len)
 	char *ro[2];
 	unsigned i;
 
-	/* Read-only memory has contents, too. */
+	/* Fill the read-only memory, too. */
 	ro[0] = arena + ARENA_RO * PAGE;
 	ro[1] = segments + SEGMENT_RW * PAGE;
 	for (i = 0; i < 2; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Death tests: what is expected to abort does so in a child.  Include after
+ * Death tests: the expected abort happens in a child.  Include after
  * <cmocka.h>.
  */
 #ifndef _DEATH_H_
@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* fn(arg) must abort after saying message. */
+/* fn(arg) must print message and abort. */
 static inline void
 assert_dies(void (*fn)(void *), void *arg, const char *message)
 {

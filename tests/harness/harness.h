@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The driver in user space: FreeBSD's system calls on its devices, for C
- * programs of this machine.  The preload library puts file descriptors on top.
+ * programs on this machine.  The preload library adds file descriptors.
  *
- * Functions that can fail return 0 or an errno with *FreeBSD's* number;
- * those up to 34 but 11 are those of Linux, too (os_errno_to_linux()).
+ * Functions that can fail return 0 or an errno with *FreeBSD's* number.  Up to
+ * 34, except 11, these are also Linux's (os_errno_to_linux()).
  */
 #ifndef _HARNESS_H_
 #define	_HARNESS_H_
@@ -30,35 +30,35 @@ struct xen_machine;
 #define	HARNESS_MAP_EXCL		0x4000
 #define	HARNESS_MAP_32BIT		0x80000
 
-/* An _IO() command word of FreeBSD. */
+/* An _IO() command of FreeBSD. */
 #define	HARNESS_IO(group, nr)	(0x20000000ul | (unsigned long)(group) << 8 | \
 				    (unsigned long)(nr))
 
 /*
- * Loads the module, as the first harness_open() does by itself: opens the
- * machine (XENGNT_HARNESS_MACHINE), creates the domain (XENGNT_HARNESS_DOMID),
- * attaches the driver.
+ * Loads the module, as does the first harness_open(): opens the machine
+ * (XENGNT_HARNESS_MACHINE), creates the domain (XENGNT_HARNESS_DOMID), attaches
+ * the driver.
  */
 int	harness_load(void);
 bool	harness_loaded(void);
 
-/* The device is asked to suspend; 0 or an errno. */
+/* Asks the device to suspend; 0 or an errno. */
 int	harness_suspend(void);
 
-/* kldunload: EBUSY while something lives (row O13). */
+/* kldunload: EBUSY while something is in use (row O13). */
 int	harness_unload(void);
 
 /*
- * What the end of a process does, in FreeBSD's order: closes the files that
- * are still open, unmaps, runs what was deferred, unloads, and says what is
- * left over ("xengnt-harness: leak: …"); the number of such lines.  With
- * exiting, the process's own page tables stay as they are.
+ * Does what the end of a process does, in FreeBSD's order: closes the files
+ * that are still open, unmaps, runs what was deferred, unloads, and prints a
+ * line for each leftover ("xengnt-harness: leak: …"); returns the number of
+ * such lines.  With exiting, the process's own page tables stay as they are.
  */
 unsigned harness_teardown(bool exiting);
 
 /*
- * From here on only the calling thread gets into the driver, others stop at
- * its door: the process ends.  Returns when nobody else is inside.
+ * From here on only the calling thread can enter the driver, because the
+ * process ends.  Returns when no other thread is inside.
  */
 void	harness_quiesce(void);
 
@@ -69,10 +69,10 @@ void	harness_close(struct file *);	/* one reference */
 bool	harness_node_exists(const char *name);
 bool	harness_file_is(const struct file *, const char *name);
 
-/* ioctl(2) of a native program: cmd is a FreeBSD word, arg the raw slot. */
+/* ioctl(2) of a native program: cmd is FreeBSD's, arg the raw slot. */
 int	harness_ioctl(struct file *, unsigned long cmd, uintptr_t arg);
 /*
- * ioctl(2) of a Linux binary with Linux's word; a NULL file stands for a
+ * ioctl(2) of a Linux binary with Linux's command; a NULL file means a
  * descriptor of something else.  ENOIOCTL (-3): nobody takes it, EINVAL on
  * FreeBSD (row K20).  ENOSYS: the Linuxulator module is not there.
  */
@@ -81,10 +81,10 @@ int	harness_read(struct file *, void *buf, size_t len, size_t *done);
 int	harness_write(struct file *, const void *buf, size_t len, size_t *done);
 
 /*
- * xen/evtchn: a device of FreeBSD's own, with FreeBSD's commands.  Reading
- * without anything to read is EAGAIN.  The watcher is told when there is
- * something, nothing any more, and when the file is closed; it must not call
- * back.
+ * xen/evtchn: FreeBSD's own device, with FreeBSD's commands.  Reading without
+ * anything to read is EAGAIN.  The watcher is called when there is something to
+ * read, when there is nothing any more, and when the file is closed; it must
+ * not call back.
  */
 enum harness_watch {
 	HARNESS_WATCH_READY,
@@ -93,22 +93,22 @@ enum harness_watch {
 };
 void harness_evtchn_watch(struct file *, void (*)(void *, enum harness_watch),
     void *arg);
-/* Waits for something to read; false when there was nothing in time. */
+/* Waits for something to read; false if there was nothing in time. */
 bool	harness_evtchn_wait(struct file *, uint64_t timeout_ns);
 
 int	harness_mmap(struct file *, void *hint, size_t len, int prot, int flags,
 	    int64_t pos, void **addr);
 /*
- * mmap(2) makes all pages of a mapping accessible at once.  While this is on
- * it leaves that to harness_fault(): a fault on the page at addr, with the VM
- * object shadowed or not (as minherit(INHERIT_COPY) and fork(2) leave it).
+ * Normally mmap(2) makes all pages of a mapping accessible at once.  While this
+ * is on, harness_fault() does: a fault on the page at addr, with the VM object
+ * shadowed or not (as minherit(INHERIT_COPY) and fork(2) leave it).
  */
 void	harness_lazy(bool on);
 int	harness_fault(const void *addr, bool shadowed);
 /*
- * The same while somebody else changes the address space, so that the fault
- * finds nothing to map: another thread of the process, a process that shares
- * it (rfork(2)), or the process itself under the access of a debugger.
+ * The same while the address space is changed, so that the fault finds nothing
+ * to map: by another thread of the process, by a process that shares it
+ * (rfork(2)), or by the process itself during a debugger's access.
  */
 enum harness_racer {
 	HARNESS_RACER_THREAD,
@@ -116,49 +116,49 @@ enum harness_racer {
 	HARNESS_RACER_DEBUGGED
 };
 int	harness_fault_raced(const void *addr, enum harness_racer);
-/* mlock(2) and munlock(2) of what is ours; mlockall(MCL_FUTURE). */
+/* mlock(2) and munlock(2) of our mappings; mlockall(MCL_FUTURE). */
 void	harness_mlock(const void *addr, size_t len, bool lock);
 void	harness_mlock_future(bool on);
-/* Whole address space, as munmap(2): also what is not ours. */
+/* Any part of the address space, like munmap(2). */
 int	harness_munmap(void *addr, size_t len);
 int	harness_mprotect(void *addr, size_t len, int prot);
-/* Does any page of the range belong to a mapping of the driver? */
+/* Whether any page of the range belongs to a mapping of the driver. */
 bool	harness_owns(const void *addr, size_t len);
-/* The range was mapped over by somebody else: forget ours. */
+/* Something else was mapped over the range: forget our mapping. */
 void	harness_mapped_over(void *addr, size_t len);
 
 /* "hw.xen.gntdev.limit"; newval may be NULL. */
 int	harness_sysctl(const char *name, const unsigned *newval,
 	    unsigned *oldval);
 
-/* Any of them, counters whole. */
+/* Any variable, counters in full. */
 int	harness_sysctl64(const char *name, uint64_t *value);
 
 /*
- * The end of a process in FreeBSD's order: it is marked as exiting and the
- * process_exit handlers run; the caller closes its files, as the process
- * would by ascending descriptors; then the address space goes.  harness_exit()
- * is all of it, files in the order of their opens.  The process may go on
- * as if it were a new one.
+ * The end of a process in FreeBSD's order.  First it is marked as exiting and
+ * the process_exit handlers run.  Then the caller closes its files, as the
+ * process would by ascending descriptors.  Last, the address space goes.
+ * harness_exit() does all of it, with files in the order of their opens.  The
+ * process may continue as if it were a new one.
  */
 void	harness_exit_begin(void);
 void	harness_exit_end(void);
 void	harness_exit(void);
 
 /*
- * kill(2) has sent SIGKILL, as psignal() leaves it: in the process's queue of
- * signals, and nowhere else.
+ * kill(2) has sent SIGKILL: as after psignal(), only the process's queue of
+ * signals has it.
  */
 void	harness_killed(bool killed);
-/* thr_kill(2) has: in the calling thread's own queue. */
+/* The same by thr_kill(2): only the calling thread's queue has it. */
 void	harness_thread_killed(bool killed);
-/* Another thread is in exit(2), as thread_single(SINGLE_EXIT) leaves it. */
+/* Another thread is in exit(2), as after thread_single(SINGLE_EXIT). */
 void	harness_exiting(bool exiting);
 
 /*
- * Others that keep what the process has mapped: I/O that holds a page
- * (EFAULT if there is none at addr), a process that shares the mapping (by
- * fork; NULL if addr is none of ours), users of the whole address space.
+ * Other users of what the process has mapped: I/O that holds a page (EFAULT if
+ * there is none at addr), a process that shares the mapping by fork (NULL if
+ * addr is not ours), users of the whole address space.
  */
 struct harness_pin;
 struct vm_object;
@@ -172,7 +172,7 @@ unsigned harness_vmspace_hold(int n);	/* adds n to vm_refcnt */
 unsigned harness_page_wirings(const void *addr);
 
 /*
- * Event channels of our domain.  EVTCHNOP_* past all fault injection: 0 or a
+ * Event channels of our domain.  EVTCHNOP_* without fault injection: 0 or a
  * negative errno of Xen; the two ends of a channel within the domain, neither
  * with an event.
  */
@@ -208,22 +208,22 @@ struct harness_counts {
 };
 void	harness_counts(struct harness_counts *);
 /*
- * Acquisitions so far of all locks of that name, dead ones too; NULL: of all
- * but the kernel's own.
+ * Acquisitions so far of all locks with that name, even destroyed ones; NULL
+ * means all but the kernel's own.
  */
 uint64_t harness_lock_count(const char *name);
 
-/* Runs deferred work that is due at any time; how many tasks ran. */
+/* Runs deferred work, due or not; returns how many tasks ran. */
 unsigned harness_run_tasks(void);
-/* Nothing runs but by that: for tests that count what happens when. */
+/* Nothing runs except by that: for tests that count what happens when. */
 void	harness_tasks_manual(bool on);
 
-/* Threads that release their last lock are sometimes delayed there. */
+/* Sometimes delays threads that have released their last lock. */
 void	harness_shake(bool on);
 
 /*
- * The one place where something can be made to fail: asked at each kind of
- * resource, the hook answers.
+ * The one place that makes things fail: the hook is asked for each resource, by
+ * kind.
  */
 enum harness_fail {
 	HARNESS_FAIL_MALLOC,	/* M_NOWAIT only */
@@ -247,9 +247,9 @@ extern bool (*harness_fail_hook)(enum harness_fail);
 bool	xengnt_harness_fail(enum harness_fail);
 
 /*
- * A hook that follows a plan: of the kinds (a bit each) fails the nth that is
- * asked for, from 1 on, and one in so many by chance, 0 for none.  Stopping
- * gives the number that was asked for.
+ * A hook that follows a plan: of the kinds (a bit each), the nth request fails,
+ * counted from 1, and one in so many by chance; 0 for none.  Stopping returns
+ * the number of requests.
  */
 #define	HARNESS_FAIL_BIT(kind)	(1u << (kind))
 #define	HARNESS_FAIL_ALL		(HARNESS_FAIL_BIT(HARNESS_FAIL_KINDS) - 1)
@@ -258,15 +258,15 @@ void	harness_faults_start(unsigned kinds, uint64_t nth, uint64_t one_in,
 uint64_t harness_faults_stop(uint64_t *failed);
 
 /*
- * Unmaps that failed by the hook are done after all, behind the driver's
- * back; how many grants that were.  Their slots must not have been used.
+ * Performs the unmaps that the hook made fail, without the driver; returns the
+ * number of grants.  Their slots must not have been used.
  */
 unsigned harness_unmap_refused(void);
 
 /*
- * Around fork(2): no thread is inside the driver while the process is
- * copied.  The child starts without devices of its own; the first open loads
- * the driver anew, in a machine of its own.
+ * Around fork(2): no thread may be inside the driver while the process is
+ * copied.  The child has no devices; its first open loads the driver again, in
+ * a new machine.
  */
 void	harness_fork_prepare(void);
 void	harness_fork_parent(void);

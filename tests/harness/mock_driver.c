@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A driver for the tests of the shim: kernel code that does wrong what a
- * driver can do wrong, and asks the shim what it sees.  Its node can be
- * mapped: four pages of memory, one object an mmap.
+ * A driver for the tests of the shim: kernel code with every mistake that a
+ * driver can make, and questions to the shim.  Its node can be mapped: four
+ * pages of memory, one object for each mmap.
  */
 
 #include <sys/param.h>
@@ -154,7 +154,7 @@ mock_wrong(int op)
 		mtx_assert(&mtx, MA_OWNED);
 		break;
 	case MOCK_LOCK_ORDER:
-		/* By way of a third: mtx, a; a, b; b, mtx. */
+		/* Through a third lock: mtx, a; a, b; b, mtx. */
 		mtx_init(&a, "local a", NULL, MTX_DEF);
 		mtx_init(&b, "local b", NULL, MTX_DEF);
 		mtx_lock(&mtx);
@@ -213,7 +213,7 @@ mock_wrong(int op)
 	return (0);
 }
 
-/* An mmap: the fictitious pages in front of the driver's own. */
+/* An mmap: fictitious pages for the driver's own. */
 struct area {
 	vm_page_t	fakes[NPAGES];
 };
@@ -323,7 +323,7 @@ mock_ioctl(struct cdev *dev, u_long cmd, caddr_t data, int fflag,
 	void *p;
 
 	uarg = *(char **)data;
-	/* Behind the preload library: UNMAP_GRANT_REF leaks. */
+	/* Under the preload library: UNMAP_GRANT_REF leaks. */
 	if (IOCGROUP(cmd) == 'G')
 		cmd = (cmd & 0xff) == 1 ? MOCK_LEAK : MOCK_NOTHING;
 	switch (cmd & 0xff) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands of mock_driver.c: HARNESS_IO('T', nr), the argument where named. */
+/*
+ * Commands of mock_driver.c: HARNESS_IO('T', nr), with the argument if one is
+ * named.
+ */
 #ifndef _MOCK_DRIVER_H_
 #define	_MOCK_DRIVER_H_
 

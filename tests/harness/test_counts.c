@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an operation costs, in things that can be counted: hypercalls,
- * allocations, locks, and the driver's steps (its basic blocks, for which it
- * is built a second time).  The numbers are the driver's as it is; who makes
- * it better changes them here.
+ * The cost of an operation in things that can be counted: hypercalls,
+ * allocations, locks, and the driver's steps (its basic blocks, for which it is
+ * built a second time).  The numbers are those of the current driver; a change
+ * that improves it changes them here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -175,7 +175,7 @@ unmap_pages(char *p, size_t pages)
 	assert_int_equal(harness_munmap(p, pages * PAGE), 0);
 }
 
-/* As measured, on paper: what they are for. */
+/* As measured; the comments say what they are for. */
 #define	MAP_MALLOCS	1	/* the map */
 #define	MAP_LOCKS	2	/* slots, the file's list */
 #define	MMAP_MALLOCS	0
@@ -189,7 +189,9 @@ unmap_pages(char *p, size_t pages)
 static const unsigned sizes[] = { 1, 16, 512 };
 #define	SIZES	(sizeof(sizes) / sizeof(sizes[0]))
 
-/* One hypercall however many pages, and nothing else that grows with them. */
+/*
+ * One hypercall for any number of pages, and nothing else that grows with them.
+ */
 static void
 test_map_and_unmap(void **state)
 {
@@ -222,7 +224,7 @@ test_map_and_unmap(void **state)
 		assert_cost("UNMAP_GRANT_REF", n, c, 1, UNMAP_MALLOCS,
 		    UNMAP_LOCKS);
 		assert_int_equal(c.unmap_ops, n);
-		/* The last of the two does the work, whichever it is. */
+		/* The last of the two does the work. */
 		op = map_op(n);
 		assert_int_equal(call(gntdev, 0, op), 0);
 		p = mmap_file(gntdev, op->index, n);
@@ -260,7 +262,7 @@ test_steady_state(void **state)
 	    MUNMAP_MALLOCS + UNMAP_MALLOCS));
 }
 
-/* Sixteen operations a hypercall; no allocation, no lock of ours. */
+/* Sixteen operations in each hypercall; no allocation, no lock of ours. */
 static void
 test_copy(void **state)
 {
@@ -341,7 +343,7 @@ dealloc(uint64_t index, unsigned count)
 	assert_int_equal(call(gntalloc, 6, &op), 0);
 }
 
-/* Pages are granted one by one; a mapping of them is one thing. */
+/* Pages are granted one by one; a mapping of them is a single object. */
 static void
 test_alloc(void **state)
 {
@@ -372,7 +374,7 @@ test_alloc(void **state)
 	}
 }
 
-/* Steps with many things on the same file against steps with few. */
+/* Steps with many maps on the same file, compared with few. */
 
 struct steps {
 	uint64_t	map, mmap, get_offset, munmap, notify, unmap;
@@ -440,8 +442,8 @@ steps_with(unsigned live)
 }
 
 /*
- * A tree of 10,000 is four times as high as one of ten: no part of an
- * operation may grow by more, and no whole one to twice as much.
+ * A tree of 10,000 is four times as high as one of ten: no part of an operation
+ * may grow by more, and no whole one by more than a factor of two.
  */
 #define	WHOLE	2
 #define	PART	4

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The driver's own sources, linked directly: what the parity cases do
- * through the preload library, here under the sanitizers too, and what only
- * the harness can do: failing resources, a peer that keeps a page mapped.
- * Every test ends with an unload that must leave nothing behind.
+ * The driver's own sources, linked directly.  Repeats under the sanitizers what
+ * the parity cases do through the preload library, and adds what only the
+ * harness can do: failing resources, a peer that keeps a page mapped.  Every
+ * test ends with an unload that must leave nothing behind.
  */
 #include "../kernel/calls.h"
 
@@ -71,7 +71,7 @@ test_map_indices(void **state)
 	assert_int_equal(unmap(gntdev, 3 * PAGE, 2), 0);
 	assert_int_equal(map(gntdev, REF, 2), 6 * PAGE);
 	assert_int_equal(map(gntdev, REF, 1), 3 * PAGE);
-	/* No hypercall: nonsense is not noticed here. */
+	/* No hypercall: bad values are not noticed here. */
 	assert_int_equal(try_map(gntdev, 999, 1u << 30, 1, &index), 0);
 	assert_int_equal(peer_flags(REF), 0x01);
 }
@@ -104,7 +104,7 @@ test_map_and_unmap(void **state)
 	xen_domain_counters(harness_domain(), &before);
 	p = mmap_at(gntdev, index, 4, RW);
 	xen_domain_counters(harness_domain(), &after);
-	/* One hypercall however many pages. */
+	/* One hypercall for any number of pages. */
 	assert_int_equal(after.hypercalls - before.hypercalls, 1);
 	assert_int_equal(after.maps_live, 4);
 	assert_int_equal(peer_flags(REF), 0x19);
@@ -160,7 +160,7 @@ test_partial_munmap(void **state)
 	assert_int_equal(peer_flags(REF + 2), 0x01);
 }
 
-/* Row O9: nothing goes while a mapping of the file lives, then all. */
+/* Row O9: nothing is released while a mapping of the file exists, then all. */
 static void
 test_close_with_mapping(void **state)
 {
@@ -184,7 +184,7 @@ test_close_with_mapping(void **state)
 	assert_int_equal(peer_flags(REF + 1), 0x01);
 }
 
-/* Row O8: without one, all goes at close. */
+/* Row O8: without a mapping, everything is released at close. */
 static void
 test_close_without_mapping(void **state)
 {
@@ -289,7 +289,7 @@ test_eagain(void **state)
 	assert_int_equal(after.paused_ms - before.paused_ms, 1 + 2 + 3 + 4 + 5);
 	unmap_pages(p, 1);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
-	/* Never back: 1 + … + 255 ms. */
+	/* Never paged in: 1 + … + 255 ms. */
 	assert_int_equal(xen_domain_page_out(other, 0x100, -1u), 0);
 	harness_counts(&before);
 	assert_int_equal(try_map(gntdev, 40, REF, 1, &index), 0);
@@ -435,7 +435,7 @@ test_dealloc(void **state)
 	assert_int_equal(own_flags(ids[0]), 0);
 }
 
-/* Row B11: pieces hold the whole of their mmap; B12: and the file. */
+/* Rows B11, B12: each piece holds its whole mmap, and the file. */
 static void
 test_alloc_lifetimes(void **state)
 {
@@ -484,7 +484,7 @@ test_limit(void **state)
 	    0);
 }
 
-/* 2.14: the page stays while the peer maps it, and goes after. */
+/* Row 2.14: the page stays while the peer maps it, and goes afterwards. */
 static void
 test_peer_keeps_page(void **state)
 {
@@ -593,7 +593,7 @@ test_copy(void **state)
 	assert_int_equal(copy(s, 1), 0);
 	assert_int_equal(s[0].status, GNTST_bad_page);
 	unmap_pages(grants, 1);
-	/* A granted page of our own is. */
+	/* A granted page of our own can. */
 	s[0] = from_ref(id, 0, page + 2048, 8);
 	assert_int_equal(copy(s, 1), 0);
 	assert_int_equal(s[0].status, GNTST_okay);
@@ -611,7 +611,7 @@ test_copy(void **state)
 	unmap_pages(page, 1);
 }
 
-/* When things run short: the right errno, and nothing is left over. */
+/* Shortages: the right errno, and nothing is left over. */
 
 static struct {
 	enum harness_fail	kind;
@@ -652,13 +652,13 @@ test_shortages(void **state)
 	assert_int_equal(try_map(gntdev, DOMU, REF, 2, &index), EFAULT);
 	harness_fail_hook = NULL;
 	assert_int_equal(map(gntdev, REF, 1), 0);
-	/* The object cannot be made: grants were mapped already. */
+	/* The object cannot be made when the grants are already mapped. */
 	fail_at(HARNESS_FAIL_PAGER, 0);
 	assert_int_equal(try_mmap(gntdev, 0, 1, RW, &p), ENOMEM);
 	harness_fail_hook = NULL;
 	assert_int_equal(unmap(gntdev, 0, 0), 0);
 	assert_int_equal(peer_flags(REF), 0x01);
-	/* What was made goes again, the index is spent. */
+	/* What was made is freed; the index is spent. */
 	fail_at(HARNESS_FAIL_PAGE, 2);
 	assert_int_equal(try_alloc(gntalloc, DOMU, 0, 4, &index, NULL),
 	    ENOMEM);
@@ -669,7 +669,7 @@ test_shortages(void **state)
 	harness_counts(&c);
 	assert_int_equal(c.pages, 0);
 	assert_int_equal(c.grants, 0);
-	/* The references of a request are taken at once. */
+	/* All references of a request are taken at once. */
 	fail_at(HARNESS_FAIL_GRANT, 1);
 	assert_int_equal(alloc_for(DOMU, 0, 4, NULL), 8 * PAGE);
 	fail_at(HARNESS_FAIL_PAGER, 0);
@@ -692,7 +692,7 @@ test_open_fails(void **state)
 	harness_fail_hook = NULL;
 }
 
-/* An unmap that Xen does not do: its slot is never used again. */
+/* An unmap that Xen refuses: its slot is never used again. */
 static void
 test_unmap_fails(void **state)
 {
@@ -718,7 +718,7 @@ teardown_leaky(void **state)
 {
 
 	(void)state;
-	/* The grant is Xen's for good; the address range stays ours. */
+	/* Xen keeps the grant for good; the address range stays ours. */
 	if (harness_teardown(false) == 0)
 		return (-1);
 	peer("ok", "destroy");
@@ -823,7 +823,7 @@ test_busy_module_stays(void **state)
 	(void)state;
 	assert_int_equal(harness_unload(), EBUSY);
 	harness_close(gntalloc);
-	/* The mapping keeps its file, and with it the module. */
+	/* The mapping holds its file, and so the module. */
 	p = mmap_at(gntdev, map(gntdev, REF, 1), 1, RW);
 	harness_close(gntdev);
 	assert_int_equal(harness_unload(), EBUSY);
@@ -866,7 +866,7 @@ main(void)
 		TEST(test_open_fails),
 		TEST(test_threads),
 		TEST(test_busy_module_stays),
-		/* Last: what it leaves behind is for good. */
+		/* The last test: what it leaves behind is permanent. */
 		cmocka_unit_test_setup_teardown(test_unmap_fails, setup,
 		    teardown_leaky),
 	};

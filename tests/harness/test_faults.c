@@ -34,12 +34,12 @@
 #define	OTHER		40u
 #define	REF		8u	/* references REF to REF + 15 */
 #define	RANDOM_RUNS	2000
-/* FreeBSD's number: ours up to 34 are Linux's too. */
+/* FreeBSD's number; up to 34 ours are Linux's, too. */
 #define	FREEBSD_ENOTTY	25
 
 /*
- * One run of a scenario.  Calls that fail are noted and the run goes on, as a
- * careless program would; at its end all it has is closed.
+ * One run of a scenario.  Calls that fail are counted and the run continues,
+ * like a careless program; at its end it closes everything.
  */
 #define	SLOTS	8
 struct run {
@@ -55,7 +55,7 @@ struct run {
 	unsigned	errors;		/* calls that failed */
 };
 
-/* An errno that a shortage may end in; anything else is a bug. */
+/* Whether a shortage may end in this errno; any other is a bug. */
 static int
 note(struct run *r, int error)
 {
@@ -111,7 +111,7 @@ call(struct run *r, struct file *fp, unsigned nr, void *arg)
 	    harness_ioctl(fp, HARNESS_IO('G', nr), (uintptr_t)arg)));
 }
 
-/* Linux's word, through the Linuxulator's handler. */
+/* Linux's command, through the Linuxulator's handler. */
 static int
 linux_call(struct run *r, struct file *fp, uint32_t word, void *arg)
 {
@@ -121,7 +121,7 @@ linux_call(struct run *r, struct file *fp, uint32_t word, void *arg)
 	return (note(r, harness_linux_ioctl(fp, word, (uintptr_t)arg)));
 }
 
-/* One of the words of FreeBSD's own device. */
+/* One of the commands of FreeBSD's own device. */
 static int
 base_call(struct run *r, struct file *fp, unsigned long word, void *arg)
 {
@@ -334,7 +334,7 @@ run_lifetimes(struct run *r)
 	munmap_all(r);
 }
 
-/* A domain whose page comes back when it was asked for three times. */
+/* A domain whose page is paged in after three requests. */
 static void
 run_paged_out(struct run *r)
 {
@@ -471,14 +471,14 @@ run_alloc(struct run *r)
 	notify(r, fp, index + 3 * PAGE + 1, BOTH);
 	dealloc(r, fp, index, 4);
 	munmap_all(r);
-	/* What the close has to tidy up, mapped and not. */
+	/* For the close to clean up, mapped and not. */
 	index = alloc(r, fp, DOMU, 3, &a);
 	mmap_file(r, fp, index, 1, RW);
 	notify(r, fp, index + 2 * PAGE, BOTH);
 	close_file(r, fp);
 }
 
-/* FreeBSD's own words: the structs are fixed, arrays are pointed to. */
+/* FreeBSD's own commands: the structs are fixed, with pointers to arrays. */
 struct base_alloc {
 	uint16_t	domid, flags;
 	uint32_t	count;
@@ -583,7 +583,7 @@ run_linux_words(struct run *r)
 		    FREEBSD_ENOTTY);
 }
 
-/* I/O holds a page of a mapping that goes (rows Z). */
+/* I/O holds a page of a mapping that is removed (rows Z). */
 static void
 run_pinned(struct run *r)
 {
@@ -617,7 +617,7 @@ run_pinned(struct run *r)
 	r->pin = NULL;
 }
 
-/* The peer has a page of ours when it goes (2.14). */
+/* The peer maps a page of ours that is removed (2.14). */
 static void
 run_peer_maps(struct run *r)
 {
@@ -674,7 +674,7 @@ static const struct scenario {
 	void		(*run)(struct run *);
 	unsigned	points;		/* at least so many places to fail */
 } scenarios[] = {
-	/* The first: what it makes grow stays. */
+	/* First, because what it makes grow stays. */
 	{ "grow", run_grow, 8 },
 	{ "map-unmap", run_map_unmap, 10 },
 	{ "mmap", run_mmap, 20 },
@@ -742,7 +742,7 @@ run_once(const struct scenario *s, unsigned kinds, uint64_t nth,
 	look(&before);
 	harness_faults_start(kinds, nth, one_in, seed);
 	s->run(&r);
-	/* Also the end of it may run short. */
+	/* The end of a run may also meet a shortage. */
 	while (r.nfiles > 0)
 		close_file(&r, r.files[r.nfiles - 1]);
 	munmap_all(&r);
@@ -787,7 +787,7 @@ run_once(const struct scenario *s, unsigned kinds, uint64_t nth,
 		*seen = points;
 }
 
-/* The test goes on reporting where it was when an assertion fails. */
+/* So that an assertion that fails reports where the test was. */
 static char where[128];
 
 static void
@@ -807,16 +807,16 @@ every_point(void **state)
 		    (unsigned)n, (unsigned)points);
 		run_once(s, HARNESS_FAIL_ALL, n, 0, 0, &seen);
 	}
-	/* All of one kind: some shortages are made up for elsewhere. */
+	/* All of one kind: some single shortages are made up for elsewhere. */
 	for (n = 0; n < HARNESS_FAIL_KINDS; n++) {
-		/* The kernel's own memory is waited for. */
+		/* The kernel waits for its own memory. */
 		if (n == HARNESS_FAIL_PAGE_INSERT)
 			continue;
 		snprintf(where, sizeof(where), "%s, all of kind %u", s->name,
 		    (unsigned)n);
 		run_once(s, HARNESS_FAIL_BIT(n), 0, 1, 0, NULL);
 	}
-	/* And undisturbed again. */
+	/* And once more without failures. */
 	run_once(s, HARNESS_FAIL_ALL, 0, 0, 0, &seen);
 	if (s->run != run_grow)
 		assert_int_equal(seen, points);
@@ -868,7 +868,7 @@ start(void **state)
 	return (0);
 }
 
-/* The module goes; but for the lost slots' range it leaves nothing. */
+/* The module unloads; only the lost slots' range may be left. */
 static int
 end(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The shim: FreeBSD's rules, broken one by one by mock_driver.c. */
+/* The shim: mock_driver.c breaks FreeBSD's rules one by one. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -165,7 +165,7 @@ test_user_addresses(void **state)
 	assert_int_equal(op(MOCK_COPYIN, p), 0);
 	assert_int_equal(op(MOCK_COPYOUT, p), EFAULT);
 	munmap(p + PAGE, PAGE);
-	/* Half of it is there. */
+	/* Only half of it is there. */
 	assert_int_equal(op(MOCK_COPYIN, p + PAGE - 4), EFAULT);
 	munmap(p, PAGE);
 }
@@ -183,7 +183,7 @@ test_ioctl_words(void **state)
 	assert_int_equal(harness_ioctl(fp, 0x40000000 | 'T' << 8, 0), 25);
 	assert_int_equal(harness_ioctl(fp, 0x80000000 | 'T' << 8, 0), 25);
 	assert_int_equal(op(MOCK_ENOIOCTL, NULL), 25);
-	/* _IOW: copied in before, and refused there. */
+	/* _IOW: copied in first, and fails there. */
 	assert_int_equal(harness_ioctl(fp, 0x80040000ul | 'T' << 8,
 	    (uintptr_t)&value), 0);
 	assert_int_equal(harness_ioctl(fp, 0x80040000ul | 'T' << 8, 8), EFAULT);
@@ -241,7 +241,7 @@ map_error(struct file *file, size_t len, int prot, int flags, int64_t off)
 
 #define	RW	(HARNESS_PROT_READ | HARNESS_PROT_WRITE)
 
-/* What FreeBSD's mmap(2) refuses before a driver is asked. */
+/* What FreeBSD's mmap(2) refuses before it asks a driver. */
 static void
 test_mmap_rules(void **state)
 {
@@ -350,7 +350,7 @@ test_fixed_over_ours(void **state)
 	assert_int_equal(pager_dtors(), 3);
 }
 
-/* As Linux's find_vma (rows G2 to G4): ours and what is not ours. */
+/* As in Linux's find_vma (rows G2 to G4): our mappings and others. */
 static void
 test_lookup(void **state)
 {
@@ -453,7 +453,7 @@ test_sysctl(void **state)
 	assert_int_equal(harness_sysctl("hw.mock.limits", NULL, &old), ENOENT);
 }
 
-/* What a driver leaves behind is told. */
+/* The shim reports what a driver leaves behind. */
 static unsigned
 leaks_after(enum mock_op nr)
 {
@@ -482,7 +482,7 @@ test_leaks(void **state)
 	assert_int_equal(leaks_after(MOCK_LEAK_PAGE), 1);
 }
 
-/* A child sheds the parent's driver and loads its own; the parent goes on. */
+/* A child drops the parent's driver and loads its own; the parent continues. */
 static void
 test_fork(void **state)
 {
@@ -547,7 +547,7 @@ test_process_exit(void **state)
 	assert_int_equal(ev.exit_ours, 2);
 	assert_int_equal(ev.exit_others, 2);
 	assert_int_equal(ev.dtors, 1);
-	/* Another process has one of them still. */
+	/* Another process still has one of them. */
 	assert_int_equal(ev.pager_dtors, 1);
 	harness_unshare(object);
 	assert_int_equal(op(MOCK_EVENTS, &ev), 0);
@@ -564,7 +564,7 @@ test_pins(void **state)
 
 	(void)state;
 	a = map(PAGE, RW, HARNESS_MAP_SHARED, 0);
-	/* Of an untouched page it would be the wirings of the fake one. */
+	/* For an untouched page these would be the wirings of the fake one. */
 	a[0] = 1;
 	assert_int_equal(harness_page_wirings(a), 1);
 	assert_int_equal(harness_pin(a + 5, true, &one), 0);
@@ -615,7 +615,7 @@ test_evtchn(void **state)
 	assert_int_equal(harness_ioctl(a, 0x80044508, (uintptr_t)&unbound.port),
 	    0);
 	assert_true(harness_evtchn_wait(b, 0));
-	/* The driver goes and comes; the channels stay. */
+	/* The driver unloads and loads; the channels stay. */
 	harness_close(fp);
 	assert_int_equal(harness_unload(), 0);
 	assert_int_equal(harness_read(b, &port, 4, &n), 0);

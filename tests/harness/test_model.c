@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The model of Xen against what a real one answers. */
+/* The model of Xen, compared with the answers of a real one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

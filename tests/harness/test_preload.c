@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The preload library from a program's point of view.  Each test runs this
- * program again, preloaded, and looks at how it ends.
+ * The preload library as a program sees it.  Each test runs this program again,
+ * preloaded, and checks how it ends.
  *
- *	test_preload LIBRARY LIBRARY-WITH-A-LEAKY-DRIVER
+ * test_preload LIBRARY LIBRARY-WITH-A-LEAKY-DRIVER
  */
 #define	_GNU_SOURCE
 
@@ -43,7 +43,7 @@ extern int xengnt_harness_peer(const char *, char *, size_t)
 extern int xengnt_harness_sysctl(const char *, const unsigned *, unsigned *)
     __attribute__((weak));
 
-/* The preloaded side: a failed check ends the program with its line. */
+/* The preloaded side: a failed check ends the program and prints its line. */
 
 #define	CHECK(e) do {							\
 	if (!(e)) {							\
@@ -159,7 +159,7 @@ run_nodes(void)
 	return (0);
 }
 
-/* The file lives until its last descriptor, however that came to be. */
+/* The file lives until its last descriptor is closed, however that was made. */
 static int
 run_descriptors(void)
 {
@@ -221,7 +221,7 @@ run_mappings(void)
 	return (0);
 }
 
-/* A child has no devices of its parent's, but may open its own. */
+/* A child has no devices from its parent, but may open its own. */
 static int
 run_fork(void)
 {
@@ -261,7 +261,7 @@ run_fork(void)
 	return (0);
 }
 
-/* Everything is left open and mapped: the end of the process clears up. */
+/* Everything is left open and mapped: the end of the process cleans up. */
 static int
 leave_all(void)
 {
@@ -401,7 +401,7 @@ run_mapper(void)
 	return (0);
 }
 
-/* Event channels: Linux's words by hand, for the header is not ours. */
+/* Event channels, with Linux's command values, because we have no header. */
 
 #define	EV_WORD(nr, size)	((unsigned long)(size) << 16 | 'E' << 8 | (nr))
 
@@ -472,7 +472,7 @@ run_evtchn(void)
 	CHECK(!readable(a, 0));
 	CHECK(notify(a, pa) == 0);		/* to nobody */
 	pb = bind_interdomain(b, 0, (unsigned)pa);
-	/* A new connection may have missed an event: it has one. */
+	/* After a new connection there is an event, in case one was missed. */
 	CHECK(readable(b, 0) && !readable(a, 0));
 	CHECK(read(b, ports, 3) == 0);
 	CHECK(read(b, ports, sizeof(ports)) == 4 && (int)ports[0] == pb);
@@ -484,7 +484,7 @@ run_evtchn(void)
 	CHECK(write(b, &pb, 4) == 4);
 	CHECK(readable(b, 0));
 	CHECK(read(b, ports, 4) == 4 && (int)ports[0] == pb);
-	/* The other way; two events before a look are one. */
+	/* The other way; two events before a read are one. */
 	CHECK(notify(b, pb) == 0 && notify(b, pb) == 0);
 	CHECK(read(a, ports, 7) == 4 && (int)ports[0] == pa);
 	FAILS(read(a, ports, 4), EAGAIN);
@@ -521,7 +521,7 @@ run_evtchn(void)
 	FAILS(ioctl(b, EV_WORD(0, 4), &(unsigned){ 300 }), EINVAL);
 	FAILS(pread(b, ports, 4, 0), ESPIPE);
 	FAILS(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, b, 0), ENODEV);
-	/* Nothing of it lies in the way of the program's descriptors. */
+	/* None of our descriptors is in the program's way. */
 	f = fopen("/dev/null", "r");
 	CHECK(f != NULL && fileno(f) == 3);
 	return (0);
@@ -719,7 +719,7 @@ test_leak_is_told(void **state)
 	assert_int_equal(finish(start("_leak", leaky, "", "0")), 99);
 }
 
-/* Two domains of one machine; line is what the second says to the first's. */
+/* Two domains of one machine; line is the second one's message to the first. */
 static void
 start_two(char *machine, const char *first, struct child *one,
     const char *second, struct child *two, char line[64])
@@ -771,7 +771,7 @@ test_killed_domain(void **state)
 	two_domains(true);
 }
 
-/* The granter goes first: the page stays with the mapper. */
+/* The granter ends first: the page stays with the mapper. */
 static void
 test_granter_ends_first(void **state)
 {

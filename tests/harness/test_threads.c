@@ -38,13 +38,13 @@
 #define	REF	8u	/* references REF to REF + 15 */
 #define	BOTH	(UNMAP_NOTIFY_CLEAR_BYTE | UNMAP_NOTIFY_SEND_EVENT)
 #define	THREADS	8
-#define	SHARED	4	/* open files that all use; the odd ones gntalloc */
+#define	SHARED	4	/* open files that all use; gntalloc at odd indices */
 #define	AREAS	6	/* mappings of a thread */
 
 static unsigned rounds = 600;
 static bool shortages;		/* anything may fail */
 
-/* Files that come and go under their users, as descriptors do. */
+/* Files that come and go while they are used, as descriptors do. */
 static struct {
 	pthread_mutex_t	lock;
 	struct file	*files[SHARED];
@@ -122,11 +122,11 @@ call(struct file *fp, unsigned nr, void *arg)
 }
 
 /*
- * Operations.  Others change what they work on, so most may fail, but only
- * with what a lost race looks like.
+ * Operations.  Others change what they work on, so most may fail, but only in
+ * ways that a lost race explains.
  */
 
-/* Indices are small numbers of pages: everybody hits everybody's. */
+/* Indices are small numbers of pages, so threads use each other's. */
 static uint64_t
 some_index(struct worker *w)
 {
@@ -241,7 +241,7 @@ do_mmap(struct worker *w, struct file *fp)
 	i = pick(w, AREAS);
 	while (w->areas[i].p != NULL)
 		do_munmap(w, i);
-	/* What it just made, if nobody was quicker; else anything. */
+	/* What it just made, unless another was quicker; else anything. */
 	index = w->index;
 	pages = w->count;
 	if (pages == 0 || pick(w, 4) == 0) {
@@ -336,7 +336,7 @@ do_pin(struct worker *w)
 	return (error);
 }
 
-/* The peer maps any page of ours that it can, and lets it go again. */
+/* The peer maps any page of ours that it can, and unmaps it again. */
 static int
 do_peer(struct worker *w)
 {
@@ -362,7 +362,7 @@ do_peer(struct worker *w)
 	return (w->peers == 0 ? ENOENT : 0);
 }
 
-/* A file of its own, whose mapping it survives. */
+/* A file of its own, with a mapping that outlives it. */
 static int
 do_own_file(struct worker *w)
 {
@@ -479,7 +479,7 @@ work(void *arg)
 
 static bool working;
 
-/* Asks for the impossible: the module is in use (row O13). */
+/* Tries to unload the module while it is in use (row O13). */
 static void *
 unloader(void *arg)
 {
@@ -583,8 +583,8 @@ all_operations(void)
 	}
 	free(w);
 	/*
-	 * Every operation got through, or this tests nothing.  How often is
-	 * the scheduler's, and nobody's when everything may fail.
+	 * Every operation must have succeeded, or this tests nothing.  How
+	 * often depends on the scheduler; with shortages there is no minimum.
 	 */
 	for (i = 0; i < 12 && !shortages; i++)
 		if (done[i] == 0)
@@ -609,7 +609,7 @@ test_threads(void **state)
 	all_operations();
 }
 
-/* The error paths meet each other. */
+/* Error paths run concurrently. */
 static void
 test_shortages(void **state)
 {
@@ -620,10 +620,7 @@ test_shortages(void **state)
 	shortages = false;
 }
 
-/*
- * One index: some threads map it, and map it into memory, while others take
- * it away.
- */
+/* One index: some threads map it, and mmap it, while others remove it. */
 static void *
 fight(void *arg)
 {
@@ -694,7 +691,7 @@ test_one_index(void **state)
 	assert_int_equal(harness_unload(), 0);
 }
 
-/* Opens race with the unload: they fail or the unload does, nothing else. */
+/* Opens race with the unload: either fails, and nothing else happens. */
 
 static void *
 opener(void *arg)
@@ -711,7 +708,7 @@ opener(void *arg)
 			harness_close(fp);
 		else if (*wrong == ENXIO || *wrong == ENOENT)
 			*wrong = 0;
-		/* A pause, or the unload is never let in. */
+		/* A pause, or the unload would never get in. */
 		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
 	}
 	return (NULL);
@@ -782,7 +779,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_one_index),
 		cmocka_unit_test(test_open_and_unload),
-		/* The last: slots that it loses are lost. */
+		/* The last test: the slots that it loses stay lost. */
 		cmocka_unit_test(test_shortages),
 	};
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the tests of the driver on the harness share: a helper domain with 16
+ * Shared by the tests of the driver on the harness: a helper domain with 16
  * granted pages, both nodes open, and the ioctls as functions.  Include it
- * once, after nothing.
+ * once, before anything else.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -204,7 +204,7 @@ setup(void **state)
 	return (0);
 }
 
-/* Nothing may be left: not in the driver, not in Xen, not in the kernel. */
+/* Nothing may be left in the driver, in Xen or in the kernel. */
 SHARED int
 teardown(void **state)
 {

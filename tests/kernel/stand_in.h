@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What else is in a FreeBSD kernel, for tests to put in the driver's way.
- * Seen by tests and by kernel code: plain C types only.
+ * Other parts of a FreeBSD kernel, for tests to put in the driver's way.  Tests
+ * and kernel code include this: plain C types only.
  */
 #ifndef _STAND_IN_H_
 #define	_STAND_IN_H_
 
 #include <stdbool.h>
 
-/* A node of somebody else, as FreeBSD's own gntdev has it. */
+/* Another driver's node, such as that of FreeBSD's own gntdev. */
 void	stand_in_node(int i, const char *name);
 void	stand_in_node_gone(int i);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The words of FreeBSD's own gntdev on our node, and the limits that are an
- * administrator's.
+ * The commands of FreeBSD's own gntdev on our node, and limits set by an
+ * administrator.
  */
 #include "calls.h"
 
-/* Written out: what programs built on FreeBSD send. */
+/* The values that programs built on FreeBSD send. */
 #define	E_NOTIFY	0x80104500ul
 #define	E_ALLOC		0xc0184501ul
 #define	E_DEALLOC	0x80104502ul
@@ -47,7 +47,7 @@ test_base_map(void **state)
 	(void)state;
 	assert_int_equal(e_call(gntdev, E_MAP, &op), 0);
 	assert_int_equal(op.index, 0);
-	/* Both kinds of words share one list of maps. */
+	/* Both kinds of commands share one list of maps. */
 	ours = map(gntdev, REF + 2, 1);
 	assert_int_equal(ours, 2 * PAGE);
 	p = mmap_at(gntdev, op.index, 2, RW);
@@ -78,7 +78,7 @@ test_base_map_errors(void **state)
 	assert_int_equal(e_call(gntdev, E_MAP, (void *)8), EFAULT);
 	op.count = 0xffffffff;
 	assert_int_equal(e_call(gntdev, E_MAP, &op), EINVAL);
-	/* The words are gntdev's alone, and no others are taken. */
+	/* Only gntdev has the commands, and no others are accepted. */
 	assert_int_equal(e_call(gntalloc, E_MAP, &op), ENOTTY);
 	assert_int_equal(e_call(gntdev, 0xc0184506ul, &op), ENOTTY);
 	assert_int_equal(e_call(gntdev, 0xc0104503ul, &op), ENOTTY);
@@ -107,7 +107,7 @@ test_base_alloc(void **state)
 	assert_int_equal(own_flags(ids[1]), GTF_permit_access);
 	assert_int_equal(own_flags(more[0]),
 	    GTF_permit_access | GTF_readonly);
-	/* Maps keep to their own indices. */
+	/* Maps have their own indices. */
 	assert_int_equal(map(gntdev, REF, 1), 0);
 	p = mmap_at(gntdev, a.index, 3, RW);
 	p[2 * PAGE] = 'e';
@@ -129,7 +129,7 @@ test_base_alloc(void **state)
 	unmap_pages(p, 3);
 	assert_true(harness_event_take(far));
 	assert_int_equal(own_flags(ids[0]), 0);
-	/* The rest goes with the file. */
+	/* The rest is released with the file. */
 	harness_close(gntdev);
 	assert_int_equal(own_flags(more[0]), 0);
 	harness_port_close(near);
@@ -146,7 +146,7 @@ test_base_alloc_errors(void **state)
 	assert_int_equal(e_call(gntdev, E_ALLOC, &a), EFAULT);
 	a.count = 1025;
 	assert_int_equal(e_call(gntdev, E_ALLOC, &a), ENOSPC);
-	/* An offset where no gref is: gntdev's errno, not gntalloc's. */
+	/* An offset without a gref gives gntdev's errno, not gntalloc's. */
 	assert_int_equal(harness_mmap(gntdev, NULL, PAGE, RW,
 			     HARNESS_MAP_SHARED, (int64_t)1 << 41, &p),
 	    EINVAL);
@@ -155,7 +155,7 @@ test_base_alloc_errors(void **state)
 	    EINVAL);
 }
 
-/* hw.xen.gntdev.slots.limit: what a caller can make the kernel keep. */
+/* hw.xen.gntdev.slots.limit: how much a caller can make the kernel keep. */
 static void
 test_slots_limit(void **state)
 {
@@ -169,7 +169,7 @@ test_slots_limit(void **state)
 	assert_int_equal(try_map(gntdev, DOMU, REF, 6, &a), ENOMEM);
 	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), 0);
 	a = map(gntdev, REF, 5);
-	/* It is of pages in use, however many there are. */
+	/* It limits the pages in use, however many there are. */
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &b), ENOMEM);
 	limit = 10;
 	assert_int_equal(harness_sysctl("hw.xen.gntdev.slots.limit", &limit,
@@ -192,7 +192,7 @@ test_slots_limit(void **state)
 	assert_int_equal(count_of("hw.xen.gntdev.slots.free"), 512);
 }
 
-/* A process that is killed or exits leaves the longest of copies. */
+/* A process that is killed or exits leaves even the longest copy. */
 static void
 test_copy_killed(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The index allocator against a naive model: the walk of a list,
- * as Linux's driver has it.  A tree that places, finds or removes differently fails.
+ * The index allocator, compared with a naive model: the walk of a list, as in
+ * Linux's driver.  A tree that places, finds or removes differently fails.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -191,7 +191,7 @@ test_gap_is_strict(void **state)
 	assert_int_equal(fits.start, 2);
 }
 
-/* gntalloc's way: indices that never come back, and runs with holes. */
+/* As in gntalloc: indices that are never reused, and runs with holes. */
 static void
 test_explicit_insert(void **state)
 {

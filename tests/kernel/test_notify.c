@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a peer sees of the end of a mapping or of a granted page: the byte,
- * the event, their order, and when a process dies.  The parity cases show the
- * rows on real Linux; here is what only the harness can bring about.
+ * What a peer sees when a mapping or a granted page ends: the byte, the event,
+ * their order, and the death of a process.  The parity cases show the rows on a
+ * real Linux; these tests need the harness.
  */
 #include "calls.h"
 
@@ -29,7 +29,9 @@ teardown_channel(void **state)
 	return (teardown(state));
 }
 
-/* Before the grants go the byte, after them the event (2.6). */
+/*
+ * The byte is cleared before the grants end, the event sent afterwards (2.6).
+ */
 static void
 test_order(void **state)
 {
@@ -54,7 +56,7 @@ test_order(void **state)
 	assert_int_equal(count_of("hw.xen.gntdev.events"), before + 1);
 }
 
-/* A map that was never mapped has no byte to clear but an event to send. */
+/* A map that was never mapped has an event to send but no byte to clear. */
 static void
 test_never_mapped(void **state)
 {
@@ -67,7 +69,7 @@ test_never_mapped(void **state)
 	assert_true(harness_event_take(far));
 }
 
-/* The channel went first: the port's new owner gets nothing. */
+/* The channel was closed first: the port's new owner gets nothing. */
 static void
 test_port_gone(void **state)
 {
@@ -103,14 +105,14 @@ test_ports(void **state)
 	assert_int_equal(notify(gntdev, index, EVENT, virq.port), EINVAL);
 	assert_int_equal(notify(gntdev, index, EVENT, 0xffffffff), EINVAL);
 	assert_int_equal(notify(gntdev, index, BYTE, 0xffffffff), 0);
-	/* The order of the two devices: 2.6 and 2.12. */
+	/* The two devices check in different orders: 2.6 and 2.12. */
 	assert_int_equal(notify(gntdev, index + PAGE, 4, near), EINVAL);
 	assert_int_equal(notify(gntalloc, gref + PAGE, 4, near), ENOENT);
 	assert_int_equal(notify(gntdev, index + PAGE, EVENT, virq.port),
 	    EINVAL);
 	assert_int_equal(notify(gntalloc, gref + PAGE, EVENT, virq.port),
 	    ENOENT);
-	/* Nothing half done: the event was never armed. */
+	/* Nothing was half done: the event was never armed. */
 	assert_int_equal(dealloc(gntalloc, gref, 1), 0);
 	assert_false(harness_event_pending(far));
 }
@@ -137,8 +139,8 @@ test_gref_users(void **state)
 }
 
 /*
- * A server of libxenvchan dies: its page lives by the mapping alone.  The
- * event goes out before any descriptor is closed.
+ * A libxenvchan server dies: only the mapping keeps its page.  The event is
+ * sent before any descriptor is closed.
  */
 static void
 test_exit_server(void **state)
@@ -156,7 +158,7 @@ test_exit_server(void **state)
 	harness_exit_begin();
 	assert_true(harness_event_take(far));
 	assert_int_equal(p[5], 0);
-	/* As on Linux, whose address space goes first as well. */
+	/* As on Linux, where the address space also goes first. */
 	assert_int_equal(own_flags(id), 0);
 	harness_close(gntalloc);
 	harness_close(gntdev);
@@ -164,7 +166,7 @@ test_exit_server(void **state)
 	assert_false(harness_event_pending(far));	/* once */
 }
 
-/* A client dies: its map is listed, so the descriptor's close decides. */
+/* A client dies: its map is listed, so the event waits for the close. */
 static void
 test_exit_client(void **state)
 {
@@ -187,7 +189,10 @@ test_exit_client(void **state)
 	harness_close(gntalloc);
 }
 
-/* The descriptors were closed long before (row O9): listed, but doomed. */
+/*
+ * The descriptors were closed long before (row O9); the maps are listed until
+ * the file goes.
+ */
 static void
 test_exit_after_close(void **state)
 {
@@ -214,7 +219,7 @@ test_exit_after_close(void **state)
 	assert_false(harness_event_pending(far));
 }
 
-/* Both, split into pieces, with pages that nothing was said about. */
+/* Both devices, with split mappings and pages without a notification. */
 static void
 test_exit_pieces(void **state)
 {
@@ -236,7 +241,7 @@ test_exit_pieces(void **state)
 	assert_false(harness_event_pending(far));
 }
 
-/* Somebody else has the mapping, too: nothing fires before its time. */
+/* Another process has the mapping, too: nothing fires too early. */
 static void
 test_exit_shared(void **state)
 {
@@ -268,7 +273,7 @@ test_exit_shared(void **state)
 	assert_true(harness_event_take(far));
 }
 
-/* A descriptor elsewhere keeps the file, and with it what it lists. */
+/* A descriptor in another process keeps the file and its lists. */
 static void
 test_exit_shared_descriptor(void **state)
 {
@@ -287,7 +292,7 @@ test_exit_shared_descriptor(void **state)
 	assert_true(harness_event_take(far));
 }
 
-/* After vfork(2) the parent goes on with the address space. */
+/* After vfork(2) the parent still uses the address space. */
 static void
 test_exit_vfork(void **state)
 {
@@ -308,7 +313,7 @@ test_exit_vfork(void **state)
 	harness_exit_end();
 }
 
-/* Two maps of one file; the other file's stay out of it. */
+/* Two maps of one file; those of the other file do not fire. */
 static void
 test_exit_files(void **state)
 {
@@ -342,7 +347,7 @@ test_exit_files(void **state)
 
 /*
  * Pages that I/O still holds (rows Z): nobody waits, the byte is cleared at
- * once, grant and event follow the I/O.
+ * once, and the grant's end and the event follow the I/O.
  */
 static void
 test_pinned(void **state)
@@ -367,7 +372,7 @@ test_pinned(void **state)
 	assert_int_equal(count_of("hw.xen.gntdev.grants"), 3);
 	harness_run_tasks();
 	assert_int_equal(peer_flags(REF + 1), 1 | MAPPED);
-	/* The file may go; the module may not. */
+	/* The file may go away; the module may not. */
 	harness_close(gntdev);
 	harness_close(gntalloc);
 	assert_int_equal(harness_unload(), EBUSY);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What cases and other tests cannot bring about: other drivers' nodes, 32-bit
- * callers, limits below what is in use, a peer that never unmaps.
+ * Situations that cases and other tests cannot create: other drivers' nodes,
+ * 32-bit callers, limits below what is in use, a peer that never unmaps.
  */
 #include <stdlib.h>
 
@@ -53,7 +53,7 @@ test_name_taken(void **state)
 	    ENOENT);
 }
 
-/* Somebody has both names: no device at all, and nothing half made. */
+/* Both names are taken: no device at all, and nothing is left half made. */
 static void
 test_names_taken(void **state)
 {
@@ -72,7 +72,7 @@ test_names_taken(void **state)
 	harness_close(reopen("xen/gntalloc"));
 }
 
-/* Another domain than Dom0 learns its number from Xen (K17). */
+/* A domain other than Dom0 gets its number from Xen (K17). */
 static void
 test_own_domain(void **state)
 {
@@ -112,7 +112,7 @@ test_any_device(void **state)
 	assert_int_equal(harness_ioctl(gntalloc, FIOASYNC, (uintptr_t)&on), 0);
 }
 
-/* Rows O5, K13: the layouts are not those of the caller. */
+/* Rows O5, K13: a 32-bit caller has other struct layouts. */
 static void
 test_ilp32(void **state)
 {
@@ -137,7 +137,10 @@ test_limits_in_use(void **state)
 	(void)state;
 	a = map(gntdev, REF, 2);
 	set_limit("hw.xen.gntdev.slots.limit", 1);
-	/* What is in use stays so; nothing more, free slots or not. */
+	/*
+	 * What is in use stays; nothing is added, whether slots are free or
+	 * not.
+	 */
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &b), ENOMEM);
 	total = count_of("hw.xen.gntdev.slots.total");
 	assert_int_equal(try_map(gntdev, DOMU, REF, 600, &b), ENOMEM);
@@ -155,7 +158,7 @@ no_malloc(enum harness_fail kind)
 	return (kind == HARNESS_FAIL_MALLOC);
 }
 
-/* Beyond what Linux allows, a request fails rather than wait (M4). */
+/* Beyond Linux's limit, a request fails rather than waits (M4). */
 static void
 test_huge_map(void **state)
 {
@@ -176,7 +179,7 @@ test_huge_map(void **state)
 	set_limit("hw.xen.gntdev.limit", 65536);
 }
 
-/* Both sides of C6 and C7, to the byte. */
+/* Both sides of the limits in C6 and C7, to the byte. */
 static void
 test_copy_ends(void **state)
 {
@@ -241,7 +244,7 @@ test_killed_while_paged_out(void **state)
 	xen_domain_destroy(other);
 }
 
-/* The operations of a request sleep as long as one would, not each so long. */
+/* The operations of a request together sleep as long as one would. */
 static void
 test_paged_out_request(void **state)
 {
@@ -278,7 +281,7 @@ test_paged_out_request(void **state)
 
 /*
  * FreeBSD asks the pager for single pages of an object that is shadowed, and
- * fills a page with zeroes that the pager says it does not have.
+ * uses a page of zeroes if the pager says that it has none.
  */
 static void
 test_shadowed_fault(void **state)
@@ -296,7 +299,9 @@ test_shadowed_fault(void **state)
 	harness_lazy(false);
 	assert_int_equal(harness_fault(p + PAGE, true), 0);
 	assert_int_equal(p[PAGE], 'b');
-	/* Nothing shadows it any more: populate meets the page that is there. */
+	/*
+	 * Nothing shadows it any more: populate finds the page that is there.
+	 */
 	assert_int_equal(harness_fault(p, false), 0);
 	assert_int_equal(p[0], 'a');
 	assert_int_equal(harness_fault(p + 2 * PAGE, false), 0);
@@ -309,7 +314,7 @@ test_shadowed_fault(void **state)
 }
 
 /*
- * A fault that finds the map changed when the pager is done gives back the
+ * A fault that finds the map changed after the pager has run gives back the
  * first page that it got, and forgets the others.
  */
 static void
@@ -327,7 +332,10 @@ test_raced_fault(void **state)
 		p = mmap_at(gntdev, index, 3, RW);
 		harness_lazy(false);
 		assert_int_equal(harness_fault_raced(p + PAGE, racer), 0);
-		/* What the pager has entered beside it is there for others. */
+		/*
+		 * Others can use the pages that the pager has entered beside
+		 * it.
+		 */
 		assert_int_equal(harness_fault(p, false), 0);
 		peer("ok", "write 0 0 %02x", '0' + (int)racer);
 		assert_int_equal(p[0], '0' + (int)racer);
@@ -337,7 +345,7 @@ test_raced_fault(void **state)
 	}
 }
 
-/* What mlock(2) wires is nobody's I/O. */
+/* The wiring of mlock(2) is not I/O. */
 static void
 test_locked_in_memory(void **state)
 {
@@ -403,7 +411,7 @@ test_untouched_in_flight(void **state)
 	assert_int_equal(c.pages, before.pages);
 }
 
-/* Nothing that a peer shares survives a migration: it is refused. */
+/* Nothing that a peer shares survives a migration, so that is refused. */
 static void
 test_suspend(void **state)
 {
@@ -434,7 +442,7 @@ test_suspend(void **state)
 	assert_int_equal(harness_suspend(), 0);
 }
 
-/* A fault in the middle enters what lies before and behind it. */
+/* A fault in the middle also enters the pages before and after it. */
 static void
 test_fault_in_the_middle(void **state)
 {
@@ -453,7 +461,7 @@ test_fault_in_the_middle(void **state)
 	assert_int_equal(p[0], 'a');
 	unmap_pages(p, 3);
 	assert_int_equal(unmap(gntdev, index, 3), 0);
-	/* A mapping of gntalloc is none of gntdev's. */
+	/* A mapping of gntalloc is not gntdev's. */
 	index = alloc(gntalloc, 1, NULL);
 	p = mmap_at(gntalloc, index, 1, RW);
 	memset(&op, 0, sizeof(op));
@@ -463,7 +471,7 @@ test_fault_in_the_middle(void **state)
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
 }
 
-/* Another process has the mapping: nothing is told when this one dies. */
+/* Another process has the mapping: nothing fires when this one dies. */
 static void
 test_exit_shared_elsewhere(void **state)
 {
@@ -513,7 +521,7 @@ test_copy_into_shared(void **state)
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
 }
 
-/* A peer that keeps a page for ever costs a message and no more (2.14). */
+/* A peer that keeps a page for ever costs a message and nothing more (2.14). */
 static void
 test_peer_keeps(void **state)
 {
@@ -560,7 +568,7 @@ test_peer_keeps(void **state)
 	set_limit("hw.xen.gntalloc.deferred_batch", 1);
 	set_limit("hw.xen.gntalloc.deferred_interval", 1000);
 	assert_int_equal(harness_unload(), EBUSY);
-	/* They go in the middle of the list, at its end, and alone. */
+	/* Freed from the middle of the list, from its end, and alone. */
 	for (i = 0; i < 3; i++) {
 		memset(&u, 0, sizeof(u));
 		u.host_addr = m[(i + 1) % 3].host_addr;
@@ -575,7 +583,7 @@ test_peer_keeps(void **state)
 	xen_domain_destroy(other);
 }
 
-/* Several maps wait for their pages, and go in another order. */
+/* Several maps wait for their pages, and end in another order. */
 static void
 test_pinned_order(void **state)
 {

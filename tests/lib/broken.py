@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Our library for FreeBSD, but with other symbols or versions: what a check must see."""
+"""Our library for FreeBSD with other symbols or versions, which a check must notice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def moved(symbol: str, beside: str) -> str:
 
 
 def relinked(release: Release, ours: Path, version_script: str, where: Path) -> Path:
-    """Our library once more, of the same objects, with another version script."""
+    """Our library linked again from the same objects, with another version script."""
     script, library = where / "broken.map", where / "libxengnttab.so.1.2"
     script.write_text(version_script)
     command = [

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Processor time of calls of the library, for comparison with those of the
- * Python package (tests/python/binding.py): calls [ROUNDS], a line "NAME NS"
- * a call and round.
+ * Processor time of the library's calls, for comparison with the Python package
+ * (tests/python/binding.py): calls [ROUNDS] prints a line "NAME NS" for each
+ * call and round.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the unit tests ask of the model: the script before, the log after. */
+/*
+ * The interface of the unit tests to the model: the script before, the log
+ * after.
+ */
 #ifndef FAKE_H
 #define FAKE_H
 
@@ -27,13 +30,13 @@ extern unsigned char fake_area[8192];
 /* cmocka fixtures: an empty log, nothing fails. */
 int fake_reset(void **state);
 
-/* The next `times` calls that log as `name` fail with `error`. */
+/* The next `times` calls that are logged as `name` fail with `error`. */
 void fake_fail(const char *name, int error, int times);
 
-/* What GET_OFFSET_FOR_VADDR answers. */
+/* The result of GET_OFFSET_FOR_VADDR. */
 void fake_offset(uint64_t offset, uint32_t count);
 
-/* The log so far, calls separated by a blank; forgets it. */
+/* The log so far, calls separated by blanks; clears it. */
 const char *fake_log(void);
 #define assert_calls(expected) assert_string_equal(fake_log(), expected)
 

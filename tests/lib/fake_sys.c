@@ -94,7 +94,7 @@ note(const char *fmt, ...)
 	size_t used = strlen(fake.log);
 	va_list ap;
 
-	/* What does not fit is left out: no expected text is so long. */
+	/* What does not fit is left out: no expected text is that long. */
 	if (used + 1 >= sizeof(fake.log))
 		return;
 	if (used > 0)
@@ -104,7 +104,7 @@ note(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* True, with errno set, when the script wants this call to fail. */
+/* True, with errno set, if the script makes this call fail. */
 static bool
 fails(const char *name)
 {
@@ -168,7 +168,7 @@ fake_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 		return (fails("reserve") ? MAP_FAILED : FAKE_AREA);
 	}
 	assert_int_equal(fd, FAKE_FD);
-	/* A place is one of the reserved pages, and only then fixed. */
+	/* An address is one of the reserved pages, and only then fixed. */
 #ifdef MAP_NOCORE
 	flags &= ~MAP_NOCORE;
 #endif
@@ -285,7 +285,7 @@ fake_ioctl(int fd, unsigned long cmd, ...)
 	arg.raw = va_arg(ap, void *);
 	va_end(ap);
 
-	/* UNMAP_NOTIFY is one word for both devices. */
+	/* UNMAP_NOTIFY is the same command for both devices. */
 	switch (cmd) {
 	case IOCTL_GNTDEV_MAP_GRANT_REF:
 		return (map_grant_ref(arg.map));
@@ -372,7 +372,7 @@ fake_ioctl(int fd, unsigned long cmd, ...)
 	return (-1);
 }
 
-/* Stands in for tools_*.c. */
+/* Replaces tools_*.c. */
 
 int
 tools_log_open(struct xengntdev_handle *h)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Put in front of every library source of a unit test: the system calls go to
- * a model (fake_sys.c) that writes down each call and fails on request.
+ * Included before every library source of a unit test: system calls go to a
+ * model (fake_sys.c) that logs each call and fails on request.
  */
 #ifndef FAKE_SYS_H
 #define FAKE_SYS_H

@@ -61,7 +61,7 @@ share(uint32_t domid, int count)
 	FAILS(xengntshr_share_pages(xgs, domid, 1 << 19, refs, 1), NULL,
 	    ENOSPC);
 
-	/* A handle has as many areas as it likes, in any order of end. */
+	/* A handle may have any number of areas, ended in any order. */
 	other = xengntshr_share_pages(xgs, domid, 2, more, 0);
 	CHECK(other != NULL && more[0] != more[1]);
 	other[0] = 1;
@@ -101,7 +101,7 @@ copy(xengnttab_handle *xgt, uint32_t domid, const uint32_t *refs)
 	FAILS(xengnttab_grant_copy(xgt, 1, segs), -1, EINVAL);
 }
 
-/* Armed, or refused with nothing mapped: the caller gets one or the other. */
+/* Armed, or refused with nothing mapped: one of the two. */
 static void
 notify(xengnttab_handle *xgt, uint32_t domid, uint32_t ref)
 {
@@ -149,7 +149,7 @@ map(uint32_t domid, uint32_t *refs, uint32_t count)
 	}
 	CHECK(one[0] == 'B');
 
-	/* All grants or none, wherever the bad one stands. */
+	/* All grants or none, wherever the bad one is. */
 	for (uint32_t bad = 0; bad <= count; bad++) {
 		memcpy(wrong, refs, bad * sizeof(*refs));
 		wrong[bad] = 0xfffff;
@@ -167,8 +167,8 @@ map(uint32_t domid, uint32_t *refs, uint32_t count)
 	FAILS(xengnttab_unmap(xgt, all, count - 1), -1, EINVAL);
 	CHECK(all[0] == 'A');
 	/*
-	 * Never twice: an address below another area counts as that area's
-	 * (row G4), as with Xen's library.
+	 * Never twice: an address below another area counts as that area's (row
+	 * G4), as in Xen's library.
 	 */
 	CHECK(xengnttab_unmap(xgt, several, count) == 0);
 	CHECK(xengnttab_unmap(xgt, one, 1) == 0);
@@ -176,7 +176,7 @@ map(uint32_t domid, uint32_t *refs, uint32_t count)
 	copy(xgt, domid, refs);
 	notify(xgt, domid, refs[0]);
 
-	/* Never an abort, whatever the system has. */
+	/* Never an abort, whatever the system supports. */
 	FAILS(xengnttab_dmabuf_exp_from_refs(xgt, domid, 0, 0, refs, &fd), -1,
 	    EINVAL);
 	FAILS(xengnttab_dmabuf_imp_to_refs(xgt, domid, 0, 0, refs), -1, EINVAL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The driver of FreeBSD's base system: its words, what
- * is made up for, and grant copy by mapping with Linux's answers (2.7).
+ * The driver of FreeBSD's base system: its commands, what the library makes up
+ * for, and grant copy by mapping with Linux's results (2.7).
  */
 #include <sys/mman.h>
 
@@ -54,7 +54,7 @@ failed_mapping_is_undone_and_errno_kept(void **state)
 		     "E.UNMAP(0x5000,1)");
 }
 
-/* The driver allocates for whatever is asked, and waits until it has it. */
+/* The driver allocates for any count, and sleeps until it gets the memory. */
 static void
 counts_that_would_hurt_the_kernel_do_not_get_there(void **state)
 {
@@ -158,7 +158,10 @@ more_pages_than_it_maps_at_once_are_refused(void **state)
 	assert_errno(xengntshr_share_pages(&handle, 4, INT_MAX, &ref, 0), NULL,
 	    EINVAL);
 	assert_calls("");
-	/* The largest that is tried; no room is asked for more. */
+	/*
+	 * The largest that is tried; the address range is not reserved for
+	 * more.
+	 */
 	fake_fail("reserve", ENOMEM, 1);
 	assert_errno(xengntshr_share_pages(&handle, 4, 65536, &ref, 0), NULL,
 	    ENOMEM);
@@ -251,7 +254,7 @@ impossible_segments_end_the_copy(void **state)
 	assert_int_equal(seg.status, 99);
 	assert_calls("");
 	assert_int_equal(fake_messages(), 3);
-	/* Row C10: nothing to do, and that is done well. */
+	/* Row C10: nothing to do, which succeeds. */
 	seg.dest.foreign.offset = 4096;
 	seg.len = 0;
 	assert_int_equal(xengnttab_grant_copy(&handle, 1, &seg), 0);
@@ -259,7 +262,7 @@ impossible_segments_end_the_copy(void **state)
 	assert_calls("");
 }
 
-/* Row C15: the others are copied all the same. */
+/* Row C15: the others are copied nevertheless. */
 static void
 refused_grant_is_a_status(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sharing and unsharing, as test_gnttab.c. */
+/* Sharing and unsharing, tested as in test_gnttab.c. */
 #include "fake.h"
 #include "private.h"
 
@@ -9,7 +9,7 @@ static xengntshr_handle handle = {
 	.abi = &abi_native,
 };
 
-/* The pages leave the file at once: munmap(2) shall be the end of them. */
+/* The pages leave the file at once, so that munmap(2) ends them. */
 static void
 pages_live_by_their_mapping_alone(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mapping, unmapping, copying and the limit: which system
- * calls in which order, what is undone after a failure, errno.
+ * Mapping, unmapping, copying and the limit: the order of system calls, what is
+ * undone after a failure, errno.
  */
 #include <sys/mman.h>
 
@@ -96,7 +96,7 @@ errno_of_a_failed_undo_does_not_win(void **state)
 	assert_int_equal(fake_messages(), 2);
 }
 
-/* A frame of the peer is paged out: Xen wants to be asked again. */
+/* A frame of the peer is paged out: Xen must be asked again. */
 static void
 eagain_is_retried_until_it_ends(void **state)
 {
@@ -150,7 +150,7 @@ eagain_of_locked_memory_is_not_retried(void **state)
 			 PROT_READ | PROT_WRITE), NULL, EAGAIN);
 	assert_calls("MAP(2,3:17,3:18) mmap(8192,rw,shared,0x5000) "
 		     "probe(8192) UNMAP(0x5000,2)");
-	/* Another answer says nothing about locked memory. */
+	/* Another error does not concern locked memory. */
 	fake_fail("probe", ENOMEM, 1);
 	assert_errno(xengnttab_map_grant_ref(&handle, 3, 17, PROT_READ), NULL,
 	    EAGAIN);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Opening and closing: which node with which flags, who is
- * listed for xentoolcore_restrict_all() and when, errno through clean-up.
- * Built for each OS file; the paths come from the build.
+ * Opening and closing: which node with which flags, which handles are listed
+ * for xentoolcore_restrict_all() and when, errno through clean-up.  Built for
+ * each OS file; the paths come from the build.
  */
 #include "fake.h"
 #include "private.h"
@@ -136,7 +136,7 @@ second_node_only_when_the_first_is_missing(void **state)
 	assert_errno(xengnttab_open(NULL, 0), NULL, ENXIO);
 }
 
-/* Who is behind a node is asked of the node, whichever it is. */
+/* The driver behind a node is found by asking the node. */
 static void
 driver_is_told_by_what_it_knows(void **state)
 {
@@ -159,7 +159,7 @@ driver_is_told_by_what_it_knows(void **state)
 		assert_non_null(h);
 		assert_ptr_equal(h->abi, cases[i].abi);
 		assert_int_equal(fake_messages(), 0);
-		/* Its first offset is one that it cannot arm. */
+		/* Its first offset cannot be armed. */
 		assert_int_equal(strstr(fake_log(), "E.MAP(1,0:0)") != NULL,
 		    cases[i].abi == &abi_base);
 		assert_int_equal(xengnttab_close(h), 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ties to Xen's tool libraries, built with tools_xen.c and tools_none.c,
- * the latter also into a program that brings libxentoolcore itself:
- * messages name the cause and keep errno, the restriction takes the device
- * away from a listed handle.
+ * The use of Xen's tool libraries, with tools_xen.c and tools_none.c, and the
+ * latter also in a program that brings libxentoolcore itself: messages name the
+ * cause and keep errno, and the restriction takes the device from a listed
+ * handle.
  */
 #include <sys/stat.h>
 
@@ -130,7 +130,9 @@ restriction_takes_the_device_away(void **state)
 	assert_int_equal(now.st_rdev, null_device.st_rdev);
 	assert_int_equal(fstat(closed.fd, &now), 0);
 	assert_int_not_equal(now.st_rdev, null_device.st_rdev);
-	/* Only reading, as /dev/null was opened: no command gets through. */
+	/*
+	 * Only for reading, as /dev/null was opened: no command gets through.
+	 */
 	assert_int_equal(fcntl(listed.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 	tools_deregister(&listed);
 	(void)close(listed.fd);

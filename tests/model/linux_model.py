@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 PAGE = 4096
-# Both the byte that is stored and looked at and the one that CLEAR_BYTE clears.
+# The byte that is stored and checked, and also the one that CLEAR_BYTE clears.
 BYTE = 16
 OKAY, GENERAL_ERROR = 0, -1
 CLEAR_BYTE = 1
@@ -83,7 +83,7 @@ class File:
     maps: list[Map] = field(default_factory=list)
     grefs: list[Gref] = field(default_factory=list)
     next_index: int = 0
-    # Requests of ALLOC as they were: first index and count.
+    # The requests of ALLOC: first index and count.
     requests: list[tuple[int, int]] = field(default_factory=list)
 
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 FILES = 4
 PAGES = 8
-# References of the helper domain: most can be written, some only read, one is not granted.
+# References of the helper domain: most are writable, some read-only, one is not granted.
 READONLY = {5, 6}
 ABSENT = {7}
 
@@ -31,7 +31,7 @@ pick = st.integers(min_value=0, max_value=7)
 few = st.integers(min_value=0, max_value=4)
 node = st.booleans()
 from_start = st.sampled_from([0, 0, 0, 1])
-# What makes sense, mostly: much of what can be wrong shows only after a few steps that succeed.
+# Mostly valid choices: many errors show only after a few successful steps.
 mostly = st.sampled_from([True, True, True, False])
 page_numbers = st.sampled_from([*range(PAGES), 0, 1, 2, 3, 4, 0, 1, 2])
 
@@ -247,7 +247,7 @@ class GrantDevices(RuleBasedStateMachine):
         file = self.file(n)
         index, right = self.place(file, which)
         if file.alloc:
-            # Within one request: Linux loses count of more (row B13).
+            # Within one request: Linux miscounts otherwise (row B13).
             off, count = min(off, right - 1), max(1, min(count, right - min(off, right - 1)))
         count = max(1, right - (off if file.alloc else 0) if exact else count)
         self._mmap(file, index + off * PAGE, count, write)
@@ -290,7 +290,7 @@ class GrantDevices(RuleBasedStateMachine):
         left = sorted(vma.left)
         first = first if whole else left[first % len(left)]
         count = max(1, min(count, vma.count - first))
-        # Only what is still ours: a hole may hold something else by now.
+        # Only what is still ours: a hole may contain something else by now.
         for page in range(first, first + count):
             if page in vma.left:
                 self.worker.munmap(vma.address + page * PAGE, PAGE)

@@ -136,7 +136,7 @@ make_dev_s(struct make_dev_args *args, struct cdev **devp, const char *fmt,
 	return (0);
 }
 
-/* Keeps the node and the driver's code; false if it is going. */
+/* Keeps the node and the driver's code; false if it is being destroyed. */
 static bool
 node_enter(struct cdev *dev)
 {
@@ -226,7 +226,7 @@ harness_node_exists(const char *name)
 	return (found);
 }
 
-/* cdevpriv: of the file of the current operation. */
+/* cdevpriv, for the file of the current operation. */
 
 int
 devfs_set_cdevpriv(void *priv, d_priv_dtor_t *dtor)
@@ -374,7 +374,7 @@ harness_close(struct file *fp)
 	os_free(fp);
 }
 
-/* Whoever had them: a forked child drops what it inherited. */
+/* Whoever holds them: a forked child drops what it inherited. */
 void
 kpi_files_close_all(void)
 {
@@ -419,7 +419,7 @@ fo_ioctl(struct file *fp, u_long cmd, void *data, struct ucred *cred,
 	return (error == ENOIOCTL ? ENOTTY : error);
 }
 
-/* What reaches the driver of an ioctl(2), as sys_ioctl() has it. */
+/* The part of an ioctl(2) that reaches the driver, as in sys_ioctl(). */
 int
 harness_ioctl(struct file *fp, unsigned long cmd, uintptr_t arg)
 {
@@ -478,7 +478,7 @@ file_rw(struct file *fp, void *buf, size_t len, size_t *done, bool write)
 		    devsw->d_read(fp->f_cdev, &uio, 0);
 	op_end(fp, write ? "d_write returned" : "d_read returned");
 	*done = len - (size_t)uio.uio_resid;
-	/* As dofileread() does: what was moved counts. */
+	/* As in dofileread(): a partial transfer counts. */
 	return (*done != 0 && error == EAGAIN ? 0 : error);
 }
 
@@ -496,7 +496,7 @@ harness_write(struct file *fp, const void *buf, size_t len, size_t *done)
 	return (file_rw(fp, __DECONST(void *, buf), len, done, true));
 }
 
-/* mmap(2) down to the driver, as kern_mmap() and devfs_mmap_f() have it. */
+/* mmap(2) down to the driver, as in kern_mmap() and devfs_mmap_f(). */
 
 static int
 mmap_check(size_t len, int prot, int flags)
@@ -600,7 +600,7 @@ harness_mmap(struct file *fp, void *hint, size_t len, int prot, int flags,
 		else if ((prot & VM_PROT_WRITE) != 0)
 			return (EACCES);
 	}
-	/* In one go: the object must not be left between the two. */
+	/* In one step: nobody may see the object between the two. */
 	kpi_enter();
 	error = mmap_cdev(fp, size, prot, maxprot, flags, &foff, &object);
 	if (error != 0) {

@@ -98,7 +98,7 @@ kpi_eventhandler_deregister(const char *name, eventhandler_tag h)
 	os_free(h);
 }
 
-/* In the process that ends, after its other threads are gone. */
+/* Runs in the process that ends, after its other threads are gone. */
 void
 kpi_process_exit(struct proc *p)
 {

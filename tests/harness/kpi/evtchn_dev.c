@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * /dev/xen/evtchn with FreeBSD's commands: another driver's device, here for
- * the programs that use it together with ours.  An open file binds ports,
- * reads the numbers of those that had an event, and writes them back to hear
- * of the next.
+ * /dev/xen/evtchn with FreeBSD's commands: another driver's device, for
+ * programs that use it together with ours.  An open file binds ports, reads the
+ * numbers of those with an event, and writes them back to get the next event.
  *
- * An event reaches the file at once if this process made it happen, else
- * through a thread that waits for the machine.
+ * An event of this process reaches the file at once, others through a thread
+ * that waits for the machine.
  */
 
 #include <sys/param.h>
@@ -74,7 +73,7 @@ watch(struct evtchn_file *f, enum harness_watch what)
 		f->watch(f->watch_arg, what);
 }
 
-/* The interrupt of a port: it is not heard of again until it is enabled. */
+/* The interrupt of a port, which is then masked until it is enabled. */
 static void
 deliver(struct evtchn_file *f, uint32_t port)
 {
@@ -91,7 +90,9 @@ deliver(struct evtchn_file *f, uint32_t port)
 	os_cond_broadcast(&ev.cond);
 }
 
-/* With ev.mutex held: all that is pending, in the order it came. */
+/*
+ * Called with ev.mutex held: delivers everything pending, in order of arrival.
+ */
 static void
 file_scan(struct evtchn_file *f)
 {
@@ -472,7 +473,7 @@ harness_evtchn_wait(struct file *fp, uint64_t timeout_ns)
 	return (ready);
 }
 
-/* The domain is there; it goes. */
+/* The domain was created; the domain goes. */
 
 void
 kpi_evtchn_load(void)

@@ -17,7 +17,7 @@ static struct {
 	volatile uint64_t failed;
 } plan;
 
-/* The kernel's own doing, which waits rather than fail, is spared. */
+/* The kernel's own allocations, which wait rather than fail, are spared. */
 static __thread u_int spared;
 
 void
@@ -79,7 +79,7 @@ harness_faults_start(unsigned kinds, uint64_t nth, uint64_t one_in,
     uint64_t seed)
 {
 
-	/* A task may still be in the hook of an earlier plan. */
+	/* A task may still be in the hook of the previous plan. */
 	harness_faults_stop(NULL);
 	plan.kinds = kinds;
 	plan.nth = nth;

@@ -11,8 +11,8 @@
 #include "kpi.h"
 
 /*
- * Whoever is inside the driver holds it for reading; fork(2) waits until
- * nobody is.
+ * Threads inside the driver hold it for reading; fork(2) waits until there are
+ * none.
  */
 static struct {
 	volatile u_int	once;
@@ -49,7 +49,7 @@ gate_init(void)
 	atomic_store_rel_int(&gate.once, 0);
 }
 
-/* The thread that ends the process; others do not get in any more. */
+/* The thread that ends the process; no others get in. */
 static struct thread *exiting;
 
 void
@@ -112,7 +112,7 @@ machine_open(void)
 	return (0);
 }
 
-/* The domain goes, unless a program still has its event channels. */
+/* Ends the domain, unless a program still has its event channels. */
 static void
 domain_end(void)
 {
@@ -150,7 +150,7 @@ load_locked(void)
 	return (0);
 }
 
-/* Sheds the driver's state that a forked child has from its parent. */
+/* Drops the driver's state that a forked child has from its parent. */
 static int
 disown(void)
 {
@@ -228,7 +228,7 @@ leaks_report(void)
 	lines += leak(kpi_pages_live(), "page(s) allocated");
 	lines += leak(kpi_fakes_live(), "fictitious or held page(s)");
 	lines += leak(kpi_resources_live(), "xenmem range(s)");
-	/* One is not the driver's. */
+	/* One node is not the driver's. */
 	lines += leak(kpi_nodes_live() - 1, "device node(s)");
 	lines += leak(kpi_eventhandlers_live(), "event handler(s)");
 	lines += leak(kpi_counters_live - counters_at_load, "counter(s)");
@@ -240,7 +240,9 @@ leaks_report(void)
 	return (lines);
 }
 
-/* Detaches, giving deferred work every chance; 0 or an errno. */
+/*
+ * Detaches, after any deferred work has had a chance to finish; 0 or an errno.
+ */
 static int
 unload(void)
 {
@@ -253,7 +255,7 @@ unload(void)
 		error = kpi_modules_unload();
 		if (error != EBUSY || kpi_tasks_run() == 0)
 			return (error);
-		/* Progress, or one more turn of the whole list. */
+		/* Progress, or one more pass over the whole list. */
 		if (kpi_grants_live() != before) {
 			before = kpi_grants_live();
 			rounds = 0;
@@ -423,7 +425,7 @@ harness_mlock_future(bool on)
 	kpi_map_wire_future = on;
 }
 
-/* Others that use what the process has mapped. */
+/* Other users of what the process has mapped. */
 
 struct harness_pin {
 	vm_page_t	page;
@@ -597,7 +599,10 @@ harness_teardown(bool exiting)
 	kpi_tasks_stop();
 	if (error == EBUSY && kpi_grants_busy() != 0 &&
 	    kpi_grants_busy() == kpi_grants_live()) {
-		/* Peers in other processes hold the rest: nobody's fault. */
+		/*
+		 * Peers in other processes hold the rest, which is not an
+		 * error.
+		 */
 		error = 0;
 	} else {
 		if (error != 0) {
@@ -721,7 +726,7 @@ void
 harness_fork_child(void)
 {
 
-	/* The old one's writer is not a thread of the child. */
+	/* The writer was a thread of the parent, not of the child. */
 	os_rwlock_abandon(gate.lock);
 	gate_lock_new();
 	os_mutex_unlock(&gate.load);
@@ -729,8 +734,8 @@ harness_fork_child(void)
 	kpi_tasks_fork_child();
 	kpi_evtchn_fork_child();
 	/*
-	 * A machine that only holds the helper domain goes on in the child;
-	 * the parent's driver does not.
+	 * A machine that only holds the helper domain is kept in the child; the
+	 * parent's driver is not.
 	 */
 	if (loaded)
 		kpi_inherited = true;

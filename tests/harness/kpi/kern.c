@@ -36,7 +36,9 @@ kpi_curthread(void)
 	if (kpi_thread.td_proc == NULL) {
 		kpi_thread.td_proc = &kpi_proc;
 		kpi_thread.td_ucred = &kpi_ucred;
-		/* Not again by each thread: the driver reads it plainly. */
+		/*
+		 * Not again in each thread: the driver reads it without a lock.
+		 */
 		if (__atomic_load_n(&kpi_proc.p_pid, __ATOMIC_RELAXED) !=
 		    os_getpid())
 			__atomic_store_n(&kpi_proc.p_pid, os_getpid(),
@@ -56,7 +58,7 @@ panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	__builtin_vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	/* Driver messages have no line end, as panic(9) wants them. */
+	/* The driver's messages have no newline, as panic(9) wants them. */
 	kpi_message("panic: %s\n", text);
 	os_abort();
 }
@@ -97,7 +99,7 @@ log(int level, const char *fmt, ...)
 /* malloc(9). */
 
 #define	ALLOC_MAGIC	0x6d616c6c6f632839u
-/* Beyond, kernel memory is taken to be exhausted. */
+/* Larger allocations find kernel memory exhausted. */
 #define	ALLOC_MAX	(1ul << 30)
 
 struct alloc {
@@ -221,7 +223,7 @@ kpi_leaked_allocs(u_int *lines)
 	return (n);
 }
 
-/* User addresses: these are the process's own. */
+/* User addresses, which are the process's own. */
 
 static bool
 user_range(const void *uaddr, size_t len)
@@ -283,7 +285,9 @@ suword16(volatile void *uaddr, int word)
 	return (copyout(&value, __DEVOLATILE(void *, uaddr), 2) == 0 ? 0 : -1);
 }
 
-/* Time.  Nobody waits for a retry: it is counted, and the peer gets a turn. */
+/*
+ * Time.  A retry does not really wait: it is counted, and the peer gets a turn.
+ */
 
 volatile u_int kpi_pauses;
 volatile u_long kpi_paused_ms;
@@ -357,8 +361,8 @@ sysctl_find(const char *name)
 }
 
 /*
- * As the kernel's handler does: any variable, locked by whatever
- * lock, and read without it.
+ * As in the kernel's handler, any variable is read without the lock that guards
+ * it.
  */
 static u_int __attribute__((__no_sanitize__("thread")))
 sysctl_peek(const void *ptr)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of the shim share; the driver never sees it. */
+/* Shared by the shim's files; the driver never sees it. */
 #ifndef _KPI_H_
 #define	_KPI_H_
 
@@ -27,7 +27,7 @@
 
 extern struct xen_machine *kpi_machine;
 extern struct xen_domain *kpi_domain;
-/* A forked child is shedding what it inherited: the machine is not ours. */
+/* A forked child is dropping what it inherited: the machine is not ours. */
 extern bool kpi_inherited;
 
 extern struct vmspace kpi_vmspace;
@@ -42,7 +42,7 @@ extern volatile u_long kpi_paused_ms;
 int	kpi_sysctl(const char *name, const u_int *newval, u_int *oldval);
 int	kpi_sysctl64(const char *name, uint64_t *value);
 
-/* lock.c: panics of the calling thread holds what it must not. */
+/* lock.c: panic if the calling thread holds what it must not. */
 void	kpi_no_sleep(const char *what);
 void	kpi_no_locks(const char *what);
 void	kpi_no_map_lock(const char *what);
@@ -79,7 +79,7 @@ void	kpi_page_range_init(vm_page_t pages, vm_paddr_t start, u_int n);
 /* object.c */
 u_int	kpi_objects_live(void);
 /* The page at pidx, resident or from the pager; NULL if there is none. */
-/* Somebody changes the map while a fault is with the pager. */
+/* The map is changed while a fault is in the pager. */
 extern bool kpi_map_changes;
 vm_page_t kpi_object_page(vm_object_t, vm_pindex_t, bool shadowed);
 
@@ -88,14 +88,14 @@ void	kpi_map_init(void);
 u_int	kpi_entries_live(void);
 int	kpi_map_insert(vm_object_t, vm_ooffset_t, vm_offset_t *addr,
 	    vm_size_t, vm_prot_t prot, vm_prot_t maxprot, int flags);
-/* What becomes of the host's mappings behind the entries of a range. */
+/* What happens to the host's mappings behind the entries of a range. */
 enum kpi_unmap {
 	KPI_UNMAP_RANGE,	/* go, with everything else in the range */
 	KPI_UNMAP_OURS,		/* go */
 	KPI_UNMAP_NOTHING,	/* stay, or are somebody else's already */
 };
 void	kpi_map_remove(vm_offset_t start, vm_offset_t end, enum kpi_unmap);
-/* A fault, on an object that something shadows if so said. */
+/* A fault, on an object that is shadowed or not. */
 int	kpi_map_fault(vm_offset_t, bool shadowed);
 extern bool kpi_map_lazy;
 /* mlock(2) and munlock(2); mlockall(MCL_FUTURE). */
@@ -103,7 +103,7 @@ void	kpi_map_wire(vm_offset_t, vm_offset_t, bool wire);
 extern bool kpi_map_wire_future;
 int	kpi_map_protect(vm_offset_t start, vm_offset_t end, vm_prot_t);
 bool	kpi_map_overlaps(vm_offset_t start, vm_offset_t end);
-/* The page's guest-physical address has lost what was mapped there. */
+/* Nothing is mapped at the page's guest-physical address any more. */
 void	kpi_map_page_gone(vm_page_t);
 
 /* bus.c */
@@ -130,7 +130,7 @@ u_int	kpi_nodes_live(void);
 
 /* harness.c */
 void	kpi_enter(void);
-/* Whoever was inside the driver is out of it. */
+/* Waits until nobody who was inside the driver still is. */
 void	kpi_barrier(void);
 void	kpi_leave(const char *what);
 

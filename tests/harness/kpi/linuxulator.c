@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The Linuxulator's way to a driver: handlers by the low half of the command
- * word, and the file behind a descriptor.
+ * The Linuxulator's way to a driver: handlers for ranges of commands' low
+ * halves, and the file behind a descriptor.
  */
 
 #include <sys/param.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Locks that know their owner.  What a FreeBSD kernel with INVARIANTS and
- * WITNESS would report, these turn into a panic at once.
+ * Locks that know their owner.  They panic at once for what a FreeBSD kernel
+ * with INVARIANTS and WITNESS would report.
  */
 
 #include <sys/param.h>
@@ -21,7 +21,7 @@ enum { KIND_MTX = 1, KIND_SX, KIND_RW };
 
 static const char *const kind_names[] = { "lock", "mutex", "sx", "rwlock" };
 
-/* The live ones, to name what nobody destroys. */
+/* The existing ones, to name those that nobody destroys. */
 #define	LOCKS_MAX	4096
 static struct {
 	volatile u_int	spin;
@@ -45,12 +45,12 @@ locks_leave(void)
 	atomic_store_rel_int(&locks.spin, 0);
 }
 
-/* By name: how often any was taken. */
+/* For each name: how often any lock was taken. */
 #define	CLASSES_MAX	64
 struct kpi_lock_class {
 	const char	*name;
 	volatile uint64_t taken;
-	/* Classes that were taken while one of this was held: a bit each. */
+	/* A bit for each class that was taken while one of this was held. */
 	volatile uint64_t after;
 };
 static struct kpi_lock_class classes[CLASSES_MAX];
@@ -69,11 +69,11 @@ class_of(const char *name)
 }
 
 /*
- * As WITNESS: names have an order, the one that was seen first.  Some thread
- * that takes them the other way round would be a deadlock some day.
+ * As in WITNESS: names have an order, the first one seen.  Threads that take
+ * them in both orders may deadlock.
  */
 
-/* Whether to was ever taken after from, others in between. */
+/* Whether to was ever taken after from, directly or through others. */
 static bool
 order_leads(u_int from, u_int to)
 {
@@ -112,7 +112,7 @@ order_check(const struct kpi_lock_class *held, const struct kpi_lock_class *c)
 	locks_leave();
 }
 
-/* Before a lock that may be waited for. */
+/* Called before a lock that may have to wait. */
 static void
 order_take(const struct lock_object *lo)
 {
@@ -130,7 +130,7 @@ order_take(const struct lock_object *lo)
 	}
 }
 
-/* Locks that the driver's callers and the shim itself take. */
+/* Locks taken by the driver's callers and by the shim itself. */
 static bool
 is_kernels(const char *name)
 {
@@ -234,7 +234,7 @@ kpi_locks_report(void)
 			    locks.list[i]->lo_name);
 }
 
-/* Others may look at any time: compared with the own thread, it is exact. */
+/* May be read at any time: compared with the calling thread, it is exact. */
 static struct thread *
 owner(const struct lock_object *lo)
 {
@@ -249,7 +249,7 @@ set_owner(struct lock_object *lo, struct thread *td)
 	atomic_store_ptr(&lo->lo_owner, td);
 }
 
-/* What the thread holds. */
+/* The locks that a thread holds. */
 
 static bool
 held(const struct lock_object *lo)
@@ -323,7 +323,7 @@ kpi_no_locks(const char *what)
 		    td->td_held[td->td_nheld - 1]->lo_name);
 }
 
-/* A page fault of copyin would take the lock again. */
+/* A page fault in copyin would take the lock again. */
 void
 kpi_no_map_lock(const char *what)
 {
@@ -477,7 +477,7 @@ mtx_initialized(const struct mtx *m)
 	return (m->lock_object.lo_magic == LOCK_MAGIC);
 }
 
-/* sx(9) and rwlock(9): the same but for sleeping. */
+/* sx(9) and rwlock(9): the same except for sleeping. */
 
 _Static_assert(sizeof(struct os_rwlock) <= sizeof(((struct sx *)0)->sx_host) &&
     sizeof(struct os_mutex) <= sizeof(((struct mtx *)0)->mtx_host),
@@ -542,7 +542,7 @@ shared_lock(struct lock_object *lo, uint64_t *host, u_int kind)
 	lock_check(lo, kind, "lock");
 	if (kind == KIND_SX)
 		kpi_no_sleep("acquisition of an sx lock");
-	/* A writer that waits in between would make it a deadlock. */
+	/* A writer waiting in between would deadlock it. */
 	KASSERT(owner(lo) != curthread && !held(lo),
 	    ("recursion on %s \"%s\"", kind_names[kind], lo->lo_name));
 	order_take(lo);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The address space: entries for what the driver mapped, real mappings of
- * the machine's frames behind them, and the host's own view for the rest.
+ * The address space: entries for what the driver has mapped, real mappings of
+ * the machine's frames for them, and the host's own view of the rest.
  */
 
 #include <sys/param.h>
@@ -13,8 +13,8 @@
 #define	MAP	(&kpi_vmspace.vm_map)
 
 /*
- * The list itself has a lock of its own below the map's: hypercalls, which a
- * driver may make with a mutex held, look at it too.
+ * The list has its own lock below the map's, because hypercalls, which a driver
+ * may make with a mutex held, read it, too.
  */
 static struct os_mutex entries_mutex;
 static u_int nentries;
@@ -117,8 +117,8 @@ harness_prot(vm_prot_t prot)
 }
 
 /*
- * What the frame's type does to accesses.  Stores to a read-only grant do
- * not reach the frame; unlike Xen, the process then sees its own copy.
+ * The effect of the frame's type on accesses.  Stores to a read-only grant do
+ * not reach the frame; unlike on Xen, the process then sees its own copy.
  */
 int
 kpi_frame_protection(enum xen_p2m_type type, vm_prot_t prot,
@@ -129,7 +129,7 @@ kpi_frame_protection(enum xen_p2m_type type, vm_prot_t prot,
 	return (harness_prot(prot));
 }
 
-/* Nothing behind a guest-physical page: reads give ones, writes are lost. */
+/* Nothing is at a guest-physical page: reads return ones, writes are lost. */
 static void
 map_void(vm_offset_t va, vm_prot_t prot)
 {
@@ -184,7 +184,7 @@ entry_enter(vm_map_entry_t e, vm_offset_t start, vm_offset_t end,
 		    OFF_TO_IDX(e->offset + (vm_ooffset_t)(va - e->start)),
 		    shadowed);
 		if (m == NULL) {
-			/* No page, no access: a later one gets a signal. */
+			/* No page: a later access gets a signal. */
 			error = run_flush(&run, e->protection);
 			continue;
 		}
@@ -248,7 +248,7 @@ kpi_map_page_gone(vm_page_t m)
 
 /* Changes. */
 
-/* Cuts e in two at addr; both are alike and hold the object. */
+/* Splits e at addr; both halves are alike and hold the object. */
 static void
 entry_clip(vm_map_entry_t e, vm_offset_t addr)
 {
@@ -268,8 +268,8 @@ entry_clip(vm_map_entry_t e, vm_offset_t addr)
 }
 
 /*
- * Takes the entries of a range out.  The objects are released after the map is
- * unlocked: a destructor may sleep.
+ * Removes the entries of a range.  The objects are released after the map is
+ * unlocked, because a destructor may sleep.
  */
 static void
 map_delete_locked(vm_offset_t start, vm_offset_t end, bool unmap,
@@ -408,8 +408,8 @@ kpi_map_remove(vm_offset_t start, vm_offset_t end, enum kpi_unmap how)
 }
 
 /*
- * What the process itself may still touch on its way out stays where it is:
- * the harness ends a process that the host goes on with.
+ * What the process may still touch while it exits stays in place: the harness
+ * ends a process that continues on the host.
  */
 int
 vm_map_remove(vm_map_t map, vm_offset_t start, vm_offset_t end)
@@ -507,15 +507,15 @@ kpi_map_protect(vm_offset_t start, vm_offset_t end, vm_prot_t prot)
 }
 
 /*
- * Look-ups see all of the process: entries for what is not ours are made up
- * from what the host says, for the calling thread, until its next look-up.
+ * Look-ups cover the whole process: entries for what is not ours are made from
+ * what the host reports, for the calling thread, until its next look-up.
  */
 static __thread struct vm_map_entry made_up[2];
 /* At the beginning of a walk. */
 static __thread struct vm_map_entry foreign[2];
 static __thread bool walking;
 
-/* What lies at addr or above it: ours, made up, or the header. */
+/* The entry at addr or above it: ours, a made-up one, or the header. */
 static vm_map_entry_t
 find_above(vm_offset_t addr, vm_map_entry_t room)
 {
@@ -533,7 +533,7 @@ find_above(vm_offset_t addr, vm_map_entry_t room)
 	memset(room, 0, sizeof(*room));
 	room->start = vma.start;
 	room->end = vma.end;
-	/* The host may have joined it with pages of ours. */
+	/* The host may have merged it with pages of ours. */
 	if (e != &MAP->header && e->start < room->end)
 		room->end = e->start;
 	room->protection = (vm_prot_t)vma.prot;
@@ -553,7 +553,7 @@ vm_map_lookup_entry(vm_map_t map, vm_offset_t addr, vm_map_entry_t *entryp)
 		*entryp = e;
 		return (1);
 	}
-	/* A predecessor of which all that matters is the successor. */
+	/* A predecessor of which only the successor matters. */
 	memset(&made_up[1], 0, sizeof(made_up[1]));
 	made_up[1].next = e;
 	*entryp = &made_up[1];
@@ -572,7 +572,7 @@ vm_map_entry_first(vm_map_t map)
 	foreign[0].end = foreign[1].start = 2 * PAGE_SIZE;
 	foreign[1].end = 3 * PAGE_SIZE;
 	foreign[1].eflags = MAP_ENTRY_IS_SUB_MAP;
-	/* Whoever takes it for an object gets a signal. */
+	/* Code that takes it for an object gets a signal. */
 	foreign[1].object.sub_map = (vm_map_t)0xdeadc0dedeadc000;
 	return (&foreign[0]);
 }

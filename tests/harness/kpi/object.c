@@ -30,7 +30,7 @@ object_free(vm_object_t object)
 	atomic_subtract_int(&objects_live, 1);
 }
 
-/* With a handle the kernel keeps it on a list, which nobody here asks for. */
+/* With a handle the kernel lists the object, which nothing here uses. */
 vm_object_t
 phys_pager_allocate(void *handle, const struct phys_pager_ops *ops,
     void *data, vm_ooffset_t size, vm_prot_t prot, vm_ooffset_t foff,
@@ -90,7 +90,7 @@ void
 vm_object_deallocate(vm_object_t object)
 {
 
-	/* The last reference may be this one: its destructor may sleep. */
+	/* This may be the last reference, and its destructor may sleep. */
 	kpi_no_sleep("vm_object_deallocate");
 	kpi_no_map_lock("vm_object_deallocate");
 	if (refcount_release(&object->ref_count))
@@ -121,8 +121,8 @@ object_populate(vm_object_t object, vm_pindex_t pidx, vm_page_t *wanted)
 	    (uintmax_t)last, (uintmax_t)pidx, (uintmax_t)object->size));
 	if (kpi_map_changes) {
 		/*
-		 * The map entry is freed memory, which INVARIANTS has filled
-		 * with what looks like the flags of a large page.
+		 * The map entry is freed memory.  INVARIANTS has filled it with
+		 * a pattern that looks like the flags of a large page.
 		 */
 		vm_page_xunbusy(vm_page_lookup(object, first));
 		return (VM_PAGER_OK);
@@ -147,13 +147,13 @@ object_getpages(vm_object_t object, vm_pindex_t pidx, vm_page_t *m)
 
 	ops = object->un_pager.phys.ops;
 	after = before = -1;
-	/* Callers may want to know how far the run goes, or not. */
+	/* Callers may or may not want the length of the run. */
 	KASSERT(ops->phys_pg_haspage(object, pidx, &before, &after) &&
 	    ops->phys_pg_haspage(object, pidx, NULL, NULL) &&
 	    before >= 0 && after >= 0, ("phys_pg_haspage: no page"));
 	VM_OBJECT_WUNLOCK(object);
 	ahead = behind = -1;
-	/* vm_fault() uses what is there when it comes back. */
+	/* vm_fault() uses what is there afterwards. */
 	rv = pidx % 2 == 0 ? ops->phys_pg_getpages(object, m, 1, NULL, NULL) :
 	    ops->phys_pg_getpages(object, m, 1, &behind, &ahead);
 	KASSERT(pidx % 2 == 0 || (behind == 0 && ahead == 0),
@@ -163,9 +163,9 @@ object_getpages(vm_object_t object, vm_pindex_t pidx, vm_page_t *m)
 }
 
 /*
- * As vm_fault() would get it.  It does not ask populate while something
- * shadows the object (vm_fault_allocate()), and takes VM_PAGER_FAIL for a
- * page that is not there yet: vm_fault_zerofill().
+ * The page as vm_fault() would get it.  It does not call populate while
+ * something shadows the object (vm_fault_allocate()), and takes VM_PAGER_FAIL
+ * for a page that does not exist yet: vm_fault_zerofill().
  */
 vm_page_t
 kpi_object_page(vm_object_t object, vm_pindex_t pidx, bool shadowed)
@@ -188,7 +188,7 @@ kpi_object_page(vm_object_t object, vm_pindex_t pidx, bool shadowed)
 		if (rv != VM_PAGER_BAD)
 			return (m);
 	}
-	/* The placeholder that the pager is to replace. */
+	/* The placeholder for the pager to replace. */
 	kpi_spare(true);
 	m = vm_page_alloc_noobj(0);
 	if (m == NULL) {

@@ -190,7 +190,7 @@ vm_page_unwire_noq(vm_page_t m)
 	u_int old;
 	bool fictitious;
 
-	/* Without its reference it may be gone. */
+	/* Without the reference the page may be gone. */
 	pa = m->phys_addr;
 	fictitious = (m->flags & PG_FICTITIOUS) != 0;
 	old = page_drop(m, 1);
@@ -415,7 +415,7 @@ vm_page_lookup(vm_object_t object, vm_pindex_t pindex)
 	return (RB_FIND(vm_pages, &object->pages, &key));
 }
 
-/* Takes the page out, still busy; whether no reference is left. */
+/* Removes the page, still busy; returns whether it has no reference left. */
 static bool
 page_detach(vm_page_t m)
 {
@@ -520,9 +520,9 @@ hold_page(vm_map_t map, vm_offset_t va, vm_prot_t prot)
 			    OFF_TO_IDX(entry->offset + (va - entry->start)));
 			/*
 			 * vm_fault_hold_pages(): the page tables lead to the
-			 * real page, which is dirtied; a fault on what nobody
-			 * has touched yet to what the pager has, perhaps a
-			 * fake one.
+			 * real page, which becomes dirty.  For a page that
+			 * nobody has touched, a fault leads to the pager's
+			 * page, perhaps a fake one.
 			 */
 			if (m != NULL && os_page_touched((void *)va)) {
 				m = PHYS_TO_VM_PAGE(m->phys_addr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * taskqueue(9): one queue, one thread, made when it is first needed.  Tests
- * and the end of the process run what is queued without waiting for its time.
+ * taskqueue(9): one queue and one thread, made when first needed.  Tests and
+ * the end of the process run what is queued without waiting.
  */
 
 #include <sys/param.h>
@@ -248,7 +248,7 @@ kpi_tasks_run(void)
 
 	q = taskqueue_thread;
 	queue_lock(q);
-	/* Those queued now; what they queue again waits for the next call. */
+	/* Those queued now; tasks that they queue wait for the next call. */
 	n = 0;
 	STAILQ_FOREACH(t, &q->tasks, ta_link)
 		n++;
@@ -281,7 +281,7 @@ kpi_tasks_stop(void)
 	q->started = false;
 }
 
-/* The thread did not come along. */
+/* The child does not have the thread. */
 void
 kpi_tasks_fork_child(void)
 {

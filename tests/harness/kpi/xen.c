@@ -49,7 +49,7 @@ cpuid_count(u_int ax, u_int cx, u_int *p)
 	case 0x40000004:
 		if (kpi_domain == NULL)
 			break;
-		p[0] = 1u << 4;		/* its number is told */
+		p[0] = 1u << 4;		/* the domain's number is reported */
 		p[2] = xen_domain_id(kpi_domain);
 		break;
 	}
@@ -144,7 +144,7 @@ kpi_xenmem_page(vm_paddr_t pa)
 	return (m);
 }
 
-/* The lowest hole that is large enough, as rman does. */
+/* The lowest hole that is large enough, as in rman. */
 static bool
 xenmem_place(struct resource *new)
 {
@@ -259,8 +259,8 @@ rman_get_virtual(struct resource *r)
 }
 
 /*
- * The kernel's mapping of placeholders follows what Xen puts there.  Without
- * anything there, an access is a bug of the driver: it gets a signal.
+ * The kernel's mapping of placeholders follows what Xen maps there.  If nothing
+ * is mapped, an access is a bug of the driver and gets a signal.
  */
 struct kva_run {
 	char		*va;
@@ -346,7 +346,7 @@ after_unmap(const struct gnttab_unmap_grant_ref *ops, u_int count)
 	kva_flush(&run);
 }
 
-/* Unmaps that we did not let through, for harness_unmap_refused(). */
+/* Unmaps that were made to fail, for harness_unmap_refused(). */
 struct refused {
 	struct refused	*next;
 	struct gnttab_unmap_grant_ref op;
@@ -370,7 +370,7 @@ refuse_unmap(const struct gnttab_unmap_grant_ref *ops, u_int count)
 	}
 }
 
-/* The status of an element that fails, one of those that Xen has for it. */
+/* The status of a failing element, one of those that Xen can return. */
 static bool
 fail_element(u_int cmd, void *op, u_int i)
 {
@@ -385,7 +385,7 @@ fail_element(u_int cmd, void *op, u_int i)
 	case GNTTABOP_map_grant_ref:
 		((struct gnttab_map_grant_ref *)op)
 		    ->status = map_status[i % nitems(map_status)];
-		/* Nobody promises what is there then; 0 is a handle. */
+		/* The handle is undefined then, and 0 is a valid one. */
 		((struct gnttab_map_grant_ref *)op)->handle = 0;
 		return (true);
 	case GNTTABOP_unmap_grant_ref:
@@ -418,7 +418,7 @@ element_size(u_int cmd)
 	}
 }
 
-/* One hypercall; with failing elements, one for each that does not. */
+/* One hypercall; if elements are to fail, one for each of the others. */
 static int
 grant_op(u_int cmd, void *ops, u_int count)
 {
@@ -446,7 +446,7 @@ HYPERVISOR_grant_table_op(unsigned int cmd, void *uop, unsigned int count)
 	int rc;
 
 	if (kpi_inherited) {
-		/* Nothing of it is mapped here: agree to all. */
+		/* None of it is mapped here: report success for all. */
 		unmap = uop;
 		for (i = 0; cmd == GNTTABOP_unmap_grant_ref && i < count; i++)
 			unmap[i].status = GNTST_okay;
@@ -504,8 +504,8 @@ HYPERVISOR_event_channel_op(int cmd, void *arg)
 }
 
 /*
- * Our own grants: references of the domain's table, handed out last in first
- * out; the table grows by a frame when it is used up.
+ * Our own grants: references of the domain's table, last in, first out; the
+ * table grows by a frame when it is full.
  */
 #define	RESERVED_REFS	8
 #define	MAX_REFS	(XEN_MODEL_GRANT_FRAMES * 512)
@@ -526,7 +526,7 @@ gnttab_learn(void)
 	u_int end, ref;
 
 	end = xen_domain_grant_entries(kpi_domain);
-	/* Downwards, so that the lowest is taken first. */
+	/* In reverse, so that the lowest is taken first. */
 	for (ref = end; ref-- > gnttab.known;)
 		if (ref >= RESERVED_REFS)
 			gnttab.free[gnttab.nfree++] = ref;
@@ -570,7 +570,7 @@ gnttab_alloc_grant_references(uint16_t count, grant_ref_t *head)
 	return (0);
 }
 
-/* The list is its caller's: FreeBSD takes no lock either. */
+/* The list is the caller's: FreeBSD takes no lock either. */
 int
 gnttab_claim_grant_reference(grant_ref_t *head)
 {
@@ -595,7 +595,7 @@ gnttab_grant_foreign_access_ref(grant_ref_t ref, domid_t domid,
 	if (m != NULL)
 		atomic_add_int(&m->grants, 1);
 	e = entry_of(ref);
-	/* Others may look at the entry, in vain, until it has its flags. */
+	/* Others may read the entry, but it grants nothing before its flags. */
 	__atomic_store_n(&e->frame, (uint32_t)frame, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->domid, domid, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->flags, (uint16_t)(GTF_permit_access |
@@ -630,7 +630,7 @@ gnttab_end_foreign_access_ref(grant_ref_t ref)
 	do {
 		if ((flags & (GTF_reading | GTF_writing)) == 0)
 			continue;
-		/* Perhaps by a domain whose process is dead. */
+		/* Perhaps by a domain whose process has died. */
 		if (reaped || xen_machine_reap(kpi_machine) == 0) {
 			printf("WARNING: g.e. %u still in use!\n", ref);
 			return (0);
@@ -676,7 +676,7 @@ kpi_grants_live(void)
 	return (gnttab.live);
 }
 
-/* Those that a peer has mapped. */
+/* Those mapped by a peer. */
 u_int
 kpi_grants_busy(void)
 {
@@ -709,7 +709,7 @@ env_number(const char *name, long def, long max)
 	return (v);
 }
 
-/* A kernel has event channels of its own, which no user may arm (K15). */
+/* Like a kernel's own event channels, which no user may arm (K15). */
 static void
 kernel_ports(void)
 {
@@ -764,7 +764,7 @@ kpi_xen_fini(void)
 {
 	struct resource *r;
 
-	/* What a driver gave up for lost goes with the domain. */
+	/* What a driver gave up as lost goes with the domain. */
 	while ((r = LIST_FIRST(&xenmem.list)) != NULL) {
 		LIST_REMOVE(r, link);
 		xenmem.live--;

@@ -226,7 +226,7 @@ os_getpid(void)
 	return (getpid());
 }
 
-/* Reads a small file of /proc without the diverted calls. */
+/* Reads a small file of /proc without calling diverted functions. */
 static ssize_t
 slurp(const char *path, char *buf, size_t size)
 {
@@ -258,7 +258,7 @@ os_process_start(int pid)
 		return (0);
 	/* Field 22; the name, field 2, ends with the last parenthesis. */
 	p = strrchr(buf, ')');
-	/* A zombie is gone for our purposes. */
+	/* A zombie counts as gone. */
 	if (p == NULL || p[1] != ' ' || p[2] == 'Z' || p[2] == 'X')
 		return (0);
 	for (field = 2; p != NULL && field < 22; field++)
@@ -344,8 +344,8 @@ os_free(void *p)
 }
 
 /*
- * The system call may be forbidden in a sandbox.  A pipe checks addresses
- * just as well, page by page.
+ * The system call may be forbidden in a sandbox.  A pipe also checks addresses,
+ * page by page.
  */
 static bool
 copy_by_pipe(const void *uaddr, void *kaddr, size_t len, bool in)

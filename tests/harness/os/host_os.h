@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the harness needs of the machine it runs on, in plain C types: the
- * one door between files that see FreeBSD's kernel headers (kpi/) and those
- * that see the C library (os/, xen/, preload.c).
+ * What the harness needs from the machine it runs on, in plain C types: the
+ * only interface between files that see FreeBSD's kernel headers (kpi/) and
+ * those that see the C library (os/, xen/, preload.c).
  *
- * Memory calls go to the kernel directly, so that the preload library may
- * divert mmap(2) and friends without calling itself.
+ * Memory calls go directly to the kernel, so that the preload library may
+ * divert mmap(2) and related calls without calling itself.
  */
 #ifndef _HOST_OS_H_
 #define	_HOST_OS_H_
@@ -35,12 +35,12 @@ void	os_rwlock_destroy(struct os_rwlock *);
 void	os_rwlock_rdlock(struct os_rwlock *);
 void	os_rwlock_wrlock(struct os_rwlock *);
 void	os_rwlock_unlock(struct os_rwlock *);
-/* In a forked child: the caller held it, and it is not used any more. */
+/* In a forked child: the parent held it, and it is not used any more. */
 void	os_rwlock_abandon(struct os_rwlock *);
 
 void	os_cond_init(struct os_cond *);
 void	os_cond_wait(struct os_cond *, struct os_mutex *);
-/* deadline in ns of os_now(); false when it passed. */
+/* deadline in ns of os_now(); false if it has passed. */
 bool	os_cond_timedwait(struct os_cond *, struct os_mutex *,
 	    uint64_t deadline);
 void	os_cond_broadcast(struct os_cond *);
@@ -65,7 +65,7 @@ typedef struct {
 int	os_thread_start(os_thread_t *, void (*fn)(void *), void *arg);
 void	os_thread_join(os_thread_t);
 
-/* Moves a descriptor out of the way of the numbers a program expects. */
+/* Moves a descriptor to a number that no program expects. */
 int	os_move_fd_up(int fd);
 
 /* The C library's allocator, zeroed; NULL when there is no memory. */
@@ -74,7 +74,7 @@ void	os_free(void *);
 
 /*
  * Copies between the harness and addresses that may be bad; false for those.
- * As copyin(9) and copyout(9): a part may have been copied.
+ * As with copyin(9) and copyout(9), a part may have been copied.
  */
 bool	os_copyin(const void *uaddr, void *kaddr, size_t len);
 bool	os_copyout(const void *kaddr, void *uaddr, size_t len);

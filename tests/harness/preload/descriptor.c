@@ -63,7 +63,7 @@ duplicated(struct file *fp, int new)
 
 	saved = errno;
 	if (fp == NULL) {
-		/* Something else may now be where ours was. */
+		/* Our old number may belong to something else now. */
 		old = new < 0 ? NULL : table_take(new);
 		if (old != NULL)
 			harness_close(old);
@@ -124,7 +124,7 @@ FCNTL(fcntl)
 FCNTL(fcntl64)
 
 /*
- * Data transfer: events have it, without a position; the driver refuses it
+ * Data transfer: events support it, without a position; the driver refuses it
  * (row O6).
  */
 enum rw { READ, WRITE, PREAD, PWRITE };

@@ -2,9 +2,9 @@
 /*
  * /dev/xen/evtchn: FreeBSD's device (kpi/evtchn_dev.c) with Linux's commands.
  *
- * The descriptor is one end of a pair of sockets, with a byte in it while
- * there is something to read: so poll(2), epoll(7) and a blocking read are
- * the system's own business.
+ * The descriptor is one end of a pair of sockets, with a byte in it while there
+ * is something to read, so the system itself handles poll(2), epoll(7) and a
+ * blocking read.
  */
 #include "preload.h"
 
@@ -207,7 +207,7 @@ evtchn_writev(struct file *fp, const struct iovec *iov, int n)
 #define	NOTIFY			LINUX_WORD(4, 4)
 #define	RESET			LINUX_WORD(5, 0)
 
-/* FreeBSD's: the same structs, those that bind with the port behind. */
+/* FreeBSD's: the same structs; those that bind have the port at the end. */
 #define	FREEBSD_WORD(dir, nr, size)					\
 	((dir) | (unsigned long)(size) << 16 | 'E' << 8 | (nr))
 #define	IN	0x80000000ul

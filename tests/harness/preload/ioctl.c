@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Command words, and hooks for programs that know of the harness. */
+/* Commands, and hooks for programs that know of the harness. */
 #include "preload.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 #define	FREEBSD_ENOIOCTL (-3)
 
 /*
- * What the Linuxulator's handlers say.  A word that none of them takes is
- * ENOTTY here, EINVAL there (row K20).
+ * Asks the Linuxulator's handlers.  A command that none of them takes is ENOTTY
+ * here, EINVAL there (row K20).
  */
 static int
 linux_ioctl(struct file *fp, unsigned cmd, uintptr_t arg)
@@ -21,7 +21,9 @@ linux_ioctl(struct file *fp, unsigned cmd, uintptr_t arg)
 	int error;
 
 	error = harness_linux_ioctl(fp, cmd, arg);
-	/* Without the module, as for tests of the shim: the bare number. */
+	/*
+	 * Without the module, as for tests of the shim: pass the bare number.
+	 */
 	if (error == FREEBSD_ENOSYS)
 		error = harness_ioctl(fp, HARNESS_IO('G', cmd & 0xff), arg);
 	return (error == FREEBSD_ENOIOCTL ? FREEBSD_ENOTTY : error);

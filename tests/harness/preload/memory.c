@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* mmap and its kin. */
+/* mmap and related calls. */
 #include "preload.h"
 
 #include <errno.h>
@@ -147,7 +147,7 @@ munlockall(void)
 	return (NEXT(munlockall)());
 }
 
-/* As the Linuxulator: it shrinks, and does nothing else (row K8). */
+/* As the Linuxulator, which only shrinks (row K8). */
 EXPORT void *
 mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 {

@@ -139,7 +139,7 @@ name(int dirfd, const char *path, int flags, ...)			\
 OPENAT(openat)
 OPENAT(openat64)
 
-/* What <fcntl.h> turns opens into with _FORTIFY_SOURCE. */
+/* <fcntl.h> turns opens into these with _FORTIFY_SOURCE. */
 int	__open_2(const char *, int);
 int	__open64_2(const char *, int);
 int	__openat_2(int, const char *, int);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmsplice(2) puts pages into a pipe as they are, and the pipe holds them
- * until it is read: to the driver that is I/O in flight (rows Z).  Pages of
- * a pipe that is closed unread are held until the process ends.
+ * vmsplice(2) puts the pages themselves into a pipe, which holds them until it
+ * is read: for the driver that is I/O in flight (rows Z).  Pages in a pipe that
+ * is closed unread are held until the process ends.
  */
 #include "preload.h"
 
@@ -41,7 +41,7 @@ let_go(struct held *list)
 	}
 }
 
-/* The pages of ours among those of iov; false with errno. */
+/* Our pages among those of iov; false with errno. */
 static bool
 hold(int fd, const struct iovec *iov, size_t n, struct held **list)
 {
@@ -106,7 +106,7 @@ vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
 	return (done);
 }
 
-/* After a read of a descriptor that is none of ours. */
+/* After a read of a descriptor that is not ours. */
 void
 pipe_was_read(int fd)
 {

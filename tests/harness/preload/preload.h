@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libxengnt-harness.so: preloaded, it puts the driver behind /dev/xen/gntdev
- * and /dev/xen/gntalloc of any Linux program, and event channels behind
- * /dev/xen/evtchn.
+ * libxengnt-harness.so: when preloaded, it puts the driver behind
+ * /dev/xen/gntdev and /dev/xen/gntalloc of any Linux program, and event
+ * channels behind /dev/xen/evtchn.
  *
- * An open device is a descriptor of /dev/null, so that its number, dup(2),
- * poll(2) and close-on-exec are the system's own business.  Command words
- * go through the Linuxulator module.
+ * An open device is a descriptor of /dev/null, so the system itself handles its
+ * number, dup(2), poll(2) and close-on-exec.  Commands go through the
+ * Linuxulator module.
  *
  * Include this first: open and open64 are two symbols here.
  */
@@ -26,7 +26,7 @@
 
 #define	EXPORT		__attribute__((visibility("default")))
 
-/* The next definition of a function, the C library's as a rule. */
+/* The next definition of a function, usually the C library's. */
 #define	NEXT(name) ({							\
 	static __typeof__(&name) next;					\
 	if (next == NULL)						\
@@ -45,13 +45,13 @@ struct file *table_take(int fd); /* out of the table, with its reference */
 void	table_put(int fd, struct file *);
 
 /*
- * A child of vfork(2) runs on our memory until it executes something: what it
- * does is not ours.
+ * A child of vfork(2) runs in our memory until it executes something: what it
+ * does does not count.
  */
 bool	is_owner(void);
 /* The process has not begun to end. */
 bool	is_running(void);
-/* Where a thread goes that the end of the process overtakes. */
+/* Stops a thread that the end of the process has overtaken. */
 void	stop_if_exiting(void);
 
 /* 0, or -1 with errno, of FreeBSD's error number; on 0 errno is saved. */

@@ -32,7 +32,7 @@ next_symbol(const char *name)
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct file *table[MAX_FDS];
-static int table_end;		/* no entry from here on */
+static int table_end;		/* no entries from here on */
 static pid_t owner;
 
 enum { RUNNING, EXITING, DOWN };
@@ -62,7 +62,7 @@ stop_if_exiting(void)
 		os_sleep_forever();
 }
 
-/* In the table at the end of the process: a device was open here. */
+/* Left in the table at the end of the process: a device was open here. */
 #define	GONE	((struct file *)1)
 
 static bool
@@ -119,7 +119,7 @@ table_get(int fd)
 		return (NULL);
 	stop_if_exiting();
 	saved = errno;
-	/* Somebody may have closed it behind our back. */
+	/* It may have been closed without our notice. */
 	if (!is_placeholder(fd)) {
 		fp = table_take(fd);
 		if (fp != NULL)
@@ -151,8 +151,8 @@ result(int error, int saved)
 /* The end of the process, and its beginning. */
 
 /*
- * FreeBSD's order (row K9): descriptors ascending, then the address space.
- * The number of leaks.
+ * In FreeBSD's order (row K9): descriptors ascending, then the address space.
+ * Returns the number of leaks.
  */
 static unsigned
 shut_down(void)
@@ -231,8 +231,8 @@ fork_parent(void)
 }
 
 /*
- * The child has the descriptors and sees the pages, but devices behind them
- * it has none: sharing by fork is not modelled.
+ * The child has the descriptors and sees the pages, but no devices behind them:
+ * sharing by fork is not modelled.
  */
 static void
 fork_child(void)

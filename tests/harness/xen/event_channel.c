@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Event channels: the ports of a domain and the hypercall on them.  Results
- * are Xen's; priorities and virtual CPUs but the first are not modelled.
+ * Event channels: the ports of a domain and the hypercall on them.  Results are
+ * Xen's; priorities and all virtual CPUs but the first are not modelled.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@ port_of(struct domain *d, uint32_t port)
 	return (port < XEN_MODEL_PORTS ? &d->ports[port] : NULL);
 }
 
-/* The lowest that is free; 0 is reserved. */
+/* The lowest free one; 0 is reserved. */
 static uint32_t
 port_alloc(struct domain *d)
 {
@@ -55,7 +55,7 @@ port_pend(struct domain *d, struct port *p)
 		domain_wake(d);
 }
 
-/* Xen's XSM: others' ports are Dom0's business only. */
+/* Xen's XSM: only Dom0 may handle other domains' ports. */
 static long
 target(struct xen_domain *self, domid_t domid, struct domain **d)
 {
@@ -80,7 +80,7 @@ alloc_unbound(struct xen_domain *self, struct evtchn_alloc_unbound *op)
 	if (port == 0)
 		return (-X_ENOSPC);
 	port_open(&d->ports[port], EVTCHNSTAT_unbound);
-	/* Nobody looks whether that domain exists. */
+	/* Xen does not check that the domain exists. */
 	d->ports[port].remote = op->remote_dom == DOMID_SELF ?
 	    self->d->domid : op->remote_dom;
 	op->port = port;
@@ -114,7 +114,7 @@ bind_interdomain(struct xen_domain *self, struct evtchn_bind_interdomain *op)
 	rp->remote = d->domid;
 	rp->remote_index = (uint8_t)self->index;
 	rp->remote_port = port;
-	/* The remote's earlier sends were lost: say that there was one. */
+	/* The remote's earlier events were lost: mark one as pending. */
 	port_pend(d, p);
 	op->local_port = port;
 	return (0);
@@ -204,7 +204,7 @@ port_send(struct xen_domain *self, uint32_t port)
 		port_pend(self->d, p);
 		return (0);
 	case EVTCHNSTAT_unbound:
-		/* Nobody is there yet: silently lost. */
+		/* Nobody is connected: silently lost. */
 		return (0);
 	default:
 		return (-X_EINVAL);

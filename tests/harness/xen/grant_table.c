@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The grant-table hypercall.  The order of the checks decides which status a
- * caller sees; it is Xen's.
+ * The grant-table hypercall.  The order of the checks, which decides the status
+ * that a caller sees, is Xen's.
  */
 #include <string.h>
 
@@ -35,7 +35,7 @@ domain_find(struct xen_domain *self, domid_t domid)
 	return (NULL);
 }
 
-/* The frame that a page number of the domain stands for. */
+/* The frame behind a page number of the domain. */
 static int16_t
 domain_frame(struct domain *d, uint64_t gfn, uint32_t *mfn)
 {
@@ -55,7 +55,7 @@ domain_frame(struct domain *d, uint64_t gfn, uint32_t *mfn)
 	}
 }
 
-/* The entry's other bits are the granter's, who may write at any time. */
+/* The entry's other bits belong to the granter, who may write at any time. */
 static void
 entry_clear(grant_entry_v1_t *e, uint16_t bits)
 {
@@ -64,8 +64,8 @@ entry_clear(grant_entry_v1_t *e, uint16_t bits)
 }
 
 /*
- * Checks the entry for this use and sets its reading/writing bits in one
- * step: the granter may end the grant concurrently.
+ * Checks the entry for this use and sets its reading/writing bits in one step,
+ * because the granter may end the grant concurrently.
  */
 static int16_t
 entry_claim(grant_entry_v1_t *e, domid_t domid, bool readonly, bool map)
@@ -243,7 +243,7 @@ map_grant_ref(struct xen_domain *self, struct gnttab_map_grant_ref *op)
 		break;
 	case XEN_P2M_RAM:
 	case XEN_P2M_PAGED:
-		/* Xen does it, and the page that was there is lost. */
+		/* Xen allows it, and the page that was there is lost. */
 		domain_crash("grant %u of domain %u mapped over memory at gfn "
 		    "%#llx\n", op->ref, rd->domid, (unsigned long long)gfn);
 	default:
@@ -276,7 +276,7 @@ maptrack_end(struct xen_machine *m, struct domain *d, uint32_t handle)
 	maptrack_put(d, handle);
 }
 
-/* The domain goes: Xen releases what it has mapped. */
+/* The domain ends: Xen releases what it has mapped. */
 void
 domain_end_maps(struct xen_machine *m, struct domain *d)
 {
@@ -324,7 +324,7 @@ side_domain(struct xen_domain *self, domid_t domid, bool gref,
     struct copy_side *side)
 {
 
-	/* A page number can only be one's own. */
+	/* Page numbers are always those of the own domain. */
 	if (domid != DOMID_SELF && !gref)
 		return (GNTST_permission_denied);
 	side->d = domain_find(self, domid);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The helper domain: pages and a grant table that a test case reads and
- * writes by text lines.  The program of the same commands in the real Dom0
- * is xengnt-peer (compat-tests/agent).
+ * The helper domain: pages and a grant table that a test case reads and writes
+ * through text lines.  xengnt-peer (compat-tests/agent) has the same commands
+ * in a real Dom0.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -188,7 +188,7 @@ op_grant(struct request *r)
 		return (bad(r, "domid"));
 	e->domid = (domid_t)domid;
 	e->frame = (uint32_t)(FIRST_GFN + page);
-	/* Last: they make the entry valid. */
+	/* Last, because they make the entry valid. */
 	__atomic_store_n(&e->flags, (uint16_t)flags, __ATOMIC_RELEASE);
 	return (answer(r, "ok"));
 }
@@ -252,7 +252,7 @@ nibble(char c)
 	return (at == NULL ? -1 : (int)(at - hex));
 }
 
-/* Argument 3, bytes for a place in a page; false after answering. */
+/* Argument 3 as bytes that fit into a page; false after answering. */
 static bool
 store(struct request *r, unsigned char *page)
 {
@@ -287,7 +287,7 @@ op_write(struct request *r)
 	return (answer(r, "ok"));
 }
 
-/* What Dom0 grants it: mapped, looked at, written to. */
+/* Grants of Dom0: mapped, read, written. */
 static int
 op_map(struct request *r)
 {
@@ -419,8 +419,8 @@ op_destroy(struct request *r)
 }
 
 /*
- * The event channels of Dom0, past its kernel and /dev/xen/evtchn: what kind
- * a port is, a port that nobody there has heard of (row N3), and its end.
+ * The event channels of Dom0 without its kernel and /dev/xen/evtchn: the kind
+ * of a port, a port that is unknown there (row N3), and its end.
  */
 static int
 event_op(struct request *r, unsigned cmd, void *op)

@@ -39,7 +39,9 @@ machine_lock(struct xen_machine *m)
 
 	error = pthread_mutex_lock(&m->s->lock);
 	if (error == EOWNERDEAD) {
-		/* A domain died inside a hypercall; go on as best we can. */
+		/*
+		 * A domain died in a hypercall; continue as well as possible.
+		 */
 		pthread_mutex_consistent(&m->s->lock);
 		error = 0;
 	}
@@ -91,7 +93,7 @@ process_alive(const struct domain *d)
 	return (os_process_start(d->pid) == d->start);
 }
 
-/* The file is locked: nobody attaches meanwhile. */
+/* The file is locked: nobody can attach meanwhile. */
 static bool
 anyone_there(const struct shared *s)
 {
@@ -161,7 +163,7 @@ xen_machine_open(const char *path, struct xen_machine **mp)
 			errno = EINVAL;
 			goto fail_fd;
 		}
-		/* All its domains are gone: switch it on anew. */
+		/* All its domains are gone: reset it. */
 		if (ftruncate(m->fd, 0) != 0 || ftruncate(m->fd, size) != 0) {
 			os_unmap(s, size);
 			goto fail_fd;
@@ -270,7 +272,7 @@ domain_free(struct domain *d)
 		memset(rest, 0, size);
 }
 
-/* One use of the domain's pages is over. */
+/* Ends one use of the domain's pages. */
 void
 domain_pin_gone(struct domain *d)
 {

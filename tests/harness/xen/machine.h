@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The machine as it lies in the file. */
+/* The layout of a machine in its file. */
 #ifndef _XEN_MACHINE_H_
 #define	_XEN_MACHINE_H_
 

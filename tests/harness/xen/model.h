@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A model of Xen's grant tables as an HVM or PVH domain sees them:
- * frames, domains with their guest-physical address
- * spaces, version 1 grant tables, maps and copies.
+ * A model of Xen's grant tables as an HVM or PVH domain sees them: frames,
+ * domains with their guest-physical address spaces, version 1 grant tables,
+ * maps and copies.
  *
- * A machine lives in one file: anonymous for one process, or named, so that
- * several processes are several domains of it.  The types are opaque; tests
- * look through the accessors.
+ * A machine is stored in one file: anonymous for one process, or named, so that
+ * several processes are several of its domains.  The types are opaque; tests
+ * use the accessors.
  */
 #ifndef _XEN_MODEL_H_
 #define	_XEN_MODEL_H_
@@ -23,8 +23,8 @@ struct xen_domain;
 /* Guest-physical page numbers that a domain can have. */
 #define	XEN_MODEL_GFNS		(1u << 21)
 /*
- * Above: ordinary memory of the calling process, by its virtual page number.
- * Good for the local side of a grant copy, nothing else.
+ * Above these: ordinary memory of the calling process, by virtual page number.
+ * It can only be the local side of a grant copy.
  */
 #define	XEN_MODEL_LOCAL_GFN	(UINT64_C(1) << 40)
 
@@ -76,13 +76,13 @@ struct xen_domain_config {
 int	xen_domain_create(struct xen_machine *,
 	    const struct xen_domain_config *, struct xen_domain **);
 /*
- * Ends the domain: its maps go, its pages live on while others map them,
- * and so long its number stays in use (row V10).
+ * Ends the domain: its maps are released, its pages live on while others map
+ * them, and its number stays in use for as long (row V10).
  */
 void	xen_domain_destroy(struct xen_domain *);
-/* Drops the handle of a domain that goes on in another process (fork). */
+/* Drops the handle of a domain that continues in another process (fork). */
 void	xen_domain_forget(struct xen_domain *);
-/* Destroys domains whose process is gone; the number of them. */
+/* Destroys domains whose process is gone; returns their number. */
 unsigned xen_machine_reap(struct xen_machine *);
 
 uint16_t xen_domain_id(const struct xen_domain *);
@@ -90,18 +90,18 @@ void	xen_domain_counters(struct xen_domain *, struct xen_counters *);
 
 /* Puts a zeroed frame at a free gfn. */
 int	xen_domain_populate(struct xen_domain *, uint64_t gfn);
-/* Takes it away; the frame lives on while a peer maps it. */
+/* Removes it; the frame lives on while a peer maps it. */
 int	xen_domain_depopulate(struct xen_domain *, uint64_t gfn);
-/* As if the pager had taken the page: the next n uses say eagain. */
+/* As if the pager had taken the page: the next n uses get eagain. */
 int	xen_domain_page_out(struct xen_domain *, uint64_t gfn, unsigned n);
-/* A page of another domain by privcmd: a type that must not be mapped over. */
+/* A page of another domain by privcmd, which must not be mapped over. */
 int	xen_domain_make_foreign(struct xen_domain *, uint64_t gfn);
 
 enum xen_p2m_type xen_domain_p2m(struct xen_domain *, uint64_t gfn,
 	    uint32_t *mfn);
 /* The harness's own view of the page at gfn, NULL if there is none. */
 void	*xen_domain_page(struct xen_domain *, uint64_t gfn);
-/* Maps of the page at gfn by grants, by whomever. */
+/* Grant maps of the page at gfn, by any domain. */
 uint32_t xen_domain_page_pins(struct xen_domain *, uint64_t gfn);
 
 /* The grant table, as the domain's own kernel sees it. */
@@ -113,7 +113,7 @@ struct grant_entry_v1 *xen_domain_grant_entry(struct xen_domain *,
 
 /*
  * GNTTABOP_map_grant_ref, unmap_grant_ref, copy, query_size.  Mapping over a
- * slot that holds a grant, or one's own page, prints why and aborts.
+ * slot that holds a grant, or mapping an own page, prints why and aborts.
  */
 long	xen_grant_table_op(struct xen_domain *, unsigned cmd, void *ops,
 	    unsigned count);
@@ -132,13 +132,13 @@ bool	xen_domain_port_pending(struct xen_domain *, uint32_t port);
 /* Clears it if it is set and not masked. */
 bool	xen_domain_port_take(struct xen_domain *, uint32_t port);
 void	xen_domain_port_mask(struct xen_domain *, uint32_t port, bool mask);
-/* When a port's last event came: its place among the domain's events. */
+/* When a port's last event came: its position among the domain's events. */
 uint64_t xen_domain_port_order(struct xen_domain *, uint32_t port);
-/* Ports in use, and those with an event that nobody took. */
+/* Ports in use, and those with an event that nobody has taken. */
 unsigned xen_domain_ports(struct xen_domain *, unsigned *pending);
 /*
- * For waiters: a number that every event of the domain changes; sleeping
- * until it is not seen any more, at most for the time given.
+ * For waiters: a number that changes with every event of the domain, and a wait
+ * until it has changed, for at most the given time.
  */
 uint32_t xen_domain_events(struct xen_domain *);
 void	xen_domain_wait_event(struct xen_domain *, uint32_t seen,

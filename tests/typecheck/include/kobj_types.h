@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * FreeBSD generates device_if.h and bus_if.h from kern/{device,bus}_if.m and
- * does not install them.  For a type check it is enough to name each method's
- * type: DEVMETHOD(x, f) compares f with x_t and takes the address of x_desc.
+ * does not install them.  A type check only needs each method's type:
+ * DEVMETHOD(x, f) compares f with x_t and takes the address of x_desc.
  */
 #ifndef _TYPECHECK_KOBJ_TYPES_H_
 #define	_TYPECHECK_KOBJ_TYPES_H_

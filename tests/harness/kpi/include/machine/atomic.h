@@ -5,8 +5,8 @@
 #include <sys/types.h>
 
 /*
- * The plain forms promise no order on FreeBSD.  Here all are sequentially
- * consistent but what is spelled _relaxed_: amd64 gives nearly that.
+ * On FreeBSD the plain forms have no ordering.  Here all are sequentially
+ * consistent except those called _relaxed_, which is close to amd64.
  */
 #define	__KPI_ATOMIC(name, type)					\
 static __inline void							\

@@ -26,8 +26,8 @@
 typedef __UINTPTR_TYPE__ __uintptr_t;
 
 /*
- * Names that the C library of the host owns too: the shim's functions of
- * these names have other symbols.
+ * Names that the host's C library also has: the shim's functions get other
+ * symbols.
  */
 #define	__kpi_symbol(name)	__asm__("kpi_" #name)
 

@@ -15,7 +15,7 @@ counter_u64_add(counter_u64_t c, int64_t v)
 	__atomic_fetch_add(c, (uint64_t)v, __ATOMIC_RELAXED);
 }
 
-/* Here it needs no allocation, nor a place in the kernel's start. */
+/* Here it needs neither an allocation nor a place in the kernel's start-up. */
 #define	COUNTER_U64_DEFINE_EARLY(c)					\
 	static uint64_t __CONCAT(kpi_counter_, c);			\
 	counter_u64_t c = &__CONCAT(kpi_counter_, c)

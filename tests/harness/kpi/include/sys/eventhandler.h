@@ -15,7 +15,7 @@ typedef void (*exitlist_fn)(void *, struct proc *);
 
 eventhandler_tag kpi_eventhandler_register(const char *name, void *func,
 	    void *arg, int priority);
-/* Returns when no handler of the list runs. */
+/* Returns when no handler of the list is running. */
 void	kpi_eventhandler_deregister(const char *name, eventhandler_tag);
 
 #define	EVENTHANDLER_REGISTER(name, func, arg, priority)		\

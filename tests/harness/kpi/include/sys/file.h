@@ -20,7 +20,7 @@ struct file {
 	u_int		f_flag;		/* FREAD, FWRITE */
 	volatile u_int	f_count;
 	struct vnode	*f_vnode;
-	/* The shim's. */
+	/* Only the shim's. */
 	TAILQ_ENTRY(file) f_link;
 	struct cdev	*f_cdev;
 	void		*f_priv;	/* cdevpriv */

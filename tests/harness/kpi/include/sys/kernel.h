@@ -17,7 +17,7 @@ enum sysinit_elem_order {
 	SI_ORDER_ANY = 0xfffffff,
 };
 
-/* At the start of the program; modules are never taken out. */
+/* At the start of the program; modules are never removed. */
 #define	SYSINIT(uniquifier, subsystem, order, func, ident)		\
 	static void __attribute__((__constructor__))			\
 	__CONCAT(kpi_sysinit_, uniquifier)(void)			\

@@ -44,8 +44,8 @@ boolean_t vm_map_lookup_entry(vm_map_t, vm_offset_t, vm_map_entry_t *);
 vm_map_entry_t vm_map_entry_succ(vm_map_entry_t);
 
 /*
- * A walk shows what else a process has as two entries in front: one without
- * an object, one that belongs to no object.
+ * A walk shows the process's other mappings as two entries in front: one
+ * without an object, one that belongs to no object.
  */
 vm_map_entry_t vm_map_entry_first(vm_map_t);
 #define	VM_MAP_ENTRY_FOREACH(it, map)					\

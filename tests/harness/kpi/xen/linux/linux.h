@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Linux's types: <machine/../linux/linux.h>, of which FreeBSD installs none. */
+/* Linux's types: <machine/../linux/linux.h>, which FreeBSD does not install. */
 #ifndef _LINUX_LINUX_H_
 #define	_LINUX_LINUX_H_
 

@@ -4,7 +4,7 @@
 
 #include <linux/linux.h>
 
-/* Each argument fills a register. */
+/* Each argument is one register. */
 struct linux_ioctl_args {
 	l_uint	fd;
 	char	fd_r_[4];

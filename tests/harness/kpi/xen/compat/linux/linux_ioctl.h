@@ -9,7 +9,7 @@ struct thread;
 
 typedef int linux_ioctl_function_t(struct thread *, struct linux_ioctl_args *);
 
-/* A range of what a command word has in its low half. */
+/* A range of the low halves of commands. */
 struct linux_ioctl_handler {
 	linux_ioctl_function_t *func;
 	int	low, high;
