@@ -20,6 +20,17 @@ dmabuf_ioctl(xengnttab_handle *xgt, unsigned long word, void *arg)
 	return (ioctl(xgt->fd, word, arg));
 }
 
+/* A request whose fixed part has the first of count references, or NULL. */
+static void *
+alloc_request(size_t fixed, uint32_t count)
+{
+	if (count == 0) {
+		errno = EINVAL;
+		return (NULL);
+	}
+	return (calloc(1, fixed + ((size_t)count - 1) * sizeof(uint32_t)));
+}
+
 int
 osdep_dmabuf_exp_from_refs(xengnttab_handle *xgt, uint32_t domid,
     uint32_t flags, uint32_t count, const uint32_t *refs, uint32_t *fd)
@@ -27,11 +38,7 @@ osdep_dmabuf_exp_from_refs(xengnttab_handle *xgt, uint32_t domid,
 	struct ioctl_gntdev_dmabuf_exp_from_refs *arg;
 	int error, rc;
 
-	if (count == 0) {
-		errno = EINVAL;
-		return (-1);
-	}
-	arg = calloc(1, sizeof(*arg) + ((size_t)count - 1) * sizeof(*refs));
+	arg = alloc_request(sizeof(*arg), count);
 	if (arg == NULL)
 		return (-1);
 	arg->flags = flags;
@@ -76,11 +83,7 @@ osdep_dmabuf_imp_to_refs(xengnttab_handle *xgt, uint32_t domid, uint32_t fd,
 	struct ioctl_gntdev_dmabuf_imp_to_refs *arg;
 	int error, rc;
 
-	if (count == 0) {
-		errno = EINVAL;
-		return (-1);
-	}
-	arg = calloc(1, sizeof(*arg) + ((size_t)count - 1) * sizeof(*refs));
+	arg = alloc_request(sizeof(*arg), count);
 	if (arg == NULL)
 		return (-1);
 	arg->fd = fd;

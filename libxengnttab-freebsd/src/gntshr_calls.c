@@ -8,26 +8,6 @@
 
 #include "private.h"
 
-static int
-arm_notify(xengntshr_handle *xgs, const struct share_request *req,
-    uint64_t index)
-{
-	uint32_t action, port;
-
-	action = port = 0;
-	if (req->notify_offset < GRANT_PAGE_SIZE * (size_t)req->count) {
-		index += req->notify_offset;
-		action |= UNMAP_NOTIFY_CLEAR_BYTE;
-	}
-	if (req->notify_port != NO_PORT) {
-		port = req->notify_port;
-		action |= UNMAP_NOTIFY_SEND_EVENT;
-	}
-	if (action == 0)
-		return (0);
-	return (xgs->abi->notify(xgs->fd, index, action, port));
-}
-
 /*
  * Takes the pages off the file, so that only the mapping keeps them and
  * munmap(2) ends the sharing.
@@ -77,7 +57,8 @@ share_at(xengntshr_handle *xgs, const struct share_request *req, void *place)
 	}
 	/* Stored even if the notification fails, as by Xen's library. */
 	memcpy(req->refs, refs, count * sizeof(*refs));
-	if (arm_notify(xgs, req, index) != 0) {
+	if (arm_notify(xgs, index, count, req->notify_offset,
+	    req->notify_port) != 0) {
 		log_errno(xgs, "cannot arm the unmap notification");
 		goto out;
 	}

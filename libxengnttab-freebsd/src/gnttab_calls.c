@@ -27,25 +27,6 @@ osdep_gnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants)
 	return (-1);
 }
 
-static int
-arm_notify(xengnttab_handle *xgt, const struct map_request *req, uint64_t index)
-{
-	uint32_t action, port;
-
-	action = port = 0;
-	if (req->notify_offset < GRANT_PAGE_SIZE * req->count) {
-		index += req->notify_offset;
-		action |= UNMAP_NOTIFY_CLEAR_BYTE;
-	}
-	if (req->notify_port != NO_PORT) {
-		port = req->notify_port;
-		action |= UNMAP_NOTIFY_SEND_EVENT;
-	}
-	if (action == 0)
-		return (0);
-	return (xgt->abi->notify(xgt->fd, index, action, port));
-}
-
 static void
 forget_map(xengnttab_handle *xgt, uint64_t index, uint32_t count)
 {
@@ -130,7 +111,8 @@ osdep_gnttab_map(xengnttab_handle *xgt, const struct map_request *req)
 			    req->count, req->refs[0], req->domids[0]);
 		goto out;
 	}
-	if (arm_notify(xgt, req, index) != 0) {
+	if (arm_notify(xgt, index, req->count, req->notify_offset,
+	    req->notify_port) != 0) {
 		log_errno(xgt, "cannot arm the unmap notification");
 		goto out;
 	}

@@ -57,3 +57,22 @@ handle_close(struct xengntdev_handle *h)
 	errno = error;
 	return (rc);
 }
+
+int
+arm_notify(struct xengntdev_handle *h, uint64_t index, size_t pages,
+    uint32_t offset, evtchn_port_t port)
+{
+	uint32_t action;
+
+	action = 0;
+	if (offset < GRANT_PAGE_SIZE * pages) {
+		index += offset;
+		action |= UNMAP_NOTIFY_CLEAR_BYTE;
+	}
+	if (port != NO_PORT)
+		action |= UNMAP_NOTIFY_SEND_EVENT;
+	if (action == 0)
+		return (0);
+	return (h->abi->notify(h->fd, index, action,
+	    port == NO_PORT ? 0 : port));
+}

@@ -113,6 +113,10 @@ struct xengntdev_handle *handle_open(const char *name,
     int (*open_node)(struct xengntdev_handle *), bool restrictable);
 int handle_close(struct xengntdev_handle *h);
 
+/* handle.c: arms what is not NO_OFFSET or NO_PORT; 0, or -1 and errno. */
+int arm_notify(struct xengntdev_handle *h, uint64_t index, size_t pages,
+    uint32_t offset, evtchn_port_t port);
+
 /*
  * os: set fd and abi; -1 and errno.  As in Xen's library, gntshr survives exec.
  */

@@ -210,27 +210,38 @@ test_copy_ends(void **state)
 	}
 }
 
+/* Domain 600: references from 9 on grant pages that are paged out. */
+static struct xen_domain *
+paging_domain(unsigned pages, unsigned uses)
+{
+	struct xen_domain_config config = {
+		.domid = 600, .grant_frames = 1, .max_grant_frames = 1,
+	};
+	struct grant_entry_v1 *e;
+	struct xen_domain *d;
+
+	assert_int_equal(xen_domain_create(harness_machine(), &config, &d), 0);
+	for (unsigned i = 0; i < pages; i++) {
+		assert_int_equal(xen_domain_populate(d, 5 + i), 0);
+		e = xen_domain_grant_entry(d, 9 + i);
+		e->frame = 5 + i;
+		e->flags = GTF_permit_access;
+		assert_int_equal(xen_domain_page_out(d, 5 + i, uses), 0);
+	}
+	return (d);
+}
+
 /* SIGKILL ends the sleeps for a page that is paged out. */
 static void
 test_killed_while_paged_out(void **state)
 {
 	struct harness_counts before, c;
-	struct xen_domain_config config = {
-		.domid = 600, .grant_frames = 1, .max_grant_frames = 1,
-	};
-	struct grant_entry_v1 *e;
 	struct xen_domain *other;
 	uint64_t index;
 	void *addr;
 
 	(void)state;
-	assert_int_equal(xen_domain_create(harness_machine(), &config, &other),
-	    0);
-	assert_int_equal(xen_domain_populate(other, 5), 0);
-	e = xen_domain_grant_entry(other, 9);
-	e->frame = 5;
-	e->flags = GTF_permit_access;
-	assert_int_equal(xen_domain_page_out(other, 5, 1000), 0);
+	other = paging_domain(1, 1000);
 	assert_int_equal(try_map(gntdev, 600, 9, 1, &index), 0);
 	harness_counts(&before);
 	harness_killed(true);
@@ -249,25 +260,12 @@ static void
 test_paged_out_request(void **state)
 {
 	struct harness_counts before, c;
-	struct xen_domain_config config = {
-		.domid = 600, .grant_frames = 1, .max_grant_frames = 1,
-	};
-	struct grant_entry_v1 *e;
 	struct xen_domain *other;
 	uint64_t index;
-	unsigned i;
 	void *addr;
 
 	(void)state;
-	assert_int_equal(xen_domain_create(harness_machine(), &config, &other),
-	    0);
-	for (i = 0; i < 3; i++) {
-		assert_int_equal(xen_domain_populate(other, 5 + i), 0);
-		e = xen_domain_grant_entry(other, 9 + i);
-		e->frame = 5 + i;
-		e->flags = GTF_permit_access;
-		assert_int_equal(xen_domain_page_out(other, 5 + i, -1u), 0);
-	}
+	other = paging_domain(3, -1u);
 	assert_int_equal(try_map(gntdev, 600, 9, 3, &index), 0);
 	harness_counts(&before);
 	assert_int_equal(harness_mmap(gntdev, NULL, 3 * PAGE, RW,
