@@ -89,7 +89,7 @@ extern const struct op ops_lib[];	/* of xengnt-agent-lib only */
 /* proto.c */
 int	parse_u64(const char *, uint64_t *);
 int	parse_int(const char *, int *);
-int	unhex(const char *, uint8_t *, size_t, size_t *);
+int	unhex(const char *, uint8_t *, size_t, size_t *, struct reply *);
 void	put(struct reply *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
 void	put_hex(struct reply *, const char *, const uint8_t *, size_t);
@@ -133,7 +133,7 @@ at(const struct call *c, int i)
 
 /* ops_mem.c */
 int	mem_read(uintptr_t, size_t, struct reply *);
-int	mem_write(uintptr_t, const uint8_t *, size_t, struct reply *);
+int	mem_write(uintptr_t, const char *, struct reply *);
 
 /* worker.c */
 int	worker_main(int, const char *, const char *);

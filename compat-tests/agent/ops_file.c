@@ -73,21 +73,12 @@ static int
 op_ioctl(struct call *c, struct reply *r)
 {
 	unsigned long word;
-	uint8_t *buf;
-	size_t len;
 	int rc, ret;
 
 	if (ioctl_word(c->argv[2], &word) != 0)
 		return (bad(r, "command: %.60s", c->argv[2]));
 	if (c->argc > 4) {
-		buf = malloc(DATA_BYTES);
-		if (buf == NULL)
-			return (ENOMEM);
-		if (unhex(c->argv[4], buf, DATA_BYTES, &len) != 0)
-			rc = bad(r, "data is not hex or too long");
-		else
-			rc = mem_write(c->n[3], buf, len, r);
-		free(buf);
+		rc = mem_write(c->n[3], c->argv[4], r);
 		if (rc != 0)
 			return (rc);
 	}
@@ -141,9 +132,8 @@ op_write(struct call *c, struct reply *r)
 	buf = malloc(DATA_BYTES);
 	if (buf == NULL)
 		return (ENOMEM);
-	if (unhex(c->argv[2], buf, DATA_BYTES, &len) != 0)
-		rc = bad(r, "data is not hex or too long");
-	else {
+	rc = unhex(c->argv[2], buf, DATA_BYTES, &len, r);
+	if (rc == 0) {
 		n = write(c->fd, buf, len);
 		rc = n < 0 ? errno : 0;
 		if (rc == 0)

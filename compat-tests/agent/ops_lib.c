@@ -314,12 +314,8 @@ op_read(struct call *c, struct reply *r)
 static int
 op_write(struct call *c, struct reply *r)
 {
-	uint8_t data[4096];
-	size_t len;
 
-	if (unhex(c->argv[2], data, sizeof(data), &len) != 0)
-		return (bad(r, "data is not hex or too long"));
-	return (mem_write(c->n[1], data, len, r));
+	return (mem_write(c->n[1], c->argv[2], r));
 }
 
 const struct op ops_lib[] = {

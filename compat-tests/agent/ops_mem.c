@@ -409,15 +409,28 @@ mem_read(uintptr_t addr, size_t len, struct reply *r)
 	return (rc);
 }
 
+/* Stores the bytes that are hex at addr; 0, ENOMEM, R_PROTO or R_FAULT. */
 int
-mem_write(uintptr_t addr, const uint8_t *data, size_t len, struct reply *r)
+mem_write(uintptr_t addr, const char *hex, struct reply *r)
 {
+	uint8_t *buf;
+	size_t len;
+	int rc;
 
-	if ((r->fault = guard()) != 0)
-		return (R_FAULT);
-	copy_out(addr, data, len);
-	guard_off();
-	return (0);
+	buf = malloc(DATA_BYTES);
+	if (buf == NULL)
+		return (ENOMEM);
+	rc = unhex(hex, buf, DATA_BYTES, &len, r);
+	if (rc == 0) {
+		r->fault = guard();
+		if (r->fault == 0) {
+			copy_out(addr, buf, len);
+			guard_off();
+		} else
+			rc = R_FAULT;
+	}
+	free(buf);
+	return (rc);
 }
 
 /* A child that shares its parent's memory stores a byte and ends. */
@@ -430,7 +443,7 @@ op_vfork(struct call *c, struct reply *r)
 	pid_t pid;
 	int status;
 
-	if (unhex(c->argv[2], &byte, 1, &len) != 0 || len != 1)
+	if (unhex(c->argv[2], &byte, 1, &len, r) != 0 || len != 1)
 		return (bad(r, "byte: %.40s", c->argv[2]));
 	to = at(c, 1);
 	pid = vfork();
@@ -468,19 +481,8 @@ op_peek(struct call *c, struct reply *r)
 static int
 op_poke(struct call *c, struct reply *r)
 {
-	uint8_t *buf;
-	size_t len;
-	int rc;
 
-	buf = malloc(DATA_BYTES);
-	if (buf == NULL)
-		return (ENOMEM);
-	if (unhex(c->argv[2], buf, DATA_BYTES, &len) != 0)
-		rc = bad(r, "data is not hex or too long");
-	else
-		rc = mem_write(c->n[1], buf, len, r);
-	free(buf);
-	return (rc);
+	return (mem_write(c->n[1], c->argv[2], r));
 }
 
 static int

@@ -267,8 +267,9 @@ op_debug(struct call *c, struct reply *r)
 		return (bad(r, "no child @%.20s", c->argv[1]));
 	write = strcmp(c->argv[0], "debugwrite") == 0;
 	if (write) {
-		if (unhex(c->argv[3], buf, sizeof(buf), &n) != 0)
-			return (bad(r, "data is not hex or too long"));
+		rc = unhex(c->argv[3], buf, sizeof(buf), &n, r);
+		if (rc != 0)
+			return (rc);
 	} else {
 		if (c->n[3] > sizeof(buf))
 			return (bad(r, "LENGTH: %.40s", c->argv[3]));

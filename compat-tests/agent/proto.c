@@ -57,8 +57,9 @@ nibble(char c)
 	return (-1);
 }
 
+/* Parses bytes written as hex; 0 or R_PROTO. */
 int
-unhex(const char *s, uint8_t *buf, size_t room, size_t *len)
+unhex(const char *s, uint8_t *buf, size_t room, size_t *len, struct reply *r)
 {
 	size_t n;
 	int hi, lo;
@@ -67,7 +68,7 @@ unhex(const char *s, uint8_t *buf, size_t room, size_t *len)
 		hi = nibble(s[0]);
 		lo = hi < 0 ? -1 : nibble(s[1]);
 		if (lo < 0 || n >= room)
-			return (-1);
+			return (bad(r, "data is not hex or too long"));
 		buf[n] = (uint8_t)(hi << 4 | lo);
 	}
 	*len = n;

@@ -6,7 +6,7 @@ from __future__ import annotations
 from agent.client import PAGE
 
 from . import abi
-from .framework import Context, Gntalloc, Loop, case, section
+from .framework import Context, Gntalloc, Loop, case, null_argument, section
 
 section("gntalloc ALLOC_GREF", 110)
 
@@ -15,10 +15,7 @@ def request(count: int, flags: int = abi.WRITABLE, domid: int = 0, first: int = 
     return abi.ALLOC.pack(domid, flags, count, 0, first)
 
 
-@case("alloc.null-argument", ["A1"], "ALLOC of a null pointer is EFAULT")
-def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without checking the address."""
-    t.refused("EFAULT", "ALLOC at 0", t.gntalloc().ioctl, abi.ALLOC_GREF, 0)
+null_argument("alloc", "A1", "ALLOC", "gntalloc", abi.ALLOC_GREF)
 
 
 @case(

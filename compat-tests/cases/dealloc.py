@@ -7,15 +7,12 @@ from agent.client import PAGE
 
 from . import abi
 from .alloc import allocated
-from .framework import Context, Loop, case, section
+from .framework import Context, Loop, case, null_argument, section
 
 section("gntalloc DEALLOC_GREF", 120)
 
 
-@case("dealloc.null-argument", ["D1"], "DEALLOC of a null pointer is EFAULT")
-def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without checking the address."""
-    t.refused("EFAULT", "DEALLOC at 0", t.gntalloc().ioctl, abi.DEALLOC_GREF, 0)
+null_argument("dealloc", "D1", "DEALLOC", "gntalloc", abi.DEALLOC_GREF)
 
 
 @case("dealloc.argument-cut-short", ["D1"], "DEALLOC is EFAULT when the struct is not all readable")

@@ -140,6 +140,16 @@ def registered() -> list[Case]:
     return sorted(_registry.values(), key=lambda case: _places.get(case.section, 0))
 
 
+def null_argument(name: str, row: str, word: str, device: str, command: str) -> None:
+    """Registers the case of a command whose argument is a null pointer."""
+
+    @case(f"{name}.null-argument", [row], f"{word} of a null pointer is EFAULT")
+    def _(t: Context) -> None:
+        """A wrong kernel reads the argument without checking the address."""
+        dev = t.gntalloc() if device == "gntalloc" else t.gntdev()
+        t.refused("EFAULT", f"{word} at 0", dev.ioctl, command, 0)
+
+
 @dataclass(frozen=True)
 class PeerFacts:
     """Facts that do not change while a helper domain lives."""

@@ -8,15 +8,12 @@ import random
 from agent.client import PAGE
 
 from . import abi
-from .framework import Context, case, section
+from .framework import Context, case, null_argument, section
 
 section("gntdev MAP_GRANT_REF", 20)
 
 
-@case("map.null-argument", ["M1"], "MAP of a null pointer is EFAULT")
-def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without checking the address."""
-    t.refused("EFAULT", "MAP at 0", t.gntdev().ioctl, abi.MAP_GRANT_REF, 0)
+null_argument("map", "M1", "MAP", "gntdev", abi.MAP_GRANT_REF)
 
 
 @case("map.argument-cut-short", ["M1"], "MAP is EFAULT when the fixed struct is not all readable")

@@ -73,15 +73,18 @@ def port_virq(t: Context) -> None:
     t.accepted("UNMAP", dev.unmap, index, 1)
 
 
-@case("notify.port-of-another-file", ["N3"], "any open evtchn file's port may be armed", EVENTS)
-def port_other_file(t: Context) -> None:
-    """A wrong kernel accepts only ports of one of the caller's files."""
-    channels = Channels(t)
+def _armed_with(t: Context, channels: Channels) -> None:
     dev = t.gntdev()
     index = dev.map_any()
     t.accepted("SET_UNMAP_NOTIFY", dev.notify, index, EVENT, channels.port())
     dev.unmap(index, 1)
     t.expect(channels.raised(SOON), ["event"], "events")
+
+
+@case("notify.port-of-another-file", ["N3"], "any open evtchn file's port may be armed", EVENTS)
+def port_other_file(t: Context) -> None:
+    """A wrong kernel accepts only ports of one of the caller's files."""
+    _armed_with(t, Channels(t))
 
 
 @case(
@@ -92,12 +95,7 @@ def port_other_file(t: Context) -> None:
 )
 def port_other_process(t: Context) -> None:
     """A wrong kernel accepts only ports of the caller."""
-    channels = Channels(t, owner=t.worker.fork())
-    dev = t.gntdev()
-    index = dev.map_any()
-    t.accepted("SET_UNMAP_NOTIFY", dev.notify, index, EVENT, channels.port())
-    dev.unmap(index, 1)
-    t.expect(channels.raised(SOON), ["event"], "events")
+    _armed_with(t, Channels(t, owner=t.worker.fork()))
 
 
 @case(

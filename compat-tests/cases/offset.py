@@ -6,15 +6,12 @@ from __future__ import annotations
 from agent.client import PAGE
 
 from . import abi
-from .framework import Context, case, section
+from .framework import Context, case, null_argument, section
 
 section("gntdev GET_OFFSET_FOR_VADDR", 50)
 
 
-@case("offset.null-argument", ["G1"], "GET_OFFSET of a null pointer is EFAULT")
-def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without checking the address."""
-    t.refused("EFAULT", "GET_OFFSET at 0", t.gntdev().ioctl, abi.GET_OFFSET_FOR_VADDR, 0)
+null_argument("offset", "G1", "GET_OFFSET", "gntdev", abi.GET_OFFSET_FOR_VADDR)
 
 
 @case(

@@ -6,16 +6,13 @@ from __future__ import annotations
 from agent.client import PAGE
 
 from . import abi
-from .framework import Context, case, section
+from .framework import Context, case, null_argument, section
 from .mmap import HIGH
 
 section("gntdev UNMAP_GRANT_REF", 40)
 
 
-@case("unmap.null-argument", ["U1"], "UNMAP of a null pointer is EFAULT")
-def null_argument(t: Context) -> None:
-    """A wrong kernel reads the argument without checking the address."""
-    t.refused("EFAULT", "UNMAP at 0", t.gntdev().ioctl, abi.UNMAP_GRANT_REF, 0)
+null_argument("unmap", "U1", "UNMAP", "gntdev", abi.UNMAP_GRANT_REF)
 
 
 @case("unmap.argument-cut-short", ["U1"], "UNMAP is EFAULT when the struct is not all readable")

@@ -20,19 +20,6 @@ from .shell import DEBUG_KEY
 
 _SCRIPTS = Path(__file__).resolve().parent / "guest"
 
-# The program on the control channel is a shell; busybox provides the small tools.
-_SHELL = f"""#!/bin/sh
-exec 2>&1
-/bin/busybox mkdir -p /usr/bin
-/bin/busybox --install -s /usr/bin
-export PATH=$PATH:/usr/bin
-mkdir -p /var/run/xen /var/run/xenstored /var/lib/xenstored /var/lib/xen /var/log/xen/console \
-	/var/lock /etc/xen {UFS} {MEMORY}
-cd /tmp
-echo '! ready'
-exec /bin/sh
-""".encode()
-
 
 @dataclass(frozen=True)
 class Ours:
@@ -140,7 +127,7 @@ def dom0_files(
         File(own.debug_key, DEBUG_KEY),
         File(own.peer, image.PEER),
         File(own.stress, STRESS),
-        File(_SHELL, image.AGENT),
+        File(image.busybox_shell(UFS, MEMORY), image.AGENT),
         File(b"", "/etc/xen/xl.conf", 0o644),
         File(selection.kernel, KERNEL, 0o644),
         File(guest_initrd(selection, programs, own, fio, more), INITRD, 0o644),

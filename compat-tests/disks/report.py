@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from rich.console import Console
 from speed.figures import ratio, spread
-from speed.report import show_table
+from speed.report import show_aims, show_machine
 
 from .plan import BACKENDS, BLKBACK, MAIN_MEDIUM, OURS, THEIRS, WORKS, Machine, Place
 from .store import SCHEMA, machine_json
@@ -187,17 +187,13 @@ def sure(machines: Sequence[Machine]) -> str | None:
 
 def show(console: Console, machines: Sequence[Machine]) -> None:
     for machine in machines:
-        console.print(f"\n[bold]{machine.dom0}[/]: {TITLES[machine.dom0]}")
-        for note in notes(machine):
-            console.print(f"  {note}")
-        for title, head, rows in tables(machine):
-            show_table(console, title, head, rows)
-    if found := aims(machines):
-        console.print("\n[bold]aims[/]")
-        for aim in found:
-            mark = "[green]met[/]   " if aim.met else "[yellow]missed[/]"
-            told = "" if aim.paired else ", between boots"
-            console.print(f"  {mark} {aim.what}: {aim.found:.2f} (at least {aim.wanted}){told}")
+        title = f"[bold]{machine.dom0}[/]: {TITLES[machine.dom0]}"
+        show_machine(console, title, notes(machine), tables(machine))
+    show_aims(console, [
+        (aim.met, f"{aim.what}: {aim.found:.2f} (at least {aim.wanted})"
+         + ("" if aim.paired else ", between boots"))
+        for aim in aims(machines)
+    ])  # fmt: skip
     console.print(BLKTAP)
     if said := sure(machines):
         console.print(said)

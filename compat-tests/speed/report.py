@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -194,19 +194,33 @@ def show_table(
     console.print(table)
 
 
+def show_machine(
+    console: Console,
+    title: str,
+    remarks: Iterable[str],
+    every: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]],
+) -> None:
+    console.print(f"\n{title}")
+    for remark in remarks:
+        console.print(f"  {remark}")
+    for table in every:
+        show_table(console, *table)
+
+
+def show_aims(console: Console, found: Sequence[tuple[bool, str]]) -> None:
+    if found:
+        console.print("\n[bold]aims[/]")
+    for met, text in found:
+        console.print(f"  {'[green]met[/]   ' if met else '[yellow]missed[/]'} {text}")
+
+
 def show(console: Console, runs: dict[str, Run]) -> None:
     for machine, run in runs.items():
-        console.print(f"\n[bold]{machine}[/]: {TITLES[machine]}")
-        for note in notes(run):
-            console.print(f"  {note}")
-        for title, head, rows in tables(run):
-            show_table(console, title, head, rows)
-    if found := aims(runs):
-        console.print("\n[bold]aims[/]")
-        for aim in found:
-            mark = "[green]met[/]   " if aim.met else "[yellow]missed[/]"
-            console.print(f"  {mark} {aim.machine}: {aim.what}: {aim.found:.2f}"
-                          f" ({aim.bound})")  # fmt: skip
+        show_machine(console, f"[bold]{machine}[/]: {TITLES[machine]}", notes(run), tables(run))
+    show_aims(console, [
+        (aim.met, f"{aim.machine}: {aim.what}: {aim.found:.2f} ({aim.bound})")
+        for aim in aims(runs)
+    ])  # fmt: skip
 
 
 def chart(runs: dict[str, Run], target: Path) -> None:

@@ -49,18 +49,6 @@ LINUX_MEMORY = 192
 # See the clients' README: fewer polls of the control channel, late events.
 _KERNEL_OPTIONS = "XENGNT_RELAY_LOOKS=64 xen.event_eoi_delay=0 xen.event_loop_timeout=250"
 
-_SHELL = b"""#!/bin/sh
-exec 2>&1
-/bin/busybox mkdir -p /usr/bin
-/bin/busybox --install -s /usr/bin
-export PATH=$PATH:/usr/bin
-mkdir -p /var/run/xen /var/run/xenstored /var/lib/xenstored /var/lib/xen /var/log/xen/console \
-	/var/lock /etc/xen
-cd /tmp
-echo '! ready'
-exec /bin/sh
-"""
-
 _LINUX_INIT = b"""#!/bin/busybox sh
 # SPDX-License-Identifier: BSD-2-Clause
 /bin/busybox mkdir -p /usr/bin /proc /sys /dev /tmp
@@ -229,7 +217,7 @@ class Host:
         return [
             *(File(found.programs[name], found.tool_place(name)) for name in names),
             *clients.library_files(libraries),
-            File(_SHELL, image.AGENT),
+            File(image.busybox_shell(), image.AGENT),
             File(b"", "/etc/xen/xl.conf", 0o644),
         ]
 

@@ -259,6 +259,21 @@ run /bin/xengnt-agent --poweroff --peer /bin/xengnt-peer
 """
 
 
+def busybox_shell(*directories: str) -> bytes:
+    """The program on the control channel of a Dom0 with Xen's tools; busybox has the small ones."""
+    return f"""#!/bin/sh
+exec 2>&1
+/bin/busybox mkdir -p /usr/bin
+/bin/busybox --install -s /usr/bin
+export PATH=$PATH:/usr/bin
+mkdir -p /var/run/xen /var/run/xenstored /var/lib/xenstored /var/lib/xen /var/log/xen/console \
+	/var/lock /etc/xen {" ".join(directories)}
+cd /tmp
+echo '! ready'
+exec /bin/sh
+""".encode()
+
+
 def build(cache: Path, selection: Selection, files: Sequence[File]) -> Path:
     """The initramfs with `files` in it, from the cache if nothing changed."""
     archive = Archive()

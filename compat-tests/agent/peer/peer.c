@@ -348,19 +348,6 @@ op_read(const struct args *a)
 	return (0);
 }
 
-static int
-hex(char c)
-{
-
-	if (c >= '0' && c <= '9')
-		return (c - '0');
-	if (c >= 'a' && c <= 'f')
-		return (c - 'a' + 10);
-	if (c >= 'A' && c <= 'F')
-		return (c - 'A' + 10);
-	return (-1);
-}
-
 /* Argument 3 as bytes that fit after an offset; false after answering. */
 static bool
 bytes(const struct args *a, unsigned off, unsigned room, uint8_t *out,
@@ -386,7 +373,7 @@ bytes(const struct args *a, unsigned off, unsigned room, uint8_t *out,
 	}
 	*len = (unsigned)(n / 2);
 	for (size_t i = 0; i < n; i += 2)
-		out[i / 2] = (uint8_t)(hex(data[i]) << 4 | hex(data[i + 1]));
+		(void)sscanf(data + i, "%2hhx", &out[i / 2]);
 	return (true);
 }
 

@@ -242,16 +242,6 @@ op_read(struct request *r)
 	return (0);
 }
 
-static int
-nibble(char c)
-{
-	const char *hex, *at;
-
-	hex = "0123456789abcdef";
-	at = c == '\0' ? NULL : strchr(hex, c >= 'A' && c <= 'F' ? c + 32 : c);
-	return (at == NULL ? -1 : (int)(at - hex));
-}
-
 /* Argument 3 as bytes that fit into a page; false after answering. */
 static bool
 store(struct request *r, unsigned char *page)
@@ -264,14 +254,12 @@ store(struct request *r, unsigned char *page)
 	if (!number(r, 2, "off", &off) || off > XEN_MODEL_PAGE ||
 	    len > XEN_MODEL_PAGE - off)
 		return (bad(r, "beyond the page"), false);
-	for (i = 0; hex[i] != '\0'; i++)
-		if (nibble(hex[i]) < 0)
-			return (bad(r, "not hex"), false);
-	if (i % 2 != 0)
+	if (hex[strspn(hex, "0123456789abcdefABCDEF")] != '\0')
+		return (bad(r, "not hex"), false);
+	if (strlen(hex) % 2 != 0)
 		return (bad(r, "odd number of digits"), false);
 	for (i = 0; i < len; i++)
-		page[off + i] = (unsigned char)(nibble(hex[2 * i]) << 4 |
-		    nibble(hex[2 * i + 1]));
+		(void)sscanf(hex + 2 * i, "%2hhx", &page[off + i]);
 	return (true);
 }
 
