@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./dev: what it prints, how it counts, and the one line it ends with where it cannot go on."""
+"""./dev: its output, its counts, and its one-line errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from devtools.paths import ROOT
 
 
 class Recorder(Console):
-    """Runs nothing; remembers what would have run."""
+    """Runs nothing; records what would have been run."""
 
     def __init__(self, status: int = 0) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ def dev(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_plain_output_tells_that_a_command_is_at_work(
     pause: float, quiet: float, steady: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whether it talks all the time or not at all."""
+    """Whether it prints all the time or not at all."""
     monkeypatch.setattr(console_module, "LOGS", tmp_path)
     monkeypatch.setattr(console_module, "HEARTBEAT", quiet)
     monkeypatch.setattr(console_module, "STEADY", steady)
@@ -79,7 +79,7 @@ def test_plain_output_tells_that_a_command_is_at_work(
     script = f"for i in $(seq {lines}); do echo line $i; sleep {pause}; done"
     assert console.run("talk", ["sh", "-c", script])[0] == 0
     assert [line for line in said if " s  line " in line]
-    # Each sign has its time; lines alone are not passed on.
+    # Each kind of sign has its interval; lines alone are not passed on.
     monkeypatch.setattr(console_module, "HEARTBEAT", 1e6)
     monkeypatch.setattr(console_module, "STEADY", 1e6)
     said.clear()
@@ -216,7 +216,7 @@ def test_parity_help_without_environment(
 
 
 def test_parity_help_needs_no_package_of_the_environment() -> None:
-    """./dev is run by the machine's own Python, which has none of them."""
+    """./dev runs in the machine's own Python, which has none of them."""
     done = subprocess.run(
         [sys.executable, "-E", "-S", str(ROOT / "dev"), "parity", "--help"],
         capture_output=True, text=True, check=False, cwd=ROOT,
@@ -341,7 +341,7 @@ def test_new_gap_fails_and_a_listed_one_does_not() -> None:
     listed = coverage.exclusions("# why\nkernel/a.c | if (x) | cannot happen\n")
     assert coverage.judge(rows, [gap], listed) == []
     assert len(coverage.judge(rows, [gap], [])) == 1
-    # One line of the list excuses one line of the source.
+    # Each entry of the list excuses one line of the source.
     assert len(coverage.judge(rows, [gap, gap], listed)) == 1
 
 
@@ -451,7 +451,7 @@ def test_parity_without_report_is_a_failure(
 
 
 def test_parity_status_is_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """All cells green, but the suite says no."""
+    """All cells are green, but the suite's exit status says otherwise."""
     monkeypatch.setattr(steps, "RESULTS", tmp_path)
 
     def fake(args: Sequence[str]) -> int:

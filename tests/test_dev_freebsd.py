@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What ./dev does on FreeBSD, as far as another system can tell."""
+"""./dev on FreeBSD, as far as another system can test it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Calls(list[list[str]]):
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Calls:
-    """A system with cc and Xen's headers; what would be run there."""
+    """A system with cc and Xen's headers; records what would be run there."""
     found = Calls()
     monkeypatch.setattr(subprocess, "call", found)
     monkeypatch.setattr(freebsd_host, "NATIVE", tmp_path / "native")
@@ -89,7 +89,7 @@ def test_packages_the_system_lacks_are_installed(
 
 @pytest.mark.parametrize("major", RELEASES)
 def test_each_command_compiles(major: int, tmp_path: Path) -> None:
-    """By a FreeBSD compiler of this machine; on FreeBSD it is called cc."""
+    """With this machine's compiler for FreeBSD; on FreeBSD it is called cc."""
     if not freebsd_headers.sysroot_dir(major).exists():
         pytest.skip("there is no compiler for FreeBSD: ./dev build --all")
     for program in freebsd_suite.compiled(RELEASES[major], tmp_path / "build"):
@@ -97,7 +97,7 @@ def test_each_command_compiles(major: int, tmp_path: Path) -> None:
 
 
 def test_the_suite_needs_no_other_package(tmp_path: Path) -> None:
-    """From the command line to the page, by a Python that has those packages alone."""
+    """From the command line to the page, with a Python that has only those packages."""
     for path in freebsd_suite.packages():
         (tmp_path / path.name).symlink_to(path)
     done = subprocess.run(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The skeletons of ports: evaluated by bmake, complete, true to what the builds install."""
+"""The skeletons of ports: bmake evaluates them; they are complete and match what the builds
+install."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ STAND_INS = ROOT / "tests/ports"
 NAMES = ("xengnt-kmod", "libxengnttab", "py-xengnttab")
 VERSION = (ROOT / "VERSION").read_text().strip()
 SOURCE = f"/wrkdirs/xengnt-{VERSION}"
-# As portlint wants them: each block in this order, before USES.
+# The order that portlint wants: these blocks, before USES.
 ORDER = (
     *("PORTNAME", "DISTVERSION", "CATEGORIES", "MASTER_SITES", "PKGNAMEPREFIX", "PKGNAMESUFFIX"),
     *("DISTNAME", "MAINTAINER", "COMMENT", "WWW", "LICENSE", "LICENSE_FILE", "ONLY_FOR_ARCHS"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The recipe for QEMU: when a part is made again, and what it writes by itself."""
+"""The recipe for QEMU: when a part is built again, and the files that it writes itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from devtools.console import Console, DevError
 
 
 class Maker(Console):
-    """Runs nothing; what it is told to make is there or not."""
+    """Runs nothing; what it is told to make appears or does not."""
 
     def __init__(self, part: parts.Part, where: Path) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def test_nothing_changed_runs_nothing(maker: Maker) -> None:
 
 
 def test_two_checkouts_make_a_part_one_after_the_other(maker: Maker) -> None:
-    """They share the directory, and a build of one would take the other's files away."""
+    """They share the directory, so parallel builds would remove each other's files."""
     other = Maker(maker.part, maker.where)
     began, goes_on = threading.Event(), threading.Event()
 
@@ -145,7 +145,7 @@ def test_missing_compiler_runtime_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_messages_stay_as_they_are(tmp_path: Path) -> None:
-    """Compiled with every warning, as glib may, and run: all functions, both plural forms."""
+    """Compiled with every warning, as glib may be, and run: all functions, both plural forms."""
     compiler = shutil.which("cc")
     assert compiler is not None
     (tmp_path / "libintl.h").write_text(qemu.gettext_header())

@@ -60,7 +60,7 @@ class Gref:
 
 @dataclass(eq=False)
 class Vma:
-    """What one mmap made; pages of it may be gone."""
+    """What one mmap has made; some of its pages may be gone."""
 
     file: File
     address: int
@@ -107,7 +107,7 @@ class Linux:
         self._release(file)
 
     def _release(self, file: File) -> None:
-        """O8, O9: with the last descriptor and the last VMA of the file."""
+        """O8, O9: happens with the last descriptor and the last VMA of the file."""
         if file.descriptors or any(vma.file is file for vma in self.vmas):
             return
         for map_ in list(file.maps):
@@ -195,7 +195,7 @@ class Linux:
         return "ok", index
 
     def granted(self, file: File, index: int, refs: list[int]) -> None:
-        """Which references the new pages of an ALLOC have got."""
+        """Records the references of an ALLOC's new pages."""
         for n, ref in enumerate(refs):
             gref = Gref(file, index + n * PAGE, ref)
             file.grefs.append(gref)

@@ -95,7 +95,7 @@ class GrantDevices(RuleBasedStateMachine):
         return Gntalloc(self.context, self.worker, file.descriptors[n % len(file.descriptors)])
 
     def place(self, file: File, n: int) -> tuple[int, int]:
-        """Index and count: mostly of something that is there."""
+        """Index and count: mostly those of something that exists."""
         if file.alloc and file.requests:
             first, count = file.requests[n % len(file.requests)]
             return first, count
@@ -335,7 +335,7 @@ class GrantDevices(RuleBasedStateMachine):
         self.same(f"byte of the peer's page {page % PAGES}", seen, other.byte)
 
     def teardown(self) -> None:
-        """The end of the process: everything goes, whatever it was."""
+        """The end of the process: everything is released."""
         agent = self.target.agent()
         try:
             if agent.ended is None and self.linux.peer:
@@ -362,7 +362,7 @@ class GrantDevices(RuleBasedStateMachine):
             self.look(page)
 
     def settle(self) -> None:
-        """The helper domain as the next example expects it."""
+        """Prepares the helper domain for the next example."""
         if self.context.used_peer is None:
             return
         if self.target.name == "harness":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The model of Linux against our driver, and against Linux itself."""
+"""The model of Linux, compared with our driver and with Linux itself."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_our_driver_follows_the_model(build: Path, tmp_path: Path) -> None:
 
 @pytest.mark.dom0
 def test_linux_follows_the_model(build: Path, tmp_path: Path) -> None:
-    """The same sequences in every run: what the model says is what Linux 6.1 and newer does."""
+    """The same sequences in every run: the model must say what Linux 6.1 and newer does."""
     if shutil.which("qemu-system-x86_64") is None:
         pytest.skip("qemu-system-x86_64 is not installed")
     try:
@@ -58,7 +58,7 @@ def test_linux_follows_the_model(build: Path, tmp_path: Path) -> None:
     assert GrantDevices.operations > 50
 
 
-# The model itself, where its words are easily wrong
+# The model itself, where it is easily wrong
 
 
 def linux() -> Linux:

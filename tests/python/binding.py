@@ -26,7 +26,7 @@ ENDS = ("library", "cffi", "python")
 
 
 def calls() -> dict[str, tuple[int, dict[str, Callable[[], object]]]]:
-    """Per call: how often, and how it is made in each way."""
+    """For each call: the number of repetitions, and the call in each way."""
     from xengnttab import GrantShare, GrantTable, Place, Segment
     from xengnttab._native import ffi, lib
 
@@ -48,7 +48,7 @@ def calls() -> dict[str, tuple[int, dict[str, Callable[[], object]]]]:
     def whole_share(count: int) -> None:
         share.share(0, count, writable=True).close()
 
-    # What Python frees at the end of the process is the harness's to check elsewhere.
+    # The harness checks elsewhere what Python frees at the end of the process.
     keep.extend((table, share, page, local, segment))
     return {
         "set_max_grants": (20000, {
@@ -78,7 +78,7 @@ keep: list[object] = []
 
 
 def measure() -> None:
-    """In a process of its own under the harness: one round, as lines WAY NAME NS."""
+    """One round in its own process under the harness; prints lines WAY NAME NS."""
     for name, (times, ways) in calls().items():
         for way, call in ways.items():
             call()
@@ -89,7 +89,7 @@ def measure() -> None:
 
 
 def compare(build: Path, rounds: int) -> dict[str, dict[str, int]]:
-    """Least nanoseconds by call and way."""
+    """The least nanoseconds, by call and way."""
     env = {**os.environ, "LD_PRELOAD": str(build.resolve() / "tests/harness/libxengnt-harness.so")}
     found: dict[str, dict[str, list[int]]] = {}
     for _ in range(rounds):

@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLibrary]:
-    """The package on a stand-in for libxengnttab, and without libxenevtchn."""
+    """The package on a fake libxengnttab, and without libxenevtchn."""
     library = FakeLibrary()
     monkeypatch.setattr(xengnttab._calls, "lib", library)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A stand-in for libxengnttab under the package."""
+"""A fake libxengnttab for the package."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FakeLibrary:
         os.close(self.share_fd)
 
     def _call(self, name: str, *args: Any) -> bool:
-        """True when the call is to fail, with errno set as by the library."""
+        """True if the call is to fail; sets errno as the library would."""
         self.log.append((name, *args))
         number = self.failures.pop(name, 0)
         ffi.errno = number or errno.EDOM
@@ -97,7 +97,7 @@ class FakeLibrary:
         return self._area(1)
 
     def xengnttab_grant_copy(self, _handle: Any, count: int, segs: Any) -> int:
-        """Granted memory is all 'g'; the status of a segment is told by its reference."""
+        """Granted memory is all 'g'; the reference determines the status of a segment."""
         if self._call("xengnttab_grant_copy", count):
             return -1
         for segment in segs[0:count] if count else []:

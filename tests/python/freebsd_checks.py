@@ -35,9 +35,9 @@ from xengnttab import (
 )
 
 PAGES, FIRST, READ_ONLY = 8, 16, 24
-# Xen's flags of an entry.
+# Xen's flags of a grant entry.
 PERMIT, READING, WRITING = 1, 8, 16
-# Of an emulated machine, where an interpreter takes seconds to start.
+# For an emulated machine, where an interpreter takes seconds to start.
 PATIENCE = 120
 
 
@@ -152,7 +152,7 @@ def shares(peer: Peer) -> None:
 
 
 def notifies(peer: Peer) -> None:
-    """The byte, then the event, when a mapping is closed and when its process is killed."""
+    """The byte, then the event, both when a mapping is closed and when its process is killed."""
     with EventChannel(0) as near, EventChannel(0, near.port) as far:
         far.wait(1)  # bound to another, one is pending
         with GrantTable() as table:
@@ -189,7 +189,7 @@ def events(peer: Peer) -> None:
 
 
 def events_in_asyncio(peer: Peer) -> None:
-    """By the default loop, whose kqueue does not know the device."""
+    """In the default loop, whose kqueue does not know the device."""
 
     async def play() -> str:
         with EventChannel(0) as near, EventChannel(0, near.port) as far:
@@ -346,7 +346,7 @@ def command_output(peer: Peer) -> None:
 
 
 def readme(peer: Peer) -> None:
-    """Dom0's two examples here, domain 1 being the helper domain."""
+    """Runs the two examples for Dom0, with the helper domain as domain 1."""
     peer.write(0, b"hello")
     for path in sorted(Path("/usr/local/share/xengnttab/readme").glob("*.py")):
         program = path.read_text().replace("domid=1", f"domid={peer.domid}")
@@ -378,7 +378,7 @@ def examples(peer: Peer) -> None:
 
 
 def example_ring(peer: Peer) -> None:
-    """Both ends of ring.py in turn; the helper domain is the other one, and sends the events."""
+    """Both ends of ring.py in turn; the helper domain is the other end and sends the events."""
     script = "/usr/local/share/xengnttab/examples/ring.py"
     size, header = 2048, 8
     content = bytes(range(1, 256)) * 20

@@ -17,7 +17,8 @@ PATIENCE = 120
 
 
 class Machine:
-    """Starts the command in domains that share one memory, and ends what a test forgot."""
+    """Starts the command in domains that share one memory, and ends what a test has left
+    running."""
 
     def __init__(self, preload: Path, memory: Path) -> None:
         self.preload = preload
@@ -25,7 +26,7 @@ class Machine:
         self.running: list[subprocess.Popen[str]] = []
 
     def env(self, domid: int) -> dict[str, str]:
-        """What makes a process a domain."""
+        """The environment that makes a process a domain."""
         return {
             "LD_PRELOAD": str(self.preload),
             "XENGNT_HARNESS_MACHINE": str(self.memory),
@@ -52,13 +53,13 @@ class Machine:
         return process.returncode, out, err
 
     def run_bytes(self, domid: int, *arguments: str) -> tuple[int, bytes, bytes]:
-        """As run, with the output as it is."""
+        """Like run, with the output in bytes."""
         process: Any = self.start(domid, *arguments, text=False)
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
 
     def share(self, domid: int, *arguments: str | bytes) -> tuple[subprocess.Popen[str], list[str]]:
-        """A process that holds shared pages, and their references."""
+        """Starts a process that holds shared pages; returns it and their references."""
         process = self.start(domid, "share", "--json", *arguments)
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -73,7 +74,7 @@ class Machine:
 
 
 def let_go(process: subprocess.Popen[str]) -> str:
-    """Presses Enter; what the process still printed."""
+    """Presses Enter; returns what the process printed afterwards."""
     out, err = process.communicate("\n", timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")
     return out

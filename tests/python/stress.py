@@ -42,7 +42,7 @@ from xengnttab import (
 
 # Closed, viewed, or refused by the kernel: as documented.
 ALLOWED = (ValueError, BufferError, GrantError)
-# Of a thread that should have ended long ago.
+# For a thread that should have ended long ago.
 PATIENCE = 300
 
 
@@ -65,7 +65,7 @@ class World:
         self.pages.append(pages)
 
     def forget(self) -> None:
-        """The finalizer ends them, unless a view shows them."""
+        """The finalizer ends the pages, unless a view exports them."""
         if self.pages:
             self.pages.pop()
 
@@ -104,7 +104,7 @@ class World:
             mapping.write(b"\1", 5)
 
     def end(self) -> None:
-        """Everything is closed, whatever the threads left open."""
+        """Closes everything that the threads left open."""
         while self.views:
             self.views.pop().release()
         for device in (self.table, self.share, self.channel):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The package stays a thin layer: what it adds to a call of the library is microseconds."""
+"""The package is a thin layer: it adds only microseconds to a call of the library."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command xengnttab on the stand-in library: arguments, output, exit status, holding on."""
+"""The command xengnttab on the fake library: arguments, output, exit status, waiting."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_failures_end_in_one_line_and_a_status(
 
 
 def held(fake: FakeLibrary, arguments: list[str], end: Any) -> int:
-    """Runs main and, once the pages are there, whatever ends the wait."""
+    """Runs main and, once the pages exist, ends the wait in some way."""
     early: list[str] = []
 
     def wait_and_end() -> None:
@@ -205,7 +205,7 @@ def test_holds_until_told(fake: FakeLibrary, stdin_pipe: Any, how: str) -> None:
         else:
             os.kill(os.getpid(), signal.Signals[how])
 
-    # A test run in the background has it ignored, and then it stays so.
+    # In a background job SIGINT is ignored, and the command leaves it so.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert held(fake, ["share", "3"], end) == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The commands copy, notify, probe, stat, bench and completion on the stand-in library."""
+"""The commands copy, notify, probe, stat, bench and completion on the fake library."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_arm_says_what_it_will_do(fake: FakeLibrary, capsys: Output) -> None:
         "type": "status", "command": "notify", "role": "arm", "domid": 1, "ref": 8, "byte": None,
         "port": 6,
     }  # fmt: skip
-    # As watch does, if nothing else is said.
+    # As watch does by default.
     assert main(["notify", "arm", "1", "8", "--hold", "0"]) == 0
     assert "byte 0 is cleared" in capsys.readouterr().out
     assert fake.log[-3] == ("xengnttab_map_grant_ref_notify", 1, 8, 3, 0, 0xFFFFFFFF)
@@ -218,7 +218,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
     done = subprocess.run([program, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    # fish adds a tab and what the word means.
+    # fish adds a tab and a description.
     return {line.partition("\t")[0] for line in done.stdout.splitlines() if line}
 
 
@@ -239,7 +239,7 @@ def test_completion_for_zsh(capsys: Output) -> None:
     assert script.startswith("#compdef xengnttab") and "--remote-port" in script
     zsh = shutil.which("zsh")
     if zsh is not None:
-        # It reads as a script, and puts its function in charge of the command.
+        # The script is valid, and makes its function complete the command.
         test = 'compinit=0; compdef() { echo "$@"; }; eval "$(cat)"'
         done = subprocess.run(
             [zsh, "-fc", test], input=script, capture_output=True, text=True, check=True

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Copies and notifications: what reaches the library, what comes back, what is refused before."""
+"""Copies and notifications: what is passed to the library, what is returned, what is refused
+before."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the pages of ./dev docs are made of is there: a docstring for all that is public."""
+"""The input of ./dev docs is complete: everything public has a docstring."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def public() -> Iterator[tuple[str, object]]:
 def test_everything_public_is_documented() -> None:
     named = dict(public())
     assert len(named) > 30
-    # What every file has says itself.
+    # Attributes that every file object has.
     silent = {"closed"}
     bare = [
         name
@@ -40,7 +40,7 @@ def test_everything_public_is_documented() -> None:
 
 
 def test_annotations_can_be_resolved() -> None:
-    """As tools do that read them at run time: pdoc, dependency injection, typeguard."""
+    """For tools that read them at run time: pdoc, dependency injection, typeguard."""
     seen = 0
     for name in xengnttab.__all__:
         thing = getattr(xengnttab, name)

@@ -22,9 +22,9 @@ from tests.python.test_packaging import examples
 
 pytestmark = pytest.mark.dom0
 
-# Of the machine's own progress: an interpreter starts in a second or two there.
+# In seconds of the machine's own progress: an interpreter takes a second or two to start there.
 PATIENCE = 120.0
-# Where the image expects the agent.
+# Takes the agent's place in the image.
 SHELL = b"""#!/bin/sh
 export PYTHONHOME=/
 exec 2>&1
@@ -45,7 +45,7 @@ class Dom0:
 
     def run(self, command: str) -> tuple[int, str]:
         """Exit status and output of a command."""
-        # The status on a line of its own: the output may end in the middle of one.
+        # The status on its own line, even if the output does not end with a newline.
         self.control.sendline(f'{{ {command}\n}}; s=$?; echo; echo "! $s"')
         lines = []
         while not (line := self.control.readline(PATIENCE)).startswith("! "):
@@ -54,7 +54,7 @@ class Dom0:
 
 
 def built(build: Path, name: str) -> Path:
-    """A program of the agent's directory."""
+    """A program in the agent's build directory."""
     where = build / "compat-tests/agent"
     path = image.built(where, name)
     if path is None:
@@ -71,7 +71,7 @@ def dom0(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dom0
         *image.program_files(built(build, "xengnt-relay")),
         image.File(SHELL, image.AGENT),
         image.File(PAGE.encode(), "/page", 0o644),
-        # In one domain, so the granting one is domain 0 in all of them.
+        # All in one domain, so the granting domain is always 0.
         *(
             image.File(text.replace("domid=1", "domid=0").encode(), f"/example{number}.py", 0o644)
             for number, text in enumerate(examples())
@@ -109,7 +109,7 @@ def test_a_page_of_text_from_process_to_process(dom0: Dom0) -> None:
 
 def test_the_examples_of_the_readme(dom0: Dom0) -> None:
     mark = dom0.machine.mark()
-    # Held by standard input, as the example is by Enter.
+    # Standard input keeps it waiting, as Enter does in the example.
     start = (
         "mkfifo /tmp/enter; python3 /example0.py </tmp/enter >/tmp/refs 2>&1 & exec 9>/tmp/enter"
     )

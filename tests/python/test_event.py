@@ -26,7 +26,7 @@ with EventChannel(1) as channel:
 
 
 class Remote:
-    """An event channel in another domain, told what to do."""
+    """An event channel in another domain, which follows commands."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -53,7 +53,7 @@ def remote(machine: Machine) -> Iterator[Remote]:
 
 
 def peer(machine: Machine, port: int, program: str) -> str:
-    """What a program in domain 1 says that is bound to the channel."""
+    """The output of a program in domain 1 that is bound to the channel."""
     program = f"""
 from xengnttab import EventChannel
 with EventChannel(0, {port}) as channel:
@@ -70,7 +70,7 @@ def test_events_both_ways(machine: Machine, remote: Remote) -> None:
     assert remote("c.wait(0.05)") == "False"
     remote.ask("c.wait(60)")
     out = peer(machine, remote.port, """
-    # Xen marks one as pending in a channel that was bound to another.
+    # Xen marks an event as pending in a channel to which another one is bound.
     print(channel.wait(60), channel.pending(), channel.port > 0, channel.domid)
     channel.notify()
     """)  # fmt: skip
@@ -101,7 +101,7 @@ with EventChannel(0, {remote.port}) as channel:
     notify()
     assert remote("c.pending()") == "False"
     assert remote("c.unmask()") == "None"
-    # Kept meanwhile.
+    # The event is kept meanwhile.
     assert remote("c.wait(60)") == "True"
     notify()
     # A wait unmasks by itself.
@@ -135,7 +135,7 @@ print(channel)
 
 
 def test_many_threads_wait_for_one_event(machine: Machine, remote: Remote) -> None:
-    """One of them takes it, none is stuck in a read."""
+    """One of them takes it, and none blocks in a read."""
     program = f"""
 import sys, threading
 from xengnttab import EventChannel
@@ -187,7 +187,7 @@ ASYNC = """
 
 @pytest.mark.parametrize("refuse", [False, True])
 def test_asyncio(machine: Machine, remote: Remote, refuse: bool) -> None:
-    """Also by a loop that cannot watch the descriptor, as FreeBSD's cannot."""
+    """Also in a loop that cannot watch the descriptor, such as FreeBSD's."""
     program = f"""
 from xengnttab import EventChannel
 with EventChannel(0, {remote.port}) as channel:
@@ -248,7 +248,7 @@ def test_notify_by_command(machine: Machine, arms: str, end: str) -> None:
     if end == "enter":
         holder.communicate("\n", timeout=PATIENCE)
     else:
-        # No SIGKILL: the driver lives in the process here.
+        # No SIGKILL: here the driver is in the process.
         holder.terminate()
     out, err = watcher.communicate(timeout=PATIENCE)
     assert (watcher.returncode, err) == (0, "")

@@ -78,7 +78,7 @@ def test_numpy_mapping(machine: Machine, tmp_path: Path) -> None:
 
 
 def test_ring(machine: Machine) -> None:
-    """Many times the ring, so that both sides wait."""
+    """Many times the size of the ring, so that both sides wait."""
     content = os.urandom(20000).replace(b"\0", b"x")
     receiver = start(machine, 0, "ring.py", "receive", "1")
     ref, port = receiver.stdout.readline().decode().split()
@@ -91,7 +91,7 @@ def test_ring(machine: Machine) -> None:
 
 
 def test_ring_of_a_hostile_domain(machine: Machine) -> None:
-    """Counters that cannot be end it with an error."""
+    """Impossible counters end it with an error."""
     receiver = start(machine, 0, "ring.py", "receive", "1")
     ref, port = receiver.stdout.readline().decode().split()
     program = f"""

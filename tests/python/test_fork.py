@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Objects of the package in a process that has them by fork, and in a program that it executes."""
+"""The package's objects in a forked process, and in a program that it executes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.python.machine import Machine
 
 
 def in_child(act: Callable[[], str]) -> str:
-    """What a forked child says."""
+    """The output of a forked child."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -104,7 +104,7 @@ def test_forgotten_in_the_child(fake: FakeLibrary) -> None:
 
 
 def test_an_exception_in_the_child_is_not_hidden(fake: FakeLibrary) -> None:
-    """`with pages:` around a fork whose child ends by sys.exit(): its status is what was meant."""
+    """`with pages:` around a fork whose child calls sys.exit(): its exit status must survive."""
     with GrantTable() as table:
 
         def act() -> str:

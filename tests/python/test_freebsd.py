@@ -36,7 +36,7 @@ CHECKS = f"{SHARE}/freebsd_checks.py"
 
 
 def files(release: FreeBSD) -> list[File]:
-    """Python, the package and what uses it, as files of the image."""
+    """Python, the package and its users, as files of the image."""
     found = {file.dst: file for file in freebsd_programs.Programs(release, cache_dir()).shared()}
     for file in targets.python_worker.files(release):
         found.setdefault(file.dst, file)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The recipe for Python on FreeBSD: which libraries go with it, and what it says when it cannot."""
+"""The recipe for Python on FreeBSD: the libraries that it includes, and its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RELEASE = NEWEST
 
 
 def base(where: Path, names: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A base system whose libraries need others, as told."""
+    """A base system whose libraries need others, as given."""
     needs = {}
     for name, needed in names.items():
         path = where / name
@@ -62,7 +62,7 @@ def test_needs_are_read_from_the_file(build: Path, tmp_path: Path) -> None:
 def test_a_configure_script_of_another_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its names of systems are replaced, once; a script without them is refused."""
+    """Names of systems in it are replaced once; a script without them is refused."""
     source = tmp_path / "python3.99_1"
     source.mkdir()
     script = source / "configure"

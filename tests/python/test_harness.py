@@ -72,7 +72,7 @@ def test_what_was_not_granted_is_refused(
 
 
 def test_a_refused_map_leaves_no_trace(machine: Machine) -> None:
-    """The same process can map the good reference after a request with a bad one failed."""
+    """After a request with a bad reference has failed, the same process can map the good one."""
     sharer, (ref,) = machine.share(0, "1", "--write", "still here")
     program = f"""
 from xengnttab import GrantTable, MapError
@@ -90,7 +90,7 @@ with GrantTable() as table:
 
 
 def test_shared_memory_is_one_memory(machine: Machine) -> None:
-    """Neither side has a copy: a view of one sees the other's later stores."""
+    """Neither side has a copy: a view on one side shows later stores of the other."""
     sharer = machine.start(
         0,
         program="""
@@ -131,7 +131,7 @@ with GrantTable() as table, table.map(0, {ref}, writable=True) as mapping:
 
 
 def test_copies_without_mapping(machine: Machine) -> None:
-    """Both ways, and a status for what is not granted (or not for writing)."""
+    """Both ways, with a status for what is not granted (or not for writing)."""
     sharer, (ref,) = machine.share(0, "1", "--writable", "--write", "question", "--text")
     reader, (read_only,) = machine.share(2, "1", "--write", "fixed", "--text")
     program = f"""
@@ -174,7 +174,7 @@ def test_copy_and_notify_by_command(machine: Machine) -> None:
     watcher = machine.start(0, "notify", "watch", "1", "--byte", "9", "--timeout", "60", "--json")
     assert watcher.stdout is not None
     ref = str(json.loads(watcher.stdout.readline())["ref"])
-    # One after the other: each is the whole of domain 1.
+    # In sequence, because each is all of domain 1.
     status, out, err = machine.run(1, "copy", "0", ref, "--length", "16")
     assert (status, err) == (0, "copied 16 bytes from 1 of 1 pages of domain 0\n")
     assert "00000000  00 00 00 00 00 00 00 00  00 01 00" in out
@@ -184,7 +184,7 @@ def test_copy_and_notify_by_command(machine: Machine) -> None:
     holder = machine.start(1, "notify", "arm", "0", ref, "--byte", "9", "--json")
     assert holder.stdout is not None
     assert json.loads(holder.stdout.readline())["byte"] == 9
-    # No SIGKILL: the driver lives in the process here.
+    # No SIGKILL: here the driver is in the process.
     holder.terminate()
     out, err = watcher.communicate(timeout=PATIENCE)
     assert (watcher.returncode, err) == (0, "")
@@ -219,7 +219,7 @@ if sys.argv[2] == "close":
 
 @pytest.mark.parametrize("end", ["close", "exit"])
 def test_the_end_of_a_mapping_is_notified(machine: Machine, end: str) -> None:
-    """The sharer sees the byte that the mapper armed become zero, and no other."""
+    """The sharer sees the byte that the mapper armed become zero, and no other change."""
     sharer, (ref,) = machine.share(0, "1", "--writable", "--read")
     holder = machine.start(1, ref, end, program=HOLDER)
     assert holder.stdin is not None and holder.stdout is not None

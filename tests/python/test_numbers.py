@@ -96,7 +96,7 @@ def test_lengths_before_memory(
 def test_domains_that_cannot_be(
     fake: FakeLibrary, capsys: pytest.CaptureFixture[str], domid: int
 ) -> None:
-    """Xen's own numbers: nobody could ever map what is shared with them."""
+    """Xen reserves these numbers: nobody could map what is shared with them."""
     with GrantShare() as share, pytest.raises(ValueError, match="is not between 0 and 32751"):
         share.share(domid)
     for arguments in (["share", str(domid)], ["notify", "watch", str(domid)]):
@@ -137,7 +137,7 @@ def test_times_of_the_command(fake: FakeLibrary, text: str) -> None:
 def test_content_and_room(
     fake: FakeLibrary, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Copied are as many bytes as there are, as --length says, or none if they do not fit."""
+    """Copies as many bytes as there are, or as --length says, or none if they do not fit."""
     nine = tmp_path / "nine"
     nine.write_bytes(b"123456789")
 

@@ -40,7 +40,7 @@ def clean_env(build: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) -> Path:
-    """Made of a copy of the working tree: what is not committed yet counts, too."""
+    """Made from a copy of the working tree, so that uncommitted changes count, too."""
     root = tmp_path_factory.mktemp("sdist")
     tree = root / "pybind"
     listed = run(
@@ -85,7 +85,7 @@ def tool(name: str) -> Path:
 
 
 def test_metadata(sdist: Path) -> None:
-    """What an index shows, and what installers choose by."""
+    """What an index shows and installers use."""
     run(tool("twine"), "check", "--strict", sdist, cwd=sdist.parent, env=dict(os.environ))
     with tarfile.open(sdist) as archive:
         (info,) = [name for name in archive.getnames() if name.endswith("PKG-INFO")]
@@ -112,7 +112,7 @@ def test_a_missing_library_is_named(sdist: Path, tmp_path: Path, clean_env: dict
 def test_free_threaded_python_is_refused(
     sdist: Path, tmp_path: Path, clean_env: dict[str, str]
 ) -> None:
-    """Shown by a Python that only says that it is."""
+    """Tested with a Python that only claims to be free-threaded."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sysconfig\nsysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1\n"
     )
@@ -121,7 +121,7 @@ def test_free_threaded_python_is_refused(
 
 
 def setup(sdist: Path, where: Path, env: dict[str, str]) -> str:
-    """What meson says to a build that must fail."""
+    """The message of meson for a build that must fail."""
     with tarfile.open(sdist) as archive:
         archive.extractall(where, filter="data")
     (tree,) = where.glob("xengnttab-*")
@@ -139,7 +139,7 @@ def examples() -> list[str]:
 
 
 def check_examples(python: Path, build: Path, where: Path) -> None:
-    """The first in domain 1, the others in domain 0, as the README says."""
+    """Runs the first in domain 1, the others in domain 0, as the README says."""
 
     def start(domid: int, program: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -162,7 +162,7 @@ def check_examples(python: Path, build: Path, where: Path) -> None:
         ref = sharer.stdout.readline().strip()
         assert ref, sharer.communicate()[1]
         for program in others:
-            # The number that the other side was told.
+            # The reference that the other side printed.
             out, err = start(0, re.sub(r"\b8\b", ref, program)).communicate(timeout=PATIENCE)
             assert (out, err) == ("b'hello'\n", "")
         _, err = sharer.communicate("\n", timeout=PATIENCE)
@@ -192,7 +192,7 @@ def test_pip_alone(
     bin_ = venv(tmp_path / "clean", clean_env)
     what: Sequence[str | Path] = [sdist]
     if way == "wheel":
-        # By what is here, which saves the download of what builds it.
+        # With the tools that are here, which saves downloading the build requirements.
         tools = {**clean_env, "PATH": environment()["PATH"]}
         options = ("--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
         pip(Path(sys.executable).parent, "wheel", *options, sdist, env=tools)

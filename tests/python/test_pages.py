@@ -80,7 +80,7 @@ def test_read_only_pages_have_read_only_views(fake: FakeLibrary) -> None:
                 view[0] = 1
         with pytest.raises(TypeError):
             mapping.write(b"x")
-        # what wants to write into a buffer is refused one
+        # writing into the buffer is refused
         with pytest.raises((BufferError, TypeError)):
             io.BytesIO(b"x").readinto(mapping)
 

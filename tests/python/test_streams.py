@@ -101,7 +101,7 @@ def test_errors_never_go_to_standard_output(
 
 
 def test_no_device_gets_the_number_of_a_closed_stream(page: tuple[Machine, str]) -> None:
-    """Else messages would be written into the grant device."""
+    """Otherwise messages would be written into the grant device."""
     program = """
 import os, sys
 for number in (0, 1, 2):
@@ -149,7 +149,7 @@ def test_content_from_a_closed_input(page: tuple[Machine, str]) -> None:
 
 @pytest.mark.parametrize("file", ["/", "/dev/zero", "/nonexistent"])
 def test_content_that_cannot_be_had(page: tuple[Machine, str], file: str) -> None:
-    """A file without an end included."""
+    """Including an endless file."""
     machine, _ = page
     status, out, err = machine.run(1, "share", "1", "--file", file, "--hold", "0")
     assert (status, out, err.count("\n")) == (2, "", 1)
@@ -189,7 +189,7 @@ INPUTS = ["file", "file with line", "null", "pipe", "pipe with line", "socket", 
 def test_an_input_at_its_end_lets_go(
     page: tuple[Machine, str], tmp_path: Path, kind: str, command: str
 ) -> None:
-    """And says so, for a service that meant to hold on: --hold forever does."""
+    """It also says so, for a service that wanted to wait: --hold forever does."""
     machine, ref = page
     arguments = {
         "share": ["share", "1"],
@@ -226,7 +226,7 @@ def test_hold_forever_does_not_look_at_the_input(page: tuple[Machine, str]) -> N
 
 
 def test_one_line_is_read_and_no_more(page: tuple[Machine, str]) -> None:
-    """What comes after it belongs to who reads next; a part of a line ends nothing."""
+    """What follows belongs to the next reader; an incomplete line ends nothing."""
     machine, _ = page
     reader, writer = os.pipe()
     process = machine.start(2, "share", "1", "--json", stdin=reader)
@@ -258,7 +258,7 @@ assert hold(None, ours, os.open(os.devnull, os.O_RDONLY)) is Ended.AT_ONCE
 
 
 def test_a_pipe_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """FreeBSD's tcgetpgrp(3) answers 0 for one instead of failing."""
+    """For a pipe, FreeBSD's tcgetpgrp(3) returns 0 instead of failing."""
     monkeypatch.setattr(os, "tcgetpgrp", lambda descriptor: 0)
     reader, writer = os.pipe()
     ours, theirs = socket.socketpair()
@@ -273,7 +273,7 @@ def test_a_pipe_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("ignored", ["SIGINT", "SIGHUP"])
 def test_an_ignored_signal_stays_ignored(page: tuple[Machine, str], ignored: str) -> None:
-    """As nohup, and a shell without job control for a background job, mean it."""
+    """As nohup does, and a shell without job control for a background job."""
     import signal
 
     machine, _ = page
@@ -346,7 +346,7 @@ def test_what_ascii_cannot_show_is_escaped(page: tuple[Machine, str], env: dict[
 
 
 def test_bytes_as_they_are(page: tuple[Machine, str], tmp_path: Path) -> None:
-    """By --raw, -o FILE and -o -, from copy, map and share; nothing is mixed into them."""
+    """With --raw, -o FILE and -o -, from copy, map and share; nothing else is written to them."""
     machine, _ = page
     data = bytes(range(256)) * 16
     (tmp_path / "in").write_bytes(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A short run of stress.py, which says how to make it a long one."""
+"""A short run of stress.py, which explains longer ones."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command on a terminal: it does not obey what another domain wrote; its rules for jobs."""
+"""The command on a terminal: it escapes what another domain wrote; its behaviour as a job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xengnttab.cli import main
 from tests.python.fake_library import FakeLibrary
 from tests.python.machine import PATIENCE, Machine, let_go
 
-# A title for the window, a colour, DEL, C1's CSI, text from right to left, a bell, a return.
+# A window title, a colour, DEL, C1's CSI, right-to-left text, a bell, a return.
 EVIL = (
     "\x1b]0;owned\x07\x1b[31mred\x7f \x9b31m \u202egnp.exe \u2066x\u2069 \r hidden\b \U000e0041 end"
 )
@@ -32,7 +32,7 @@ SHOWN = (
 
 
 class Terminal:
-    """A program on a terminal of its own."""
+    """A program on its own terminal."""
 
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
         self.seen = ""
@@ -42,7 +42,7 @@ class Terminal:
             os.execvp(command[0], command)
 
     def until(self, text: str | Callable[[str], bool]) -> str:
-        """Everything that was shown so far, when it has the text."""
+        """Everything shown so far, once it contains the text."""
         arrived = text if callable(text) else lambda seen: text in seen
         deadline = time.monotonic() + PATIENCE
         while not arrived(self.seen):
@@ -78,7 +78,7 @@ class Terminal:
 
 
 def on_terminal(machine: Machine, domid: int, *arguments: str) -> str:
-    """What a command shows there."""
+    """What a command shows on a terminal."""
     command = [sys.executable, "-m", "xengnttab", *arguments]
     terminal = Terminal(command, {**machine.env(domid), "LC_ALL": "C.UTF-8"})
     try:
@@ -107,9 +107,9 @@ def test_a_peers_text_does_not_command_the_terminal(
     for way in (["--read"], ["--json"], ["--json", "--text"]):
         shown = on_terminal(machine, 1, command, "0", evil, *way, *hold)
         assert escaped(shown.replace("\r\n", "\n")) == shown.replace("\r\n", "\n")
-    # Whoever wants the bytes says so.
+    # The bytes themselves are printed on request.
     assert "\x1b]0;owned\x07" in on_terminal(machine, 1, command, "0", evil, "--raw", *hold)
-    # A pipe gets them as they are.
+    # A pipe gets them unchanged.
     status, out, _ = machine.run_bytes(1, command, "0", evil, "--text", *hold)
     assert (status, out) == (0, EVIL.encode() + b"\n")
 
@@ -193,7 +193,7 @@ def test_enter_is_read_and_used_up(shell: Shell) -> None:
 
 
 def test_a_background_job_goes_on(shell: Shell) -> None:
-    """A line for the shell is not its; in the foreground again it is."""
+    """Input for the shell is not the command's, until it is in the foreground again."""
     shell.type("set -o monitor; x share 1 &\n")
     seen = shell.until("grant references")
     shell.type("echo one''line; echo two''lines\n")
@@ -202,7 +202,7 @@ def test_a_background_job_goes_on(shell: Shell) -> None:
     seen = shell.until("listed")
     assert "Running" in seen and "Stopped" not in seen and "Press Enter" not in seen
     shell.type("fg >/dev/null; echo en''ded $?\n")
-    # Nothing tells a job that it is in front; it looks a few times a second.
+    # A job is not notified when it gets to the foreground; it checks a few times a second.
     time.sleep(1)
     shell.type("\n")
     shell.until("ended 0")
@@ -227,7 +227,7 @@ def test_a_stopped_job_goes_on(shell: Shell) -> None:
 
 
 def test_a_terminal_that_is_gone(machine: Machine) -> None:
-    """It ends: by SIGHUP, or by the end of its input."""
+    """The command ends, by SIGHUP or by the end of its input."""
     command = [sys.executable, "-m", "xengnttab", "share", "1"]
     terminal = Terminal(command, machine.env(0))
     terminal.until("Press Enter")
@@ -239,7 +239,7 @@ def test_a_terminal_that_is_gone(machine: Machine) -> None:
 
 
 def test_terminal_of_another_session(machine: Machine) -> None:
-    """A terminal that controls no jobs of ours, as a container's, is read."""
+    """A terminal that does not control our jobs, as in a container, is read."""
     ours, theirs = pty.openpty()
     process = machine.start(0, "share", "1", stdin=theirs, start_new_session=True)
     assert process.stderr is not None

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Threads that share a device: a call under way holds it, and what it made is never lost."""
+"""Threads that share a device: a call in progress holds it, and what the call made is never
+lost."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ PATIENCE = 60
 
 
 class Slow:
-    """Makes a function of the stand-in wait inside the call, where the other threads run."""
+    """Makes a function of the fake library wait inside the call, while the other threads run."""
 
     def __init__(self, fake: FakeLibrary, name: str) -> None:
         self.inside, self.go_on = threading.Event(), threading.Event()
@@ -68,7 +69,7 @@ MAKERS: dict[str, tuple[type[GrantTable] | type[GrantShare], str, Callable[[Any]
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_close_during_a_call_that_makes_pages(fake: FakeLibrary, name: str) -> None:
-    """The pages are undone, and the handle is closed after them, by the call that was under way."""
+    """The call in progress undoes the pages, and then closes the handle."""
     device_type, function, make = MAKERS[name]
     slow = Slow(fake, function)
     device = device_type()
@@ -113,7 +114,7 @@ def test_close_during_any_other_call(
 
 
 def test_close_during_the_end_of_a_mapping(fake: FakeLibrary) -> None:
-    """Unmapped once, and the handle stays for it."""
+    """Unmapped once, and the handle stays open for that."""
     table = GrantTable()
     mapping = table.map(1, 8)
     slow = Slow(fake, "xengnttab_unmap")
@@ -168,7 +169,7 @@ def test_a_view_made_during_close_is_of_open_pages(fake: FakeLibrary) -> None:
 
 
 def test_close_goes_on_after_a_refusal(fake: FakeLibrary) -> None:
-    """The other pages are unmapped and the device is closed; all refusals are told."""
+    """The other pages are unmapped and the device is closed; all refusals are reported."""
     table = GrantTable()
     mappings = [table.map(1, ref) for ref in (8, 9, 10)]
     fake.failures["xengnttab_unmap"] = errno.ENOENT
