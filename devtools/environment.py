@@ -17,11 +17,13 @@ from pathlib import Path
 
 from devtools import debian, freebsd_headers, stamp
 from devtools.console import Console, DevError
-from devtools.freebsd_versions import RELEASES
+from devtools.freebsd_versions import RELEASES, Release
 from devtools.paths import ASAN, BUILD, NATIVE, ROOT, TSAN, VENV, freebsd_build
 
 XEN_HEADERS = Path("/usr/include")
 REQUIREMENTS = ROOT / "requirements.txt"
+# In a build directory.
+LIBRARY = "libxengnttab-freebsd/libxengnttab.so.1.2"
 
 
 def in_venv() -> bool:
@@ -98,11 +100,14 @@ def set_up(console: Console, *, cross: bool) -> None:
             configure(console, TSAN, [headers, "-Dwerror=true", "-Db_sanitize=thread",
                                       "-Db_lundef=false"])  # fmt: skip
             for release in RELEASES.values():
-                tools = {name: clang.tool(f"llvm-{name}") for name in ("ar", "strip", "objcopy")}
-                tools["c"] = clang.tool("clang")
-                path = freebsd_headers.cross_file(release, tools, clang.tool("ld.lld"), XEN_HEADERS)
-                configure(console, freebsd_build(release.major),
-                          ["--cross-file", path, "-Dwerror=true"])  # fmt: skip
+                _cross(console, clang, release)
+
+
+def _cross(console: Console, clang: debian.Clang, release: Release) -> None:
+    tools = {name: clang.tool(f"llvm-{name}") for name in ("ar", "strip", "objcopy")}
+    tools["c"] = clang.tool("clang")
+    path = freebsd_headers.cross_file(release, tools, clang.tool("ld.lld"), XEN_HEADERS)
+    configure(console, freebsd_build(release.major), ["--cross-file", path, "-Dwerror=true"])
 
 
 def require_clang() -> debian.Clang:
@@ -113,10 +118,14 @@ def require_clang() -> debian.Clang:
     return clang
 
 
-def cross_library(console: Console, major: int) -> None:
+def cross_library(console: Console, release: Release) -> Path:
     """Builds the library for a FreeBSD release, after its set-up if necessary."""
     set_up(console, cross=True)
-    compile_(console, freebsd_build(major))
+    if not release.wheel:
+        with exclusive(console):
+            _cross(console, require_clang(), release)
+    compile_(console, freebsd_build(release.major))
+    return freebsd_build(release.major) / LIBRARY
 
 
 def environment() -> Mapping[str, str]:

@@ -2,7 +2,8 @@
 """FreeBSD's headers and a sysroot for user programs, without any FreeBSD at hand.
 
 The ziglang wheels carry FreeBSD's installed headers and lists of the symbols of its base libraries.
-Everything wanted is copied out of the unpacked wheel; the wheel itself is not kept.
+Everything wanted is copied out of the unpacked wheel; the wheel itself is not kept.  For a version
+without a wheel the sysroot is the unpacked base.txz of its release sets.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ ALIASES = {"libpthread.so": "libthr.so"}
 # crt1.o, and nothing here is C++ or needs compiler helpers.
 EMPTY_OBJECTS = ("crtn.o", "crtbegin.o", "crtend.o", "crtendS.o")
 EMPTY_ARCHIVES = ("libgcc.a", "libgcc_s.a", "libgcc_eh.a", "libcompiler_rt.a")
+# Without these nothing is linked with the libraries of a base.txz.
+OF_BASE = (
+    "usr/include/osreldate.h", "lib/libc.so.7", "lib/libm.so.5", "lib/libthr.so.3",
+    *(f"usr/lib/{name}" for name in ("crt1.o", "Scrt1.o", "crti.o", "crtn.o", "crtbegin.o",
+      "crtbeginS.o", "crtend.o", "crtendS.o", "libc.so", "libm.so", "libthr.so", "libpthread.so",
+      "librt.so", "libutil.so", "libgcc.a", "libgcc_s.so")),
+)  # fmt: skip
 # A shared object's own handle, which __cxa_atexit(3) asks for; a PIE has one in Scrt1.o already.
 DSO_HANDLE = """\
 \t.section .data.rel,"aw",@progbits
@@ -45,8 +53,24 @@ def headers_dir(cache: Path | None = None) -> Path:
     return (cache or cache_dir()) / "freebsd-headers"
 
 
-def sysroot_dir(major: int, cache: Path | None = None) -> Path:
-    return (cache or cache_dir()) / "freebsd-sysroot" / str(major)
+def sysroot_dir(release: Release) -> Path:
+    return cache_dir() / "freebsd-sysroot" / (str(release.major) if release.wheel else release.name)
+
+
+def take(release: Release, base: Path) -> None:
+    """Makes the unpacked base.txz of a version without a wheel its sysroot.
+
+    What is built with it is kept by the compiler's command line.  So the path holds the version and
+    not what the set holds otherwise.
+    """
+    if absent := [name for name in OF_BASE if not (base / name).is_file()]:
+        raise DevError(f"base.txz of FreeBSD {release.name} has no {', '.join(absent)}")
+    root = sysroot_dir(release)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    link = root.with_name(f".{root.name}.{os.getpid()}")
+    link.unlink(missing_ok=True)
+    link.symlink_to(base.resolve())
+    link.replace(root)
 
 
 def ensure(console: Console, clang: str, ar: str) -> None:
@@ -86,7 +110,7 @@ def _make(release: Release, clang: str, ar: str) -> Release:
         for part in release.include:
             (include / part).rename(headers / part)
         _replace(headers, headers_dir() / str(release.major))
-        _replace(root, sysroot_dir(release.major))
+        _replace(root, sysroot_dir(release))
     stamp.write(_stamp(release), _key(release))
     return release
 
@@ -182,9 +206,10 @@ def _replace(new: Path, target: Path) -> None:
 
 def cross_file(release: Release, tools: dict[str, str], lld: str, xen_headers: Path) -> Path:
     """Writes the meson cross file for user programs; unchanged text stays untouched."""
-    root = sysroot_dir(release.major)
-    # Where FreeBSD's xen-tools package puts Xen's headers.
-    local = root / "usr/local/include"
+    root = sysroot_dir(release)
+    path = freebsd_build(release.major).with_suffix(".ini")
+    # Xen's headers and nothing else of this machine's, as FreeBSD's xen-tools package has them.
+    local = path.with_suffix(".xen")
     local.mkdir(parents=True, exist_ok=True)
     for header in [xen_headers / "xen", *xen_headers.glob("xen*.h")]:
         (local / header.name).unlink(missing_ok=True)
@@ -199,9 +224,7 @@ def cross_file(release: Release, tools: dict[str, str], lld: str, xen_headers: P
     lines += [f"c_link_args = [{common}, '--ld-path={lld}']"]
     lines += ["", "[host_machine]", "system = 'freebsd'", "cpu_family = 'x86_64'",
               "cpu = 'x86_64'", "endian = 'little'", ""]  # fmt: skip
-    path = freebsd_build(release.major).with_suffix(".ini")
     text = "\n".join(lines)
     if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return path

@@ -16,7 +16,8 @@ class Release:
 
     name: str  # as documents say it
     version: int  # __FreeBSD_version: the wheel's osreldate.h leaves it to the compiler
-    # The wheel that carries its headers.  Without one it is compiled from its release sets alone.
+    # The wheel that carries its headers and stubs of its libraries.  Without one both come out of
+    # its release sets (freebsd_headers.take()).
     wheel: str = ""
     include = ("generic-freebsd", "x86_64-freebsd-none")
 
@@ -43,6 +44,12 @@ VERSIONS = (
 #: By major number, those whose headers need no release sets.
 RELEASES = {release.major: release for release in VERSIONS if release.wheel}
 NEWEST = RELEASES[max(RELEASES)]
+
+
+def of(version: int) -> Release:
+    """What programs for an installed version are built with, by its __FreeBSD_version."""
+    name = f"{version // 100000}.{version // 1000 % 100}"
+    return RELEASES.get(version // 100000) or Release(name, version)
 
 
 def spoken(names: list[str]) -> str:

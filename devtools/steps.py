@@ -22,7 +22,6 @@ CROSS_TESTS = [
     "tests/lib/test_freebsd_clients.py",
 ]  # fmt: skip
 QEMU_TESTS = "tests/lib/test_freebsd_qemu.py"
-LIBRARY = "libxengnttab-freebsd/libxengnttab.so.1.2"
 # The tests with threads, and those of the code that implements the driver's locks.
 TSAN_TESTS = ("model", "kpi", "driver", "faults", "threads")
 # A busy machine makes a run slow, never red.
@@ -180,7 +179,7 @@ def cross(console: Console, options: Options) -> Tally:
     for directory in where:
         tally.merge(build(console, directory.name, directory))
     if not tally.failed:
-        built = [str(w / LIBRARY) for w in where]
+        built = [str(w / environment.LIBRARY) for w in where]
         named = [f"--library={path}" for path in built]
         tally.merge(pytest(console, "symbols", [*CROSS_TESTS, *named]))
     return tally
@@ -191,7 +190,7 @@ def consumer(console: Console, options: Options) -> Tally:
     where = freebsd_build(qemu.RELEASE.major)
     tally = build(console, where.name, where)
     if not tally.failed:
-        qemu.build(console, qemu.RELEASE, where / LIBRARY)
+        qemu.build(console, qemu.RELEASE, where / environment.LIBRARY)
         tally.add(True, "build QEMU")
         tally.merge(pytest(console, "qemu", [QEMU_TESTS]))
     return tally

@@ -106,7 +106,7 @@ def compiler(release: Release) -> str:
     # an option has no use here for a sign that something else does not work.
     return (
         f"{clang.tool('clang')} --target={release.triple}"
-        f" --sysroot={freebsd_headers.sysroot_dir(release.major)}"
+        f" --sysroot={freebsd_headers.sysroot_dir(release)}"
         f" --start-no-unused-arguments --ld-path={clang.tool('ld.lld')} --end-no-unused-arguments"
         f" -Wno-unused-command-line-argument -D__FreeBSD_version={release.version}"
     )

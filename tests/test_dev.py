@@ -564,7 +564,7 @@ def test_headers_and_sysroot(major: int) -> None:
     headers = freebsd_headers.headers_dir() / str(major)
     assert (headers / "generic-freebsd/sys/tree.h").is_file()
     assert (headers / "x86_64-freebsd-none/machine/pmap.h").is_file()
-    root = freebsd_headers.sysroot_dir(major)
+    root = freebsd_headers.sysroot_dir(RELEASES[major])
     assert (root / "usr/lib/libpthread.so").resolve().name == "libthr.so.3"
     assert (root / "usr/include/machine/endian.h").is_file()
 
@@ -581,7 +581,7 @@ def test_sysroot_links_programs(tmp_path: Path, major: int, pie: list[str]) -> N
     release = RELEASES[major]
     done = subprocess.run(
         [clang.tool("clang"), f"--target={release.triple}", *pie, "-Wall", "-Werror",
-         f"--sysroot={freebsd_headers.sysroot_dir(major)}", f"--ld-path={clang.tool('ld.lld')}",
+         f"--sysroot={freebsd_headers.sysroot_dir(release)}", f"--ld-path={clang.tool('ld.lld')}",
          "-Wl,--fatal-warnings", "-o", str(tmp_path / "a"), str(source), "-lpthread"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

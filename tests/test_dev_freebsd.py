@@ -90,7 +90,7 @@ def test_packages_the_system_lacks_are_installed(
 @pytest.mark.parametrize("major", RELEASES)
 def test_each_command_compiles(major: int, tmp_path: Path) -> None:
     """With this machine's compiler for FreeBSD; on FreeBSD it is called cc."""
-    if not freebsd_headers.sysroot_dir(major).exists():
+    if not freebsd_headers.sysroot_dir(RELEASES[major]).exists():
         pytest.skip("there is no compiler for FreeBSD: ./dev build --all")
     for program in freebsd_suite.compiled(RELEASES[major], tmp_path / "build"):
         assert b"FreeBSD" in program.read_bytes()

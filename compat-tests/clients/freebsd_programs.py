@@ -26,8 +26,6 @@ sys.path.insert(0, str(ROOT))
 
 from devtools import environment, fio, qemu, xenlibs, xentools  # noqa: E402
 from devtools.console import Console, DevError  # noqa: E402
-from devtools.freebsd_versions import RELEASES, WITH_HEADERS  # noqa: E402
-from devtools.paths import freebsd_build  # noqa: E402
 
 _SRC = Path(__file__).resolve().parent / "src"
 LIBRARIES = "/usr/local/lib"
@@ -54,27 +52,19 @@ class Programs:
     """Everything beside what the testbed itself brings, built and ready for an image."""
 
     def __init__(self, release: FreeBSD, cache: Path, library: Path | None = None) -> None:
-        major = int(release.version.split(".")[0])
-        if major not in RELEASES:
-            raise TestbedError(
-                f"the shared libraries are built for FreeBSD {WITH_HEADERS},"
-                f" not for {release.version}"
-            )
         self._base = release
-        self._release = RELEASES[major]
+        self._release = release.shared()
         self._cache = cache
         self._scratch = cache / "freebsd/clients"
         self._scratch.mkdir(parents=True, exist_ok=True)
-        build = freebsd_build(major)
         console = Console()
         try:
-            environment.cross_library(console, major)
+            self._ours = environment.cross_library(console, self._release)
             self._compiler = xenlibs.compiler(self._release).split()
             self._clang = environment.require_clang()
             self._lld = self._clang.tool("ld.lld")
-            self._ours = build / "libxengnttab-freebsd/libxengnttab.so.1.2"
             self._tools = xentools.build(console, self._release, self._ours)
-            self._qemu = qemu.build(console, qemu.RELEASE, self._ours)
+            self._qemu = qemu.build(console, self._release, self._ours)
         except DevError as error:
             raise TestbedError(str(error)) from error
         self._shown = library or self._ours
@@ -133,9 +123,7 @@ class Programs:
 
     def _stripped(self, path: Path) -> Path:
         """Without symbols: the root is read slowly."""
-        # The path names version and recipe.
-        place = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-        target = self._scratch / f"stripped.{place}.{path.name}"
+        target = self._scratch / f"stripped.{path.name}"
         if not target.exists() or target.stat().st_mtime <= path.stat().st_mtime:
             _run([self._clang.tool("llvm-objcopy"), "--strip-all", str(path), str(target)])
         return target

@@ -135,13 +135,9 @@ class FreeBSDTarget(Dom0Target):
         self._ours = True
         try:
             self._release = FreeBSD(self._sets, self.setting.cache, self.progress)
-            reason = python_worker.reason_against(self._release.version)
             self._lacks = dict(self._setup.lacks)
             if int(self._release.version.split(".")[0]) < 14:
                 self._lacks |= _BEFORE_14
-            if reason:
-                self.programs.pop("python", None)
-                self._lacks["python"] = reason
             self._boot()
         except TestbedError as error:
             raise TargetMissing(f"{self.name}: {error}") from error

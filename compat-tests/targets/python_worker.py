@@ -15,38 +15,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from devtools import environment, freebsd_python, xenlibs
 from devtools.console import Console, DevError
-from devtools.freebsd_versions import RELEASES, WITH_HEADERS
-from devtools.paths import freebsd_build
 
 SCRIPT = "/usr/local/lib/xengnt/library_worker.py"
 #: For Worker.exec(): the package's worker.
 PROGRAM = (freebsd_python.PROGRAM, SCRIPT)
 
 
-def reason_against(version: str) -> str | None:
-    """Why a release has no Python; None if it has one."""
-    if _major(version) in RELEASES:
-        return None
-    return f"Python is built for FreeBSD {WITH_HEADERS}, not for {version}"
-
-
-def _major(version: str) -> int:
-    return int(version.split(".")[0])
-
-
 def files(release: FreeBSD) -> list[File]:
     """The interpreter, its library, cffi's run-time part, the package, and the library below it."""
-    if reason := reason_against(release.version):
-        raise TestbedError(reason)
-    made = RELEASES[_major(release.version)]
+    made = release.shared()
     console = Console()
     try:
-        environment.cross_library(console, made.major)
+        ours = environment.cross_library(console, made)
         python = freebsd_python.build(console, made)
         found = freebsd_python.runtime(release.base, python.values()) | python
     except DevError as error:
         raise TestbedError(str(error)) from error
-    ours = freebsd_build(made.major) / "libxengnttab-freebsd/libxengnttab.so.1.2"
     found[f"{freebsd_python.PREFIX}/lib/{xenlibs.SONAME}"] = ours
     return [
         *(File(path, place, 0o555) for place, path in found.items()),

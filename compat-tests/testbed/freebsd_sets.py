@@ -26,7 +26,9 @@ from agent import recipe
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
-from devtools.freebsd_versions import NEWEST
+from devtools import freebsd_headers, freebsd_versions
+from devtools.console import DevError
+from devtools.freebsd_versions import NEWEST, Release
 from devtools.locks import locked
 
 from .errors import TestbedError
@@ -45,7 +47,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _AGENT = _ROOT / "compat-tests/agent"
 _LIBRARY = _ROOT / "libxengnttab-freebsd"
 _XEN_HEADERS = Path("/usr/include")
-_RECIPE = "5"
+_RECIPE = "6"
 
 #: Modules of the release that a Linux program needs, in load order; some kernels have them built
 #: in.
@@ -58,7 +60,8 @@ BASE_PROGRAMS = (
     " sha256 sleep sort stat stty sync sysctl tail tee test touch tr true truncate umount uname wc"
 ).split()
 _PROGRAM_PLACES = ("bin", "sbin", "usr/bin", "usr/sbin")
-_LIBRARY_PLACES = ("lib", "usr/lib")
+# On 13 the base system's programs find Casper's libraries in a directory of their own.
+_LIBRARY_PLACES = ("lib/casper", "lib", "usr/lib")
 
 _CFLAGS = ["-std=gnu17", "-O2", "-Wall", "-Wextra"]
 
@@ -87,7 +90,8 @@ def _wanted_base(name: str) -> bool:
         name.startswith("usr/include/")
         or (place in _PROGRAM_PLACES and last in BASE_PROGRAMS)
         or re.fullmatch(
-            r"usr/lib/[^/]+\.(a|o|so(\.\d+)?)|lib/[^/]+\.so\.\d+|libexec/ld-elf\.so\.1", name
+            r"usr/lib/[^/]+\.(a|o|so(\.\d+)?)|lib/(casper/)?[^/]+\.so\.\d+|libexec/ld-elf\.so\.1",
+            name,
         )
         is not None
     )
@@ -252,14 +256,28 @@ class FreeBSD:
         return root
 
     @cached_property
-    def version(self) -> str:
-        """For example "15.1", from the sources."""
+    def _number(self) -> int:
+        """__FreeBSD_version, from the sources."""
         text = (self.source / "sys/sys/param.h").read_text()
         found = re.search(r"^#define\s+__FreeBSD_version\s+(\d+)", text, re.M)
         if found is None:
             raise TestbedError(f"{self.sets / 'src.txz'} names no version in sys/param.h")
-        number = int(found[1])
-        return f"{number // 100000}.{number // 1000 % 100}"
+        return int(found[1])
+
+    @property
+    def version(self) -> str:
+        """For example "15.1"."""
+        return f"{self._number // 100000}.{self._number // 1000 % 100}"
+
+    def shared(self) -> Release:
+        """What programs on the release's shared libraries are built with."""
+        release = freebsd_versions.of(self._number)
+        if not release.wheel:
+            try:
+                freebsd_headers.take(release, self.base)
+            except DevError as error:
+                raise TestbedError(f"{self.sets}: {error}") from None
+        return release
 
     def base_files(self, names: Sequence[str], *programs: Path) -> list[File]:
         """Programs of the base system, with the libraries that they and `programs` need."""
@@ -272,9 +290,14 @@ class FreeBSD:
             todo.append(path)
         files["/libexec/ld-elf.so.1"] = self.base / "libexec/ld-elf.so.1"
         while todo:
-            for name in _needed(todo.pop()):
+            needing = todo.pop()
+            for name in _needed(needing):
                 path = next((p for d in _LIBRARY_PLACES if (p := self.base / d / name).is_file()),
                             None)  # fmt: skip
+                if path is None and needing.is_relative_to(self.base):
+                    raise TestbedError(
+                        f"{self.sets / 'base.txz'} has no {name}, which {needing.name} needs"
+                    )
                 # Other libraries are added by those who bring them.
                 if path is not None and (place := f"/{path.relative_to(self.base)}") not in files:
                     files[place] = path

@@ -26,6 +26,10 @@ from testbed import freebsd_boot, freebsd_sets, freebsd_vm, vm
 from testbed.errors import TestbedError
 from testbed.image import File
 
+from devtools import xenlibs
+from devtools.freebsd_headers import OF_BASE
+from devtools.freebsd_versions import RELEASES
+
 PAGE_VADDR, PAGE_PADDR, ENTRY = 0xFFFFFFFF80201000, 0x201000, 0x3AB000
 
 
@@ -312,30 +316,71 @@ def test_missing_sets_say_where_to_get_them(tmp_path: Path) -> None:
         TARGETS["freebsd"].make(Setting(tmp_path, tmp_path, tmp_path, tmp_path))
 
 
-@pytest.mark.parametrize(("number", "reason"), [(1302001, "not for 13.2"), (1501000, None)])
-def test_a_release_without_a_python_runs_all_else(
-    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str | None
-) -> None:
+def base_with_wc(sets: Path, *, library: bool) -> None:
+    """A base.txz with a program and, in Casper's directory, the library that it needs."""
+    (sets / "a.c").write_text("int a;\n")
+    common = ["cc", "-shared", "-fPIC", "-nostdlib"]
+    subprocess.run([*common, "-Wl,-soname,libcap.so.1", "-o", "libcap.so", "a.c"],
+                   cwd=sets, check=True)  # fmt: skip
+    subprocess.run([*common, "-Wl,--no-as-needed", "-o", "wc", "a.c", "-L.", "-lcap"],
+                   cwd=sets, check=True)  # fmt: skip
+    members = {"./usr/lib/libc.a": b"", "./usr/bin/wc": (sets / "wc").read_bytes()}
+    if library:
+        members["./lib/casper/libcap.so.1"] = (sets / "libcap.so").read_bytes()
+    pack(sets / "base.txz", members)
+
+
+def test_programs_bring_their_libraries(sets: Path, tmp_path: Path) -> None:
+    base_with_wc(sets, library=True)
+    release = freebsd_sets.FreeBSD(sets, tmp_path / "cache")
+    assert [file.dst for file in release.base_files(["wc"])] == [
+        "/lib/casper/libcap.so.1", "/libexec/ld-elf.so.1", "/usr/bin/wc",
+    ]  # fmt: skip
+
+
+def test_a_program_whose_library_the_set_lacks_is_named(sets: Path, tmp_path: Path) -> None:
+    base_with_wc(sets, library=False)
+    release = freebsd_sets.FreeBSD(sets, tmp_path / "cache")
+    with pytest.raises(TestbedError, match=r"base\.txz has no libcap\.so\.1, which wc needs"):
+        release.base_files(["wc"])
+    # Another's program brings its own.
+    assert "/lib/casper/libcap.so.1" not in {f.dst for f in release.base_files([], sets / "wc")}
+
+
+def of_version(sets: Path, number: int) -> None:
     param = f"#define __FreeBSD_version {number}\n".encode()
     pack(
         sets / "src.txz",
         {"usr/src/sys/kern/bus_if.m": b"", "usr/src/sys/sys/param.h": param},
     )
-    target = FreeBSDTarget("freebsd", Setting(tmp_path, tmp_path, tmp_path, sets))
 
-    def booted() -> None:
-        assert ("python" in target.programs) == (reason is None)
-        raise TestbedError("far enough")
 
-    monkeypatch.setattr(target, "_boot", booted)
-    try:
-        with pytest.raises(TargetMissing, match="far enough"):
-            target.start()
-    finally:
-        target._give_way()
-    said = target.reason_against("python")
-    assert reason in said if reason and said else said is reason
-    assert target.reason_against("library") is None
+def test_a_version_without_a_wheel_is_built_for_with_its_base(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XENGNT_CACHE", str(tmp_path / "cache"))
+    of_version(sets, 1302001)
+    for _ in range(2):  # other contents, the same command line
+        pack(sets / "base.txz", {name: os.urandom(1) for name in (*OF_BASE, "usr/lib/libc.a")})
+        release = freebsd_sets.FreeBSD(sets, tmp_path / "cache")
+        command = xenlibs.compiler(release.shared()).split()
+        assert "--target=x86_64-unknown-freebsd13.0" in command
+        assert "-D__FreeBSD_version=1302001" in command
+        assert f"--sysroot={tmp_path}/cache/freebsd-sysroot/13.2" in command
+        root = tmp_path / "cache/freebsd-sysroot/13.2"
+        assert root.samefile(release.base)
+    assert [path.name for path in root.parent.iterdir()] == ["13.2"]
+
+
+def test_a_base_without_what_links_is_named(sets: Path, tmp_path: Path) -> None:
+    of_version(sets, 1302001)
+    with pytest.raises(TestbedError, match=r"sets: base\.txz of FreeBSD 13\.2 has no .*Scrt1\.o"):
+        freebsd_sets.FreeBSD(sets, tmp_path / "cache").shared()
+
+
+def test_a_version_with_a_wheel_is_built_for_without_its_base(sets: Path, tmp_path: Path) -> None:
+    assert freebsd_sets.FreeBSD(sets, tmp_path / "cache").shared() == RELEASES[15]
+    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").rglob("base-*"))
 
 
 def test_agent_sources_exist_and_end_with_freebsds() -> None:

@@ -26,7 +26,7 @@ from testbed.freebsd_sets import FreeBSD, missing
 from testbed.freebsd_vm import FreeBSDDom0
 from testbed.image import File
 
-from devtools import freebsd_python, freebsd_versions
+from devtools import freebsd_python
 from devtools.paths import ROOT, cache_dir
 from tests import freebsd_suite
 from tests.python.test_freebsd import BOOT_SECONDS, files
@@ -82,8 +82,7 @@ def test_as_a_user(tmp_path: Path) -> None:
         (tmp_path / part).mkdir()
     for file in (*checkout(tmp_path / "tree"), *packages(tmp_path / "packages")):
         found.setdefault(file.dst, file)
-    made = freebsd_versions.RELEASES[int(release.version.split(".")[0])]
-    for path in freebsd_suite.compiled(made, tmp_path / "build"):
+    for path in freebsd_suite.compiled(release.shared(), tmp_path / "build"):
         place = f"{TREE}/{BUILD}/compat-tests/agent/{path.name}"
         found[place] = File(path, place, 0o555)
     machine = FreeBSDDom0(

@@ -19,7 +19,7 @@ from devtools.paths import freebsd_build
 from tests.lib.broken import MAP, moved, relinked, without
 
 RELEASE = qemu.RELEASE
-BASE = freebsd_headers.sysroot_dir(RELEASE.major) / "usr/lib"
+BASE = freebsd_headers.sysroot_dir(RELEASE) / "usr/lib"
 IMPORTS = {
     *((f"xengnttab_{name}", "VERS_1.0") for name in (
         "open", "close", "set_max_grants", "map_domain_grant_refs", "unmap")),

@@ -12,6 +12,7 @@
  * result, an unexpected end or a grant that stays mapped is "failed".  What
  * the kernel thinks of it is the caller's to look at.
  */
+#include <sys/param.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -526,8 +527,12 @@ do_advise(struct thread *t, struct slot *s)
 		return (true);
 	default:
 #ifdef __FreeBSD__
-		/* Its pages may be copies after the next fork. */
-		if (pick(t, 4) == 0) {
+		/*
+		 * Its pages may be copies after the next fork.  FreeBSD 13's
+		 * placeholders lie above the direct map, through which its
+		 * kernel copies them, and panics (docs/security.md).
+		 */
+		if (__FreeBSD_version >= 1400000 && pick(t, 4) == 0) {
 			s->whole = false;
 			s->copied = true;
 			return (minherit(s->p, PAGE, INHERIT_COPY) == 0);
