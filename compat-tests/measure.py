@@ -14,7 +14,6 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 import disks.run
 import options
 from clients.shell import Failed
-from rich.console import Console
 from speed import ratios, report
 from speed.figures import PARTS, Run
 from speed.machines import MACHINES, Setting
@@ -127,9 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.json.write_text(report.as_json(runs))
     if args.markdown is not None:
         args.markdown.write_text(ratios.markdown(several))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=140)
+    console = options.console(140)
     report.show(console, runs)
     console.print(f"\nreport: {page}")
     return 0

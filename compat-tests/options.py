@@ -4,9 +4,29 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from devtools.paths import NATIVE, ROOT, cache_dir
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a benchmark finds and puts its files, and how it reports progress."""
+
+    build: Path
+    cache: Path
+    work: Path
+    say: Callable[[str], None]
+
+
+def console(width: int) -> Console:
+    """A console that prints tables up to this width into a file or pipe."""
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=width)
 
 
 def add_places(p: argparse.ArgumentParser, report: str, files: str) -> None:

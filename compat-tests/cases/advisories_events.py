@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from . import abi
 from .alloc import allocated
 from .events import SOON, Channels
-from .framework import Context, case, section
+from .framework import Context, Gntalloc, Gntdev, case, section
 
 section("Known bugs: event channels", 170)
 
@@ -14,6 +16,15 @@ NEEDS = ("notify", "evtchn")
 EVENT = abi.SEND_EVENT
 ROUNDS = 3
 MAPS = 6
+
+
+def _arm_and_close(t: Context, dev: Gntdev | Gntalloc, indices: Sequence[int]) -> None:
+    """Arms each index with a channel of a file that is then closed."""
+    fd = t.worker.open("evtchn")
+    ports = t.worker.agent.call_all([f"bind_unbound {fd} 0"] * len(indices))
+    for index, port in zip(indices, ports, strict=True):
+        dev.notify(index, EVENT, port.int("port"))
+    t.worker.close(fd)
 
 
 @case(
@@ -24,14 +35,10 @@ MAPS = 6
 )
 def closed_under_maps(t: Context) -> None:
     """A wrong kernel uses the freed channel, or deadlocks."""
-    agent, worker = t.worker.agent, t.worker
     for _ in range(ROUNDS):
-        dev, fd = t.gntdev(), worker.open("evtchn")
+        dev = t.gntdev()
         indices = [dev.map_any() for _ in range(MAPS)]
-        ports = agent.call_all([f"bind_unbound {fd} 0"] * MAPS)
-        for index, port in zip(indices, ports, strict=True):
-            dev.notify(index, EVENT, port.int("port"))
-        worker.close(fd)
+        _arm_and_close(t, dev, indices)
         for index in indices[::2]:
             dev.unmap(index, 1)
         dev.close()
@@ -51,14 +58,9 @@ def closed_under_maps(t: Context) -> None:
 )
 def closed_under_pages(t: Context) -> None:
     """A wrong kernel uses the freed channel, or deadlocks."""
-    agent, worker = t.worker.agent, t.worker
     for _ in range(ROUNDS):
         dev, index, _ = allocated(t, MAPS)
-        fd = worker.open("evtchn")
-        ports = agent.call_all([f"bind_unbound {fd} 0"] * MAPS)
-        for n, port in enumerate(ports):
-            dev.notify(index + n * 4096, EVENT, port.int("port"))
-        worker.close(fd)
+        _arm_and_close(t, dev, [index + n * 4096 for n in range(MAPS)])
         dev.dealloc(index, MAPS // 2)
         dev.close()
     channels = Channels(t)

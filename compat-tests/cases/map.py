@@ -8,7 +8,7 @@ import random
 from agent.client import PAGE
 
 from . import abi
-from .framework import Context, case, null_argument, section
+from .framework import Context, Gntdev, case, null_argument, section
 
 section("gntdev MAP_GRANT_REF", 20)
 
@@ -258,14 +258,19 @@ def last_reused(t: Context) -> None:
     t.expect(dev.map_any(7) // PAGE, 2, "page index")
 
 
+def _hole(dev: Gntdev, count: int) -> None:
+    """Leaves a hole of this size at page 1, between two maps of a page."""
+    dev.map_any(1)
+    hole = dev.map_any(count)
+    dev.map_any(1)
+    dev.unmap(hole, count)
+
+
 @case("index.exact-hole-skipped", ["M7"], "a hole of exactly the size is not used")
 def exact_hole(t: Context) -> None:
     """A wrong kernel compares with <= : Linux needs one page more than asked for."""
     dev = t.gntdev()
-    dev.map_any(1)
-    hole = dev.map_any(2)
-    dev.map_any(1)
-    dev.unmap(hole, 2)
+    _hole(dev, 2)
     t.expect(dev.map_any(2) // PAGE, 4, "page index of a request as large as the hole")
 
 
@@ -273,10 +278,7 @@ def exact_hole(t: Context) -> None:
 def larger_hole(t: Context) -> None:
     """A wrong kernel takes the high end, or the end of the list."""
     dev = t.gntdev()
-    dev.map_any(1)
-    hole = dev.map_any(4)
-    dev.map_any(1)
-    dev.unmap(hole, 4)
+    _hole(dev, 4)
     t.expect(dev.map_any(2) // PAGE, 1, "first request into the hole")
     t.expect(dev.map_any(1) // PAGE, 3, "second request into the hole")
     t.expect(dev.map_any(1) // PAGE, 6, "what is left has exactly the size: not used")

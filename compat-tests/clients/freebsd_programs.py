@@ -123,7 +123,9 @@ class Programs:
 
     def _stripped(self, path: Path) -> Path:
         """Without symbols: the root is read slowly."""
-        target = self._scratch / f"stripped.{path.name}"
+        # The path names version and recipe.
+        place = hashlib.sha256(str(path).encode()).hexdigest()[:12]
+        target = self._scratch / f"stripped.{place}.{path.name}"
         if not target.exists() or target.stat().st_mtime <= path.stat().st_mtime:
             _run([self._clang.tool("llvm-objcopy"), "--strip-all", str(path), str(target)])
         return target

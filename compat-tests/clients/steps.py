@@ -28,7 +28,12 @@ def _daemon(run: Run, name: str, options: str) -> Figures:
     dom0 = run.dom0
     with dom0.timed() as seconds:
         pidfile = f"/var/run/{name}.pid"
-        dom0.must(f"{run.tool(name)} --pid-file={pidfile} {options} >/tmp/{name}.log 2>&1", name)
+        log = f"/tmp/{name}.log"
+        dom0.must(
+            f"{run.tool(name)} --pid-file={pidfile} {options} >{log} 2>&1"
+            f" || {{ status=$?; tail -n 2 {log}; (exit $status); }}",
+            name,
+        )
         dom0.until(f"kill -0 $(cat {pidfile})", f"{name} starting")
         pid = int(dom0.must(f"cat {pidfile}"))
         took = seconds()

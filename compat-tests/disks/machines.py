@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from clients import freebsd_programs, images, programs, qcow2, shell
 from clients.guests import GUEST_MEMORY, Run
 from clients.places import MEMORY
+from options import Places
 from testbed import image, packages, vm
 from testbed.freebsd_sets import FreeBSD
 from testbed.freebsd_vm import FreeBSDDom0
@@ -37,13 +38,9 @@ GUEST_SETTINGS = {"tsc_mode": "native"}
 
 
 @dataclass(frozen=True)
-class Setting:
+class Setting(Places):
     """What both machines get."""
 
-    build: Path
-    cache: Path
-    work: Path
-    say: Callable[[str], None]
     sets: Path | None = None  # FreeBSD's
 
 

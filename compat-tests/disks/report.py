@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from rich.console import Console
 from speed.figures import ratio, spread
-from speed.report import show_aims, show_machine
+from speed.report import PAGE_END, show_aims, show_machine
 
 from .plan import BACKENDS, BLKBACK, MAIN_MEDIUM, OURS, THEIRS, WORKS, Machine, Place
 from .store import SCHEMA, machine_json
@@ -277,12 +277,6 @@ img { max-width: 100%; }
 {% if aims %}<h2>Aims</h2><ul>{% for a in aims %}
 <li class="{{ 'met' if a.met else 'missed' }}">{{ 'met' if a.met else 'missed' }}: {{ a.what }}:
 {{ '%.2f'|format(a.found) }} (at least {{ a.wanted }})</li>{% endfor %}</ul>{% endif %}
-{% for m in machines %}<h2>{{ m.title }}</h2>
-<ul>{% for note in m.notes %}<li>{{ note }}</li>{% endfor %}</ul>
-{% for title, head, rows in m.tables %}<table><caption>{{ title }}</caption>
-<tr>{% for text in head %}<th>{{ text }}</th>{% endfor %}</tr>
-{% for row in rows %}<tr>{% for text in row %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}
-</table>{% endfor %}{% endfor %}</body></html>
 """
 
 
@@ -294,7 +288,7 @@ def write(machines: Sequence[Machine], directory: Path) -> Path:
     shown = [
         {"title": TITLES[m.dom0], "notes": notes(m), "tables": list(tables(m))} for m in machines
     ]
-    page = jinja2.Environment(autoescape=True).from_string(_PAGE)
+    page = jinja2.Environment(autoescape=True).from_string(_PAGE + PAGE_END)
     (directory / "index.html").write_text(
         page.render(machines=shown, aims=aims(machines), blktap=BLKTAP, sure=sure(machines))
     )

@@ -14,7 +14,6 @@ from dataclasses import asdict
 
 import options
 from clients.shell import Failed
-from rich.console import Console
 from testbed.errors import TestbedError
 from testbed.freebsd_sets import WHERE, missing
 
@@ -236,9 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(report.as_json(machines))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=180)
+    console = options.console(180)
     report.show(console, machines)
     console.print(f"\nreport: {page}")
     return 0

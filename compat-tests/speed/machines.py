@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from options import Places
 from testbed import domu, image, vm
 from testbed.errors import TestbedError
 from testbed.freebsd_sets import FreeBSD
@@ -38,13 +39,9 @@ _POLL = 0.5
 
 
 @dataclass(frozen=True)
-class Setting:
+class Setting(Places):
     """What every machine gets."""
 
-    build: Path
-    cache: Path
-    work: Path
-    say: Callable[[str], None]
     rounds: int
     live: int
     only: Sequence[str] = PARTS

@@ -321,6 +321,15 @@ def from_json(text: str) -> dict[str, Run]:
     }  # fmt: skip
 
 
+#: The end of a page: notes and tables of each machine.
+PAGE_END = """\
+{% for m in machines %}<h2>{{ m.title }}</h2>
+<ul>{% for note in m.notes %}<li>{{ note }}</li>{% endfor %}</ul>
+{% for title, head, rows in m.tables %}<table><caption>{{ title }}</caption>
+<tr>{% for text in head %}<th>{{ text }}</th>{% endfor %}</tr>
+{% for row in rows %}<tr>{% for text in row %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}
+</table>{% endfor %}{% endfor %}</body></html>
+"""
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>What grants cost</title><style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; }
@@ -335,12 +344,6 @@ img { max-width: 100%; }
 <li class="{{ 'met' if a.met else 'missed' }}">{{ 'met' if a.met else 'missed' }}:
 {{ a.machine }}: {{ a.what }}: {{ '%.2f'|format(a.found) }}
 ({{ a.bound }})</li>{% endfor %}</ul>{% endif %}
-{% for m in machines %}<h2>{{ m.title }}</h2>
-<ul>{% for note in m.notes %}<li>{{ note }}</li>{% endfor %}</ul>
-{% for title, head, rows in m.tables %}<table><caption>{{ title }}</caption>
-<tr>{% for text in head %}<th>{{ text }}</th>{% endfor %}</tr>
-{% for row in rows %}<tr>{% for text in row %}<td>{{ text }}</td>{% endfor %}</tr>{% endfor %}
-</table>{% endfor %}{% endfor %}</body></html>
 """
 
 
@@ -354,6 +357,6 @@ def write(runs: dict[str, Run], directory: Path) -> Path:
         for name, run in runs.items()
     ]
     found: list[Aim] = aims(runs)
-    page = jinja2.Environment(autoescape=True).from_string(_PAGE)
+    page = jinja2.Environment(autoescape=True).from_string(_PAGE + PAGE_END)
     (directory / "index.html").write_text(page.render(machines=machines, aims=found))
     return directory / "index.html"

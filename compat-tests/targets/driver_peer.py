@@ -67,17 +67,15 @@ class DriverPeer:
     @property
     def worker(self) -> Worker:
         """For what the requests cannot express."""
-        if self._worker is None:
-            self._start()
-        assert self._worker is not None
-        return self._worker
+        return self._start() if self._worker is None else self._worker
 
-    def _start(self) -> None:
+    def _start(self) -> Worker:
         worker = self._worker = self.agent.begin("peer")
         self._alloc = worker.open("gntalloc")
         self._gntdev = worker.open("gntdev")
         index, self._refs = self._allocate(PAGES, abi.WRITABLE, self._subject)
         self._base = worker.mmap(self._alloc, PAGES * PAGE, index)
+        return worker
 
     def stop(self) -> None:
         """Ends the worker, and with it everything that it granted and mapped."""

@@ -59,24 +59,23 @@ class HarnessTarget(Target):
         for path, part in ((self.program, "agent"), (self.library, "harness")):
             if not path.is_file():
                 raise TargetMissing(f"harness: the {part} is not built: {path} (./dev build)")
-        self._spawn()
-        assert self._agent is not None
-        self.facts = self._agent.hello()
+        self.facts = self._spawn().hello()
         if self.facts.get("harness") != "1":
             raise TargetMissing(f"harness: {self.library} does not provide the harness's hooks")
         self.facts["guest"] = "harness"
         self.module = f"xengnt ({self.library.name})"
         self._end()
 
-    def _spawn(self) -> None:
+    def _spawn(self) -> Agent:
         self._end()
         env = {k: v for k, v in os.environ.items() if not k.startswith("XENGNT_HARNESS_")}
         env["LD_PRELOAD"] = str(self.library)
         # Lives as long as its process; closed in _end().
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._pipes = ChildTransport([str(self.program)], env, self._stderr)
-        self._agent = Agent(self._pipes, timeout=CALL_SECONDS)
-        self._agent.wait_ready(ENDING_SECONDS)
+        agent = self._agent = Agent(self._pipes, timeout=CALL_SECONDS)
+        agent.wait_ready(ENDING_SECONDS)
+        return agent
 
     def _end(self) -> None:
         pipes, self._pipes = self._pipes, None
@@ -90,10 +89,7 @@ class HarnessTarget(Target):
         self._end()
 
     def agent(self) -> Agent:
-        if self._pipes is None:
-            self._spawn()
-        assert self._agent is not None
-        return self._agent
+        return self._spawn() if self._pipes is None or self._agent is None else self._agent
 
     def log(self) -> str:
         if self._stderr is None:

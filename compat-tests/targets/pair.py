@@ -130,14 +130,13 @@ class PairTarget(Target):
 
     def start(self) -> None:
         try:
-            self._boot()
+            agent = self._boot()
         except (TestbedError, Failed) as error:
             raise TargetMissing(f"{self.name}: {error}") from error
-        assert self._agent is not None
-        self.facts.update(self._agent.hello())
+        self.facts.update(agent.hello())
         self._probe()
 
-    def _boot(self) -> None:
+    def _boot(self) -> Agent:
         setting = self.setting
         release = FreeBSD(self._sets, setting.cache, self.progress)
         programs = release.programs()
@@ -193,6 +192,7 @@ class PairTarget(Target):
         other = DriverPeer(peer, domids[1], domids[0], self._looks(domids[1]))
         subject.other, subject.beside = other, lambda: other.worker
         self._agent = subject
+        return subject
 
     def _looks(self, granter: int) -> Callable[[], dict[int, int]]:
         def look() -> dict[int, int]:
@@ -234,10 +234,7 @@ class PairTarget(Target):
         return text
 
     def agent(self) -> Agent:
-        if self._agent is None:
-            self._boot()
-        assert self._agent is not None
-        return self._agent
+        return self._boot() if self._agent is None else self._agent
 
     def recover(self) -> None:
         self.progress("starting a fresh machine")

@@ -261,15 +261,6 @@ to_ref(struct gntdev_grant_copy_segment *s, unsigned domid, uint32_t ref,
 	s->flags = GNTCOPY_dest_gref;
 }
 
-static uint64_t
-sysctl(const char *name)
-{
-	uint64_t value;
-
-	assert_int_equal(harness_sysctl64(name, &value), 0);
-	return (value);
-}
-
 /* Scenarios. */
 
 static void
@@ -852,19 +843,12 @@ static int
 start(void **state)
 {
 	struct file *fp;
-	unsigned i;
-	char request[64];
 
 	(void)state;
 	assert_int_equal(harness_open("xen/gntdev", HARNESS_FREAD, &fp), 0);
 	harness_close(fp);
 	harness_tasks_manual(true);
-	ask_peer("new pages=16 frames=1", "ok");
-	for (i = 0; i < 16; i++) {
-		snprintf(request, sizeof(request), "grant %u %u 0x1", REF + i,
-		    i);
-		ask_peer(request, "ok");
-	}
+	ask_peer_for_grants(REF);
 	return (0);
 }
 

@@ -497,15 +497,6 @@ unloader(void *arg)
 	return (NULL);
 }
 
-static uint64_t
-sysctl(const char *name)
-{
-	uint64_t value;
-
-	assert_int_equal(harness_sysctl64(name, &value), 0);
-	return (value);
-}
-
 static void
 nothing_left(void)
 {
@@ -748,17 +739,10 @@ test_open_and_unload(void **state)
 static int
 start(void **state)
 {
-	char request[64];
-	unsigned i;
 
 	(void)state;
 	harness_shake(true);
-	ask_peer("new pages=16 frames=1", "ok");
-	for (i = 0; i < 16; i++) {
-		snprintf(request, sizeof(request), "grant %u %u 0x1", REF + i,
-		    i);
-		ask_peer(request, "ok");
-	}
+	ask_peer_for_grants(REF);
 	return (0);
 }
 

@@ -21,6 +21,7 @@
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
 
+#include "ask_peer.h"
 #include "harness.h"
 #include "xen/model.h"
 
@@ -179,15 +180,6 @@ own_flags(unsigned ref)
 {
 
 	return (xen_domain_grant_entry(harness_domain(), ref)->flags);
-}
-
-SHARED uint64_t
-count_of(const char *sysctl)
-{
-	uint64_t value;
-
-	assert_int_equal(harness_sysctl64(sysctl, &value), 0);
-	return (value);
 }
 
 SHARED int

@@ -83,7 +83,7 @@ test_base_map_errors(void **state)
 	assert_int_equal(e_call(gntdev, 0xc0184506ul, &op), ENOTTY);
 	assert_int_equal(e_call(gntdev, 0xc0104503ul, &op), ENOTTY);
 	assert_int_equal(call(gntdev, 5, &op), ENOTTY);
-	assert_int_equal(count_of("hw.xen.gntdev.maps"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.maps"), 0);
 }
 
 static void
@@ -167,7 +167,7 @@ test_slots_limit(void **state)
 	    &old), 0);
 	assert_int_equal(old, 1048576);
 	assert_int_equal(try_map(gntdev, DOMU, REF, 6, &a), ENOMEM);
-	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.slots.total"), 0);
 	a = map(gntdev, REF, 5);
 	/* It limits the pages in use, however many there are. */
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &b), ENOMEM);
@@ -184,12 +184,12 @@ test_slots_limit(void **state)
 	assert_int_equal(harness_sysctl("hw.xen.gntdev.slots.limit", &limit,
 	    NULL), 0);
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1015, &a), ENOMEM);
-	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), 512);
+	assert_int_equal(sysctl("hw.xen.gntdev.slots.total"), 512);
 	assert_int_equal(harness_sysctl("hw.xen.gntdev.slots.limit", &old,
 			     NULL),
 	    0);
 	harness_close(gntdev);
-	assert_int_equal(count_of("hw.xen.gntdev.slots.free"), 512);
+	assert_int_equal(sysctl("hw.xen.gntdev.slots.free"), 512);
 }
 
 /* A process that is killed or exits leaves even the longest copy. */

@@ -47,13 +47,13 @@ test_order(void **state)
 	unmap_pages(p, 2);
 	peer("ok data=78", "read 1 7 1");
 	assert_false(harness_event_pending(far));
-	before = count_of("hw.xen.gntdev.events");
+	before = sysctl("hw.xen.gntdev.events");
 	assert_int_equal(unmap(gntdev, index, 2), 0);
 	peer("ok data=787800787878", "read 1 5 6");
 	peer("ok data=78", "read 0 7 1");
 	assert_int_equal(peer_flags(REF + 1), 1);
 	assert_true(harness_event_take(far));
-	assert_int_equal(count_of("hw.xen.gntdev.events"), before + 1);
+	assert_int_equal(sysctl("hw.xen.gntdev.events"), before + 1);
 }
 
 /* A map that was never mapped has an event to send but no byte to clear. */
@@ -77,7 +77,7 @@ test_port_gone(void **state)
 	char *p;
 
 	(void)state;
-	lost = count_of("hw.xen.gntdev.events_lost");
+	lost = sysctl("hw.xen.gntdev.events_lost");
 	index = map(gntdev, REF, 1);
 	p = mmap_at(gntdev, index, 1, RW);
 	p[9] = 'x';
@@ -86,7 +86,7 @@ test_port_gone(void **state)
 	unmap_pages(p, 1);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
 	peer("ok data=00", "read 0 9 1");
-	assert_int_equal(count_of("hw.xen.gntdev.events_lost"), lost + 1);
+	assert_int_equal(sysctl("hw.xen.gntdev.events_lost"), lost + 1);
 }
 
 static void
@@ -200,7 +200,7 @@ test_exit_after_close(void **state)
 	char *p, *q;
 
 	(void)state;
-	before = count_of("hw.xen.gntdev.events");
+	before = sysctl("hw.xen.gntdev.events");
 	index = map(gntdev, REF, 2);
 	p = mmap_at(gntdev, index, 2, RW);
 	p[0] = 'x';
@@ -214,7 +214,7 @@ test_exit_after_close(void **state)
 	harness_exit_begin();
 	assert_true(harness_event_take(far));
 	peer("ok data=00", "read 0 0 1");
-	assert_int_equal(count_of("hw.xen.gntdev.events"), before + 2);
+	assert_int_equal(sysctl("hw.xen.gntdev.events"), before + 2);
 	harness_exit_end();
 	assert_false(harness_event_pending(far));
 }
@@ -368,8 +368,8 @@ test_pinned(void **state)
 	assert_int_equal(peer_flags(REF), 1 | MAPPED);
 	assert_int_equal(peer_flags(REF + 1), 1 | MAPPED);
 	assert_false(harness_event_pending(far));
-	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 1);
-	assert_int_equal(count_of("hw.xen.gntdev.grants"), 3);
+	assert_int_equal(sysctl("hw.xen.gntdev.deferred"), 1);
+	assert_int_equal(sysctl("hw.xen.gntdev.grants"), 3);
 	harness_run_tasks();
 	assert_int_equal(peer_flags(REF + 1), 1 | MAPPED);
 	/* The file may go away; the module may not. */
@@ -381,9 +381,9 @@ test_pinned(void **state)
 	assert_int_equal(peer_flags(REF), 1);
 	assert_int_equal(peer_flags(REF + 1), 1);
 	assert_true(harness_event_take(far));
-	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
-	assert_int_equal(count_of("hw.xen.gntdev.grants"), 0);
-	assert_int_equal(count_of("hw.xen.gntdev.maps"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.deferred"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.grants"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.maps"), 0);
 }
 
 #define	CTEST(f) \

@@ -142,9 +142,9 @@ test_limits_in_use(void **state)
 	 * not.
 	 */
 	assert_int_equal(try_map(gntdev, DOMU, REF, 1, &b), ENOMEM);
-	total = count_of("hw.xen.gntdev.slots.total");
+	total = sysctl("hw.xen.gntdev.slots.total");
 	assert_int_equal(try_map(gntdev, DOMU, REF, 600, &b), ENOMEM);
-	assert_int_equal(count_of("hw.xen.gntdev.slots.total"), total);
+	assert_int_equal(sysctl("hw.xen.gntdev.slots.total"), total);
 	set_limit("hw.xen.gntdev.slots.limit", 1048576);
 	assert_int_equal(unmap(gntdev, a, 2), 0);
 	set_limit("hw.xen.gntalloc.deferred_interval", 0);
@@ -172,7 +172,7 @@ test_huge_map(void **state)
 	harness_fail_hook = no_malloc;
 	assert_int_equal(call(gntdev, 0, op), ENOMEM);
 	harness_fail_hook = NULL;
-	assert_int_equal(count_of("hw.xen.gntdev.maps"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.maps"), 0);
 	op->count = 65537;
 	assert_int_equal(call(gntdev, 0, op), 0);
 	assert_int_equal(unmap(gntdev, op->index, 65537), 0);
@@ -357,7 +357,7 @@ test_locked_in_memory(void **state)
 	harness_mlock(p + PAGE, PAGE, false);
 	unmap_pages(p, 3);
 	assert_int_equal(unmap(gntdev, index, 3), 0);
-	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.deferred"), 0);
 	assert_int_equal(peer_flags(REF) & MAPPED, 0);
 	harness_mlock_future(true);
 	index = map(gntdev, REF, 1);
@@ -365,13 +365,13 @@ test_locked_in_memory(void **state)
 	harness_mlock_future(false);
 	unmap_pages(p, 1);
 	assert_int_equal(unmap(gntdev, index, 1), 0);
-	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.deferred"), 0);
 	index = alloc(gntalloc, 2, NULL);
 	p = mmap_at(gntalloc, index, 2, RW);
 	harness_mlock(p, 2 * PAGE, true);
 	unmap_pages(p, 2);
 	assert_int_equal(dealloc(gntalloc, index, 2), 0);
-	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 0);
+	assert_int_equal(sysctl("hw.xen.gntalloc.in_flight"), 0);
 }
 
 /* I/O has a page that nobody has touched: its grant ends, the page stays. */
@@ -394,17 +394,17 @@ test_untouched_in_flight(void **state)
 	assert_int_equal(dealloc(gntalloc, index, 2), 0);
 	assert_int_equal(own_flags(ids[0]), 0);
 	assert_int_equal(own_flags(ids[1]), 0);
-	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
-	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 1);
+	assert_int_equal(sysctl("hw.xen.gntalloc.pages"), 0);
+	assert_int_equal(sysctl("hw.xen.gntalloc.in_flight"), 1);
 	harness_counts(&c);
 	assert_int_equal(c.pages, before.pages + 1);
 	assert_int_equal(harness_unload(), EBUSY);
 	harness_run_tasks();
-	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 1);
+	assert_int_equal(sysctl("hw.xen.gntalloc.in_flight"), 1);
 	harness_unpin(pin);
 	for (i = 0; i < 3; i++)
 		harness_run_tasks();
-	assert_int_equal(count_of("hw.xen.gntalloc.in_flight"), 0);
+	assert_int_equal(sysctl("hw.xen.gntalloc.in_flight"), 0);
 	harness_counts(&c);
 	assert_int_equal(c.pages, before.pages);
 }
@@ -433,7 +433,7 @@ test_suspend(void **state)
 	index = alloc(gntalloc, 1, &id);
 	peer("ok status=0 slot=0", "map %u", id);
 	assert_int_equal(dealloc(gntalloc, index, 1), 0);
-	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
+	assert_int_equal(sysctl("hw.xen.gntalloc.pages"), 0);
 	assert_int_equal(harness_suspend(), EBUSY);
 	peer("ok status=0", "unmap 0");
 	harness_run_tasks();
@@ -557,8 +557,8 @@ test_peer_keeps(void **state)
 	assert_int_equal(xen_grant_table_op(other, GNTTABOP_map_grant_ref, m,
 	    3), 0);
 	assert_int_equal(dealloc(gntalloc, arg.op.index, 3), 0);
-	assert_int_equal(count_of("hw.xen.gntalloc.deferred"), 3);
-	assert_int_equal(count_of("hw.xen.gntalloc.pages"), 0);
+	assert_int_equal(sysctl("hw.xen.gntalloc.deferred"), 3);
+	assert_int_equal(sysctl("hw.xen.gntalloc.pages"), 0);
 	set_limit("hw.xen.gntalloc.deferred_batch", 0);
 	set_limit("hw.xen.gntalloc.deferred_interval", 0);
 	for (i = 0; i < 62; i++)
@@ -575,7 +575,7 @@ test_peer_keeps(void **state)
 		    GNTTABOP_unmap_grant_ref, &u, 1), 0);
 		set_limit("hw.xen.gntalloc.deferred_batch", 10);
 		harness_run_tasks();
-		assert_int_equal(count_of("hw.xen.gntalloc.deferred"), 2 - i);
+		assert_int_equal(sysctl("hw.xen.gntalloc.deferred"), 2 - i);
 	}
 	harness_tasks_manual(false);
 	xen_domain_destroy(other);
@@ -599,7 +599,7 @@ test_pinned_order(void **state)
 		unmap_pages(p, 1);
 		assert_int_equal(unmap(gntdev, index, 1), 0);
 	}
-	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 3);
+	assert_int_equal(sysctl("hw.xen.gntdev.deferred"), 3);
 	harness_unpin(pin[1]);
 	harness_run_tasks();
 	assert_int_equal(peer_flags(REF + 1) & MAPPED, 0);
@@ -607,7 +607,7 @@ test_pinned_order(void **state)
 	harness_unpin(pin[0]);
 	harness_unpin(pin[2]);
 	harness_run_tasks();
-	assert_int_equal(count_of("hw.xen.gntdev.deferred"), 0);
+	assert_int_equal(sysctl("hw.xen.gntdev.deferred"), 0);
 	harness_tasks_manual(false);
 }
 

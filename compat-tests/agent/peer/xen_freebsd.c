@@ -173,47 +173,46 @@ xc_domain_destroy(xc_interface *xch, uint32_t domid)
 	return (0);
 }
 
-int
-xc_domain_setmaxmem(xc_interface *xch, uint32_t domid, uint64_t kib)
+static int
+simple_domctl(xc_interface *xch, uint32_t domid, uint32_t cmd,
+    struct xen_domctl op)
 {
-	struct xen_domctl op = { .cmd = XEN_DOMCTL_max_mem };
 
+	op.cmd = cmd;
 	op.domain = (domid_t)domid;
-	op.u.max_mem.max_memkb = kib;
 	return (domctl(xch, &op) < 0 ? -1 : 0);
 }
 
-static int
-simple_domctl(xc_interface *xch, uint32_t domid, uint32_t cmd)
+int
+xc_domain_setmaxmem(xc_interface *xch, uint32_t domid, uint64_t kib)
 {
-	struct xen_domctl op = { .cmd = cmd };
+	struct xen_domctl op = { .u.max_mem.max_memkb = kib };
 
-	op.domain = (domid_t)domid;
-	return (domctl(xch, &op) < 0 ? -1 : 0);
+	return (simple_domctl(xch, domid, XEN_DOMCTL_max_mem, op));
 }
 
 int
 xc_domain_pause(xc_interface *xch, uint32_t domid)
 {
 
-	return (simple_domctl(xch, domid, XEN_DOMCTL_pausedomain));
+	return (simple_domctl(xch, domid, XEN_DOMCTL_pausedomain,
+	    (struct xen_domctl){ 0 }));
 }
 
 int
 xc_domain_unpause(xc_interface *xch, uint32_t domid)
 {
 
-	return (simple_domctl(xch, domid, XEN_DOMCTL_unpausedomain));
+	return (simple_domctl(xch, domid, XEN_DOMCTL_unpausedomain,
+	    (struct xen_domctl){ 0 }));
 }
 
 int
 xc_domain_max_vcpus(xc_interface *xch, uint32_t domid, unsigned max)
 {
-	struct xen_domctl op = { .cmd = XEN_DOMCTL_max_vcpus };
+	struct xen_domctl op = { .u.max_vcpus.max = max };
 
-	op.domain = (domid_t)domid;
-	op.u.max_vcpus.max = max;
-	return (domctl(xch, &op) < 0 ? -1 : 0);
+	return (simple_domctl(xch, domid, XEN_DOMCTL_max_vcpus, op));
 }
 
 /* Without a buffer, returns the size that it would need. */

@@ -22,6 +22,7 @@
 #include <xen/sched.h>
 
 #include "end.h"
+#include "words.h"
 
 #define	YIELDS		20000u		/* without progress, then a reminder */
 #define	MAX_RING_PAGES	64u
@@ -230,24 +231,6 @@ other_lives(void)
 
 /* ---- both directions ------------------------------------------------------ */
 
-/* As in vchan.c: the other end makes and checks the same words. */
-static uint64_t
-next(struct stream *s)
-{
-
-	s->state ^= s->state << 13;
-	s->state ^= s->state >> 7;
-	s->state ^= s->state << 17;
-	return (s->state);
-}
-
-static void
-add(struct stream *s, uint64_t word)
-{
-
-	s->sum = (s->sum << 1 | s->sum >> 63) + word;
-}
-
 /* Sends the event that the other end has asked for, if any. */
 static void
 notify(uint8_t bit)
@@ -279,8 +262,8 @@ push(void)
 		return (false);
 	at = out.shr->prod;
 	for (uint32_t i = 0; i < n; i++, at += WORD) {
-		word = next(&sent);
-		add(&sent, word);
+		word = next_word(&sent.state);
+		add_word(&sent.sum, word);
 		*(volatile uint64_t *)(out.data + (at & (out.size - 1))) =
 		    word;
 	}
@@ -308,9 +291,9 @@ pull(void)
 	at = in.shr->cons;
 	for (uint32_t i = 0; i < n; i++, at += WORD) {
 		word = *(volatile uint64_t *)(in.data + (at & (in.size - 1)));
-		if (word != next(&received))
+		if (word != next_word(&received.state))
 			fail(__LINE__, (int32_t)(received.done + i * WORD));
-		add(&received, word);
+		add_word(&received.sum, word);
 	}
 	received.done += n * WORD;
 	__sync_synchronize();

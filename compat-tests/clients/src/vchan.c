@@ -26,6 +26,8 @@
 
 #include <libxenvchan.h>
 
+#include "words.h"
+
 #define	CHUNK		65536u
 #define	CONNECT_TRIES	600
 #define	CONNECT_US	50000
@@ -110,22 +112,6 @@ failed(struct libxenvchan *ctrl, const char *what)
 	gone = true;
 }
 
-static uint64_t
-next(struct stream *s)
-{
-	s->state ^= s->state << 13;
-	s->state ^= s->state >> 7;
-	s->state ^= s->state << 17;
-	return (s->state);
-}
-
-/* Depends on the order, unlike a plain sum. */
-static void
-add(struct stream *s, uint64_t word)
-{
-	s->sum = (s->sum << 1 | s->sum >> 63) + word;
-}
-
 static void
 start(struct stream *s, bool server, uint64_t total)
 {
@@ -151,8 +137,8 @@ fill(struct stream *s)
 	size_t i;
 
 	for (i = 0; i < s->size / sizeof(uint64_t); i++) {
-		s->chunk[i] = next(s);
-		add(s, s->chunk[i]);
+		s->chunk[i] = next_word(&s->state);
+		add_word(&s->sum, s->chunk[i]);
 	}
 	s->full = true;
 }
@@ -163,8 +149,8 @@ check(struct stream *s)
 	size_t i;
 
 	for (i = 0; i < s->size / sizeof(uint64_t); i++) {
-		add(s, s->chunk[i]);
-		if (s->chunk[i] != next(s))
+		add_word(&s->sum, s->chunk[i]);
+		if (s->chunk[i] != next_word(&s->state))
 			errx(1, "byte %" PRIu64 " differs from what was sent",
 			    s->done + i * sizeof(uint64_t));
 	}
