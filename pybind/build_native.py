@@ -4,7 +4,7 @@ the Python source of xengnttab._evtchn.
 
 The declarations for cffi are those of xengnttab.h as the preprocessor leaves it (native.c), so
 that none is copied by hand; the C compiler then checks them against the header.  libxenevtchn need
-not be there to build or to use the package, so its few functions stand here.
+not be there to build or to use the package, so its few functions are declared here.
 """
 
 from __future__ import annotations

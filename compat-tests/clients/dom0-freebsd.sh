@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The shell of a FreeBSD Dom0 behind the control channel.  The root cannot be written: memory is
-# mounted where Xen's tools write, and a UFS on md(4) where disk images shall lie.
+# The shell of a FreeBSD Dom0 behind the control channel.  The root is read-only, so memory is
+# mounted where Xen's tools write, and a UFS on md(4) for disk images.
 exec 2>&1
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin
 prepare() {

@@ -20,7 +20,7 @@ Devices, mappings and sharings are context managers.  They can be closed early w
 use after that raises ValueError, as for a closed file.  What the kernel refuses is a `GrantError`,
 an OSError with the errno and with what it means here.
 
-`EventChannel` is the bell that goes with shared memory.
+`EventChannel` signals events between domains that share memory.
 
 Threads may share all objects.  A process that has them by fork may only close the devices; any
 other use raises RuntimeError.

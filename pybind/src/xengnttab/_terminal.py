@@ -2,8 +2,8 @@
 """What the command prints: JSON for programs, tables and progress for people.
 
 All that the command writes goes through here, for three reasons: a stream may be closed, full or
-without a reader; it may not know a character; and a terminal obeys the control characters that
-another domain, a file or an argument brought along.
+without a reader; it may lack a character; and a terminal obeys control characters that come from
+another domain, a file or an argument.
 """
 
 from __future__ import annotations
