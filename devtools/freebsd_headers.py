@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""FreeBSD's headers and a sysroot for user programs, without any FreeBSD at hand.
+"""FreeBSD's headers and a sysroot for user programs, without a FreeBSD machine.
 
-The ziglang wheels carry FreeBSD's installed headers and lists of the symbols of its base libraries.
-Everything wanted is copied out of the unpacked wheel; the wheel itself is not kept.  For a version
-without a wheel the sysroot is the unpacked base.txz of its release sets.
+The ziglang wheels contain FreeBSD's installed headers and lists of the symbols of its base
+libraries.  Everything needed is copied out of the unpacked wheel; the wheel itself is not kept.
+For a version without a wheel the sysroot is the unpacked base.txz of its release sets.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from devtools.console import Console, DevError
 from devtools.freebsd_versions import RELEASES, Release
 from devtools.paths import cache_dir, freebsd_build
 
-# Bump when the code below makes something else out of the same wheel.
+# Increase this when the code below makes something else from the same wheel.
 RECIPE = "2"
 
-# Link names a program may ask for, beside the lib*.so that each stub gets.
+# Names that a program may link with, besides the lib*.so of each stub.
 ALIASES = {"libpthread.so": "libthr.so"}
 
-# clang's FreeBSD driver names these whatever the program needs; zig folds crtbegin and crtend into
-# crt1.o, and nothing here is C++ or needs compiler helpers.
+# clang's FreeBSD driver links these into every program.  zig puts crtbegin and crtend into crt1.o,
+# and nothing here is C++ or needs compiler helpers.
 EMPTY_OBJECTS = ("crtn.o", "crtbegin.o", "crtend.o", "crtendS.o")
 EMPTY_ARCHIVES = ("libgcc.a", "libgcc_s.a", "libgcc_eh.a", "libcompiler_rt.a")
-# Without these nothing is linked with the libraries of a base.txz.
+# Without these nothing links with the libraries of a base.txz.
 OF_BASE = (
     "usr/include/osreldate.h", "lib/libc.so.7", "lib/libm.so.5", "lib/libthr.so.3",
     *(f"usr/lib/{name}" for name in ("crt1.o", "Scrt1.o", "crti.o", "crtn.o", "crtbegin.o",
       "crtbeginS.o", "crtend.o", "crtendS.o", "libc.so", "libm.so", "libthr.so", "libpthread.so",
       "librt.so", "libutil.so", "libgcc.a", "libgcc_s.so")),
 )  # fmt: skip
-# A shared object's own handle, which __cxa_atexit(3) asks for; a PIE has one in Scrt1.o already.
+# A shared object's own handle, which __cxa_atexit(3) needs; a PIE has one in Scrt1.o already.
 DSO_HANDLE = """\
 \t.section .data.rel,"aw",@progbits
 \t.hidden __dso_handle
@@ -60,8 +60,8 @@ def sysroot_dir(release: Release) -> Path:
 def take(release: Release, base: Path) -> None:
     """Makes the unpacked base.txz of a version without a wheel its sysroot.
 
-    What is built with it is kept by the compiler's command line.  So the path holds the version and
-    not what the set holds otherwise.
+    Build results are cached by the compiler's command line, so the path contains the version but
+    nothing else about the set.
     """
     if absent := [name for name in OF_BASE if not (base / name).is_file()]:
         raise DevError(f"base.txz of FreeBSD {release.name} has no {', '.join(absent)}")
@@ -74,7 +74,7 @@ def take(release: Release, base: Path) -> None:
 
 
 def ensure(console: Console, clang: str, ar: str) -> None:
-    """Makes headers and sysroots that are missing or came out of another wheel or recipe."""
+    """Makes headers and sysroots that are missing or come from another wheel or recipe."""
     todo = [r for r in RELEASES.values() if not stamp.fresh(_stamp(r), _key(r))]
     if not todo:
         return
@@ -118,14 +118,14 @@ def _make(release: Release, clang: str, ar: str) -> Release:
 def _wanted(member: str, release: Release) -> bool:
     if member.startswith("ziglang/lib/libc/include/"):
         return member.split("/")[4] in release.include
-    # zig itself needs its library to make the stubs; its C++ and sanitizer parts it does not.
+    # zig needs its library to make the stubs, but not the C++ and sanitizer parts.
     return member.startswith("ziglang/") and not member.startswith(
         ("ziglang/lib/libcxx", "ziglang/lib/libtsan", "ziglang/lib/libunwind")
     )
 
 
 def _download(release: Release, where: Path) -> Path:
-    # --no-deps and --only-binary: one file, nothing run.
+    # --no-deps and --only-binary: download one file, run nothing.
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
            "--no-deps", "--only-binary", ":all:", "--dest", str(where), release.wheel]  # fmt: skip
     done = subprocess.run(pip, capture_output=True, text=True)
@@ -152,7 +152,7 @@ def _make_sysroot(release: Release, scratch: Path, root: Path, clang: str, ar: s
     for alias, target in ALIASES.items():
         (lib / alias).symlink_to(target)
     by_name = {path.name: path for path in made}
-    # FreeBSD brands every object by a note in crti.o; zig's crtbrand.o is that note alone.
+    # A note in crti.o marks every object as FreeBSD's; zig's crtbrand.o is just that note.
     for name, target in (("crt1.o", "crt1.o"), ("Scrt1.o", "Scrt1.o"), ("crtbrand.o", "crti.o")):
         if name not in by_name:
             raise DevError(f"{release.wheel} made no {name} for FreeBSD {release.major}")
@@ -166,7 +166,7 @@ def _make_sysroot(release: Release, scratch: Path, root: Path, clang: str, ar: s
 
 
 def _zig_objects(release: Release, scratch: Path) -> list[Path]:
-    """Links an empty program, plain and PIE, and takes what zig made for it from its cache."""
+    """Links an empty program, plain and PIE, and takes from zig's cache what zig made for it."""
     zig = scratch / "ziglang/zig"
     zig.chmod(0o755)
     (scratch / "empty.c").write_text("int main(void) { return 0; }\n")
@@ -192,7 +192,7 @@ def _assemble(clang: str, release: Release, text: str, target: Path) -> None:
 
 
 def _link(source: str, target: str) -> None:
-    # The machine's own directory comes second and wins.
+    # The machine's own directory comes second and overrides the other.
     Path(target).unlink(missing_ok=True)
     os.link(source, target)
 
@@ -205,10 +205,10 @@ def _replace(new: Path, target: Path) -> None:
 
 
 def cross_file(release: Release, tools: dict[str, str], lld: str, xen_headers: Path) -> Path:
-    """Writes the meson cross file for user programs; unchanged text stays untouched."""
+    """Writes the meson cross file for user programs; an unchanged file is not touched."""
     root = sysroot_dir(release)
     path = freebsd_build(release.major).with_suffix(".ini")
-    # Xen's headers and nothing else of this machine's, as FreeBSD's xen-tools package has them.
+    # Only this machine's Xen headers, in the place of FreeBSD's xen-tools package.
     local = path.with_suffix(".xen")
     local.mkdir(parents=True, exist_ok=True)
     for header in [xen_headers / "xen", *xen_headers.glob("xen*.h")]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The FreeBSD versions that this project is for.  A new one is a line of VERSIONS.
+"""The FreeBSD versions that this project supports.  A new one is a line in VERSIONS.
 
-docs/testing.md lists what to run for it; tests/test_dev_freebsd.py finds the documents that name
-the versions and do not name that one.
+docs/testing.md lists what to run for it; tests/test_dev_freebsd.py finds documents that list the
+versions without it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Release:
-    """A FreeBSD version, what a compiler is told of it, and where its headers come from."""
+    """A FreeBSD version, what a compiler is told about it, and where its headers come from."""
 
-    name: str  # as documents say it
+    name: str  # as in documents
     version: int  # __FreeBSD_version: the wheel's osreldate.h leaves it to the compiler
-    # The wheel that carries its headers and stubs of its libraries.  Without one both come out of
-    # its release sets (freebsd_headers.take()).
+    # The wheel with its headers and stubs of its libraries.  Without one both come from its release
+    # sets (freebsd_headers.take()).
     wheel: str = ""
     include = ("generic-freebsd", "x86_64-freebsd-none")
 
@@ -27,7 +27,7 @@ class Release:
 
     @property
     def number(self) -> str:
-        """As the mirrors name it."""
+        """The number on the mirrors."""
         return f"{self.major}.{self.version // 1000 % 100}"
 
     @property
@@ -41,13 +41,14 @@ VERSIONS = (
     Release("15", 1500068, "ziglang==0.16.0"),
     # 16-CURRENT: Release("16", 1600000), with its wheel once there is one.
 )
-#: By major number, those whose headers need no release sets.
+#: By major number, those whose headers do not need release sets.
 RELEASES = {release.major: release for release in VERSIONS if release.wheel}
 NEWEST = RELEASES[max(RELEASES)]
 
 
 def of(version: int) -> Release:
-    """What programs for an installed version are built with, by its __FreeBSD_version."""
+    """The release that programs for an installed version are built with, by its
+    __FreeBSD_version."""
     name = f"{version // 100000}.{version // 1000 % 100}"
     return RELEASES.get(version // 100000) or Release(name, version)
 

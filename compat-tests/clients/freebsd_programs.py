@@ -30,16 +30,16 @@ from devtools.console import Console, DevError  # noqa: E402
 _SRC = Path(__file__).resolve().parent / "src"
 LIBRARIES = "/usr/local/lib"
 SHELL = "/bin/xengnt-shell"
-#: Where our library is on freebsd-base, where the tool stack runs on Xen's own.
+#: Where our library is on freebsd-base, whose tool stack runs on Xen's own.
 APART = "/usr/local/xengnt/lib"
-#: libxl passes "-vnc none" to every QEMU, which one built without VNC refuses.
+#: libxl passes "-vnc none" to every QEMU; one built without VNC refuses that.
 DEVICE_MODEL = "/usr/local/lib/xen/bin/xengnt-qemu"
-#: Xen's own beside ours, for a QEMU of its own.
+#: Xen's own library beside ours, for a separate QEMU.
 THEIRS = "/usr/local/xengnt/theirs"
 CPUTIME = "/bin/xengnt-cputime"
 PROFILE = "/bin/xengnt-profile"
 _SCRIPTS = Path(__file__).resolve().parent
-#: Programs of ours need these of Xen's libraries.
+#: Our programs need these of Xen's libraries.
 _XEN = ("toolcore", "toollog", "evtchn", "call", "foreignmemory", "devicemodel", "ctrl", "store",
         "vchan", "gnttab")  # fmt: skip
 _GUEST_PROGRAMS = (
@@ -49,7 +49,7 @@ _GUEST_PROGRAMS = (
 
 
 class Programs:
-    """Everything beside what the testbed itself brings, built and ready for an image."""
+    """Everything in addition to the testbed's own files, built and ready for an image."""
 
     def __init__(self, release: FreeBSD, cache: Path, library: Path | None = None) -> None:
         self._base = release
@@ -71,21 +71,21 @@ class Programs:
         self._where = self._tools.libraries["libxenvchan.so.4.17"].parents[2]
 
     def versions(self) -> dict[str, str]:
-        """What of others is in the image."""
+        """Versions of the third-party parts of the image."""
         return {"xen": self._tools.version, "qemu": qemu.version()}
 
     def places(self) -> dict[str, str]:
-        """Where the tools are, by their names."""
+        """Paths of the tools by name."""
         found = {place.rsplit("/", 1)[-1]: place for place in self._tools.programs}
         return {**found, "qemu": xenlibs.QEMU}
 
     def library_digest(self, base: bool) -> str:
-        """Of the library that the tool stack runs on."""
+        """Digest of the library that the tool stack runs on."""
         path = self._tools.theirs if base else self._shown
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
     def _built(self, name: str, sources: list[str], *options: str) -> Path:
-        """A dynamic program, or library; quick enough to be made each time."""
+        """A dynamic program or library; it builds fast enough to be made each time."""
         tools = self._where
         search: list[str] = []
         for part in _XEN:
@@ -104,7 +104,7 @@ class Programs:
         target = self._scratch / "xengnt-end.code"
         compiled = self._scratch / "xengnt-end.o"
         headers = self._base._xen_include()
-        # Xen's header of the ring includes this, and needs nothing of it.
+        # Xen's header of the ring includes this without needing it.
         empty = self._scratch / "include/sys/types.h"
         empty.parent.mkdir(parents=True, exist_ok=True)
         empty.touch()
@@ -122,8 +122,8 @@ class Programs:
         return target
 
     def _stripped(self, path: Path) -> Path:
-        """Without symbols: the root is read slowly."""
-        # The path names version and recipe.
+        """Without symbols, because the root is read slowly."""
+        # The path contains version and recipe.
         place = hashlib.sha256(str(path).encode()).hexdigest()[:12]
         target = self._scratch / f"stripped.{place}.{path.name}"
         if not target.exists() or target.stat().st_mtime <= path.stat().st_mtime:
@@ -131,7 +131,7 @@ class Programs:
         return target
 
     def shared(self) -> list[File]:
-        """The base system's programs, Xen's libraries and ours, a shell: for other programs."""
+        """For other programs: the base system's programs, Xen's libraries and ours, a shell."""
         libraries = self._tools.libraries
         return [
             *self._base.base_files(BASE_PROGRAMS, *libraries.values()),
@@ -141,7 +141,7 @@ class Programs:
         ]
 
     def _stack(self) -> list[File]:
-        """Xen's tool stack and QEMU, with all that they need but libxengnttab."""
+        """Xen's tool stack and QEMU, with everything they need except libxengnttab."""
         stack = {**self._tools.programs, xenlibs.QEMU: self._qemu}
         libraries = dict(self._tools.libraries)
         return [
@@ -158,7 +158,7 @@ class Programs:
     ) -> list[File]:
         """For the disk benchmark: both libraries, a Linux guest with more files.
 
-        Nothing is packed: unpacking takes the guest's creation longer than reading does.
+        Nothing is packed: unpacking would take longer than reading when the guest is created.
         """
         found = programs.collect(self._cache, selection, lambda _: None)
         initrd = images.guest_initrd(selection, found, own, fio_program(self._cache), guest)
@@ -174,7 +174,7 @@ class Programs:
         ]  # fmt: skip
 
     def files(self, base: bool, selection: packages.Selection, own: images.Ours) -> list[File]:
-        """All of it, as files of the root image; `base`: for Xen's own library."""
+        """Everything, as files of the root image; `base`: for Xen's own library."""
         peer = ROOT / "compat-tests/agent/peer"
         store = "libxenstore.so.4"
         versions = self._scratch / "xenstore.map"
@@ -250,7 +250,7 @@ def fio_program(cache: Path) -> bytes:
     except DevError as error:
         raise TestbedError(str(error)) from error
     target = scratch / "stripped.fio"
-    _run(["strip", "-o", str(target), str(built)])  # a program of this machine's compiler
+    _run(["strip", "-o", str(target), str(built)])  # this machine's compiler has built the program
     return target.read_bytes()
 
 
