@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Xen's tool libraries for FreeBSD, built against our library, and what ELF files ask of it.
+"""Xen's tool libraries for FreeBSD, built against our library, and checks of what ELF files need.
 
-They come from Debian's source package and are built by Xen's own make files.  We pass a FreeBSD
-compiler, the directories of FreeBSD's xen-tools package, and our libxengnttab in place of Xen's.
+They are built from Debian's source package by Xen's own make files.  We pass a FreeBSD compiler,
+the directories of FreeBSD's xen-tools package, and our libxengnttab in place of Xen's.
 `devtools/xentools.py` builds the programs in the same tree.
 """
 
@@ -27,7 +27,7 @@ from devtools.locks import locked
 from devtools.paths import ROOT, cache_dir
 
 SONAME = "libxengnttab.so.1"
-# In an order in which each finds those it needs.
+# In build order.
 XEN_LIBRARIES = (
     "toolcore", "toollog", "evtchn", "call", "foreignmemory", "devicemodel", "ctrl", "store",
     "vchan",
@@ -35,11 +35,11 @@ XEN_LIBRARIES = (
 UNUSED = shutil.ignore_patterns("debian", "docs", "automation", "test")
 HEADERS = (
     (ROOT / "libxengnttab-freebsd/include/xengnttab.h", "xengnttab.h"),
-    # Where libxenvchan looks for the constants of notifications.
+    # libxenvchan includes this path for the constants of notifications.
     (ROOT / "kernel/include/xen/gntalloc.h", "xen/sys/gntalloc.h"),
 )
 
-#: Trees that stay in the cache for each release.
+#: Number of trees that stay in the cache for each release.
 _KEPT = 4
 _PREFIX = "/usr/local"
 #: The directories of FreeBSD's package xen-tools.
@@ -102,8 +102,8 @@ CONFIG_H = {
 
 def compiler(release: Release) -> str:
     clang = environment.require_clang()
-    # Make files hand linker's options to the compiler, and configure scripts take a warning that
-    # an option has no use here for a sign that something else does not work.
+    # Xen's make files pass linker options to the compiler.  Configure scripts take a warning about
+    # an unused option as the failure of whatever they test.
     return (
         f"{clang.tool('clang')} --target={release.triple}"
         f" --sysroot={freebsd_headers.sysroot_dir(release)}"
@@ -113,14 +113,14 @@ def compiler(release: Release) -> str:
 
 
 def xen_libraries(release: Release, ours: Path) -> list[Path]:
-    """Xen's libraries as FreeBSD's, linked with `ours`; from the cache when nothing changed."""
+    """Xen's libraries for FreeBSD, linked with `ours`, from the cache if nothing changed."""
     source = sources.obtain("xen")
     made = [*(path for path, _ in HEADERS), Path(__file__)]
     face = str(sorted(exported(ours)))
     key = stamp.digest(compiler(release), face, *(path.read_bytes() for path in made))
     root = cache_dir() / "consumers"
     stem = f"{source.name}-freebsd{release.major}"
-    # Other checkouts of this project have trees of their own in the same cache.
+    # Other checkouts of this project keep their trees in the same cache.
     where = root / f"{stem}-{key[:12]}"
     with locked(root / f".{stem}.lock"):
         if not stamp.fresh(where / ".stamp", key):
@@ -142,7 +142,7 @@ def _built(where: Path, name: str) -> Path:
 
 
 def configure(where: Path) -> None:
-    """What Xen's configure script would write, with FreeBSD's directories (hier(7))."""
+    """Writes what Xen's configure script would write, with FreeBSD's directories (hier(7))."""
     for name in ("Tools", "Paths"):
         text = (where / f"config/{name}.mk.in").read_text()
         text = re.sub(r"@(\w+)@", lambda m: SETTINGS.get(m[1], ""), text)
@@ -152,15 +152,15 @@ def configure(where: Path) -> None:
 
 
 def run_make(where: Path, release: Release, directory: str, *targets: str) -> None:
-    """One of Xen's make files, told that the system is FreeBSD."""
+    """Runs one of Xen's make files with FreeBSD as the system."""
     clang = environment.require_clang()
     told = [
         "XEN_OS=FreeBSD", "XEN_TARGET_ARCH=x86_64", "XEN_COMPILE_ARCH=x86_64", "HOSTCC=gcc",
         "CONFIG_WERROR=n", f"CC={compiler(release)}", f"AR={clang.tool('llvm-ar')}",
-        # Not this machine's own /usr/local, which config/FreeBSD.mk adds.
+        # Not this machine's /usr/local, which config/FreeBSD.mk would add.
         f"APPEND_INCLUDES={where}/root/include", f"APPEND_LIB={where}/root/lib",
     ]  # fmt: skip
-    # None of an outer make's flags.
+    # Without the flags of an outer make.
     outer = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     done = subprocess.run(
         ["make", "-C", str(where / directory), f"-j{os.cpu_count() or 1}", *told, *targets],
@@ -205,18 +205,18 @@ def _dynamic(path: Path, tag: str, attribute: str) -> list[str]:
 
 
 def soname(path: Path) -> str:
-    """By which name whatever is linked with this library looks for it."""
+    """The name under which programs linked with this library look for it."""
     (name,) = _dynamic(path, "DT_SONAME", "soname")
     return name
 
 
 def needed(path: Path) -> set[str]:
-    """The libraries that the run-time linker has to find for it."""
+    """The libraries that the run-time linker has to find for this file."""
     return set(_dynamic(path, "DT_NEEDED", "needed"))
 
 
 def imported(path: Path, soname: str = SONAME) -> set[tuple[str, str]]:
-    """Symbols, with their versions, that an ELF file wants of a library; "" for no version."""
+    """Symbols that an ELF file needs from a library, with their versions ("" for none)."""
     with path.open("rb") as stream:
         elf = ELFFile(stream)
         needs = elf.get_section_by_name(".gnu.version_r")
@@ -239,12 +239,12 @@ def imported(path: Path, soname: str = SONAME) -> set[tuple[str, str]]:
             if isinstance(index, int) and index in wanted:
                 found.add((symbol.name, wanted[index]))
             elif re.match(r"xengn(ttab|tshr)_", symbol.name):
-                found.add((symbol.name, ""))  # linked with a library that has no versions
+                found.add((symbol.name, ""))  # linked with a library without versions
         return found
 
 
 def exported(path: Path) -> set[tuple[str, str]]:
-    """Symbols, with their versions, that an ELF library defines."""
+    """Symbols that an ELF library defines, with their versions."""
     with path.open("rb") as stream:
         elf = ELFFile(stream)
         symbols = elf.get_section_by_name(".dynsym")
@@ -266,7 +266,7 @@ def exported(path: Path) -> set[tuple[str, str]]:
 
 
 def unresolved(consumers: Iterable[Path], ours: Path) -> list[str]:
-    """What the run-time linker would stumble over, a line each."""
+    """What the run-time linker would not find, one line each."""
     there = exported(ours)
     return [
         f"{path.name} wants {symbol}{'@' if version else ''}{version}"

@@ -2,9 +2,9 @@
 """Xen's tool stack for FreeBSD: xenstored, xenconsoled, xen-init-dom0, xl, libxl, libxenguest.
 
 Built from Debian's source package by Xen's own make files, in the tree of `xenlibs`, and linked
-with our libxengnttab.  zlib and yajl become static libraries, so that the programs need Xen's
-libraries, ours and FreeBSD's base only.  Xen's own libxengnttab is built as well: it is what a
-FreeBSD without this project runs on.
+with our libxengnttab.  zlib and yajl become static libraries, so that the programs need only Xen's
+libraries, ours and those of FreeBSD's base system.  Xen's own libxengnttab is built as well: a
+FreeBSD without this project uses that.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from devtools.freebsd_versions import Release
 from devtools.locks import locked
 from devtools.xenlibs import SETTINGS
 
-#: In an order in which each finds those it needs; `xenlibs` has built the others.
+#: In build order; `xenlibs` has built the others.
 LIBRARIES = {"hypfs": "libxenhypfs", "guest": "libxenguest", "light": "libxenlight",
              "util": "libxlutil"}  # fmt: skip
-#: Directory, make target, and where FreeBSD's package puts the program.
+#: Directory, make target, and the program's path in FreeBSD's package.
 PROGRAMS = {
     "xenstored": ("tools/xenstore", "sbindir"),
     "xenstore": ("tools/xenstore", "bindir"),
@@ -36,18 +36,18 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class Tools:
-    """What was built; places are those of FreeBSD's package xen-tools."""
+    """What was built; paths are those of FreeBSD's package xen-tools."""
 
-    programs: dict[str, Path]  # by the place where each belongs
+    programs: dict[str, Path]  # by path in the package
     libraries: dict[str, Path]  # by the name that programs look for
     theirs: Path  # Xen's own libxengnttab.so.1
     version: str
 
 
 def build(console: Console, release: Release, ours: Path) -> Tools:
-    """Everything, from the cache when nothing changed."""
+    """Everything, from the cache if nothing changed."""
     found = {name: sources.obtain(name) for name in ("xen", "yajl")}
-    # The same zlib as QEMU's.
+    # The same version of zlib as for QEMU.
     found["zlib"] = sources.obtain("zlib", newer=True)
     libraries = xenlibs.xen_libraries(release, ours)
     where = libraries[0].parents[3]
@@ -101,7 +101,7 @@ def _library(where: Path, name: str) -> Path:
 
 
 def _build_theirs(where: Path, release: Release, target: Path) -> None:
-    """Xen's own libxengnttab, beside the tree: the tree's is ours."""
+    """Builds Xen's own libxengnttab in a separate tree, because the shared tree has ours."""
     place = where / "tools/libs/gnttab"
     scratch = where / "tools/libs/.gnttab-ours"
     if scratch.exists():  # an interrupted build

@@ -3,7 +3,7 @@
  * libxengnttab: Xen's grant tables for user space.
  *
  * A domain shares pages of its memory by granting them to another domain,
- * which names them by grant references.  This header has both halves:
+ * which refers to them by grant references.  This header has both halves:
  *
  *   xengnttab_*  maps and copies pages that other domains granted to us;
  *   xengntshr_*  allocates pages of our own and grants them to a domain.
@@ -11,22 +11,22 @@
  * Names, types, symbol versions and behaviour are those of Xen's library of
  * the same soname, so programs built for one run with the other.
  *
- * Errors: a function that returns a pointer answers NULL, one that returns an
- * int answers -1, and errno tells why; clean-up and logging never change it.
+ * Errors: functions that return a pointer return NULL, those that return an
+ * int return -1, and errno says why; clean-up and logging never change it.
  * Messages go to the logger given to open, by default to stderr.
  *
- * Threads: a handle has no lock because it has no state but its descriptor.
+ * Threads: a handle has no state but its descriptor and so needs no lock.
  * Calls from several threads are as safe as the kernel makes them.
  *
- * Fork: a child may call close on an inherited handle and nothing else, and
- * must leave the areas alone that its parent mapped.
+ * Fork: a child may only close an inherited handle, and must not touch the
+ * areas that its parent mapped.
  *
  * Unmap notification: when an area made by one of the _notify functions goes
- * away, for whatever reason, including the death of the process, the byte at
- * notify_offset becomes zero and then notify_port is signalled, so that the
- * peer learns that nobody is there any more.  Either is left out by passing
- * (uint32_t)-1 or (evtchn_port_t)-1.  When it cannot be armed, the whole call
- * fails and nothing stays mapped.
+ * away, even because the process died, the byte at notify_offset becomes zero
+ * and then notify_port is signalled, so that the peer learns of it.  Pass
+ * (uint32_t)-1 as the offset or (evtchn_port_t)-1 as the port to leave one of
+ * them out.  If the notification cannot be armed, the whole call fails and
+ * nothing stays mapped.
  */
 #ifndef XENGNTTAB_H
 #define XENGNTTAB_H
@@ -40,8 +40,7 @@
 extern "C" {
 #endif
 
-/* From xentoollog.h, which a caller without a logger of its own can do
- * without. */
+/* From xentoollog.h, which only a caller with its own logger needs. */
 struct xentoollog_logger;
 
 /* Grants of other domains ------------------------------------------------- */
@@ -50,7 +49,7 @@ typedef struct xengntdev_handle xengnttab_handle;
 
 /*
  * Opens the grant device.  logger may be NULL; open_flags is reserved, pass 0.
- * The handle takes part in xentoolcore_restrict_all().
+ * xentoolcore_restrict_all() covers the handle.
  */
 xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger,
     unsigned open_flags);
@@ -61,7 +60,10 @@ xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger,
  */
 int xengnttab_close(xengnttab_handle *xgt);
 
-/* The descriptor behind the handle: to pass on, not to wait on. */
+/*
+ * The descriptor behind the handle, to be passed on; it never has events to
+ * wait for.
+ */
 int xengnttab_fd(xengnttab_handle *xgt);
 
 /*
@@ -88,16 +90,16 @@ void *xengnttab_map_grant_ref_notify(xengnttab_handle *xgt, uint32_t domid,
 int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count);
 
 /*
- * Announces how many grants will be mapped at once.  Only advice: kernels
- * without such a limit answer success.
+ * Announces how many grants will be mapped at once.  This is only advice:
+ * kernels without such a limit return success.
  */
 int xengnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants);
 
 /*
  * One part of a copy.  Each side is a local address, or a place in a granted
- * page if flags has GNTCOPY_source_gref or GNTCOPY_dest_gref; one of them at
- * least must be.  A granted side may not cross the end of its page.  The
- * result of each part is a GNTST_ code in status.
+ * page if flags has GNTCOPY_source_gref or GNTCOPY_dest_gref; at least one must
+ * be granted.  A granted side may not cross the end of its page.  status is the
+ * result, a GNTST_ code.
  */
 struct xengnttab_grant_copy_segment {
 	union xengnttab_copy_ptr {
@@ -115,16 +117,14 @@ struct xengnttab_grant_copy_segment {
 typedef struct xengnttab_grant_copy_segment xengnttab_grant_copy_segment_t;
 
 /*
- * Copies count parts through the hypervisor.  0 says that all were tried and
- * each status is valid; after -1 none is.  A count of 0 succeeds where copying
- * is supported at all.
+ * Copies count parts through the hypervisor.  After 0 all were tried and each
+ * status is valid; after -1 none is.  A count of 0 succeeds if copying is
+ * supported at all.
  */
 int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
     xengnttab_grant_copy_segment_t *segs);
 
-/*
- * Grants as Linux DMA buffers.  A system without them answers -1 with ENOTTY.
- */
+/* Grants as Linux DMA buffers.  A system without them returns -1 with ENOTTY. */
 #define GNTDEV_DMA_FLAG_WC	(1 << 0)	/* write-combining memory */
 #define GNTDEV_DMA_FLAG_COHERENT (1 << 1)	/* coherent memory */
 
@@ -148,8 +148,8 @@ int xengnttab_dmabuf_imp_release(xengnttab_handle *xgt, uint32_t fd);
 typedef struct xengntdev_handle xengntshr_handle;
 
 /*
- * Opens the grant allocator, as xengnttab_open.  The handle is not subject to
- * xentoolcore_restrict_all().
+ * Opens the grant allocator, as xengnttab_open does the grant device.
+ * xentoolcore_restrict_all() does not cover the handle.
  */
 xengntshr_handle *xengntshr_open(struct xentoollog_logger *logger,
     unsigned open_flags);
@@ -170,9 +170,9 @@ void *xengntshr_share_page_notify(xengntshr_handle *xgs, uint32_t domid,
     evtchn_port_t notify_port);
 
 /*
- * Ends the sharing of an area that one of the functions above returned.  A
- * peer that still has the pages mapped keeps them, and nobody else gets them,
- * until it unmaps them.
+ * Stops sharing an area that one of the functions above returned.  Pages that
+ * the peer still has mapped stay with it, and nobody else gets them, until it
+ * unmaps them.
  */
 int xengntshr_unshare(xengntshr_handle *xgs, void *start_address,
     uint32_t count);

@@ -2,7 +2,7 @@
 /*
  * User ABI of /dev/xen/gntalloc, the grant allocator.
  *
- * As xen/gntdev.h: Linux's LP64 layouts and names, nothing else.
+ * As in xen/gntdev.h, Linux's LP64 layouts and names and nothing else.
  */
 #ifndef _XEN_GNTALLOC_H_
 #define	_XEN_GNTALLOC_H_
@@ -24,9 +24,9 @@
 #endif
 
 /*
- * Allocates count zeroed pages and grants them to domid.  index is an
- * output, the mmap(2) offset of the first; count references are written to
- * gref_ids[], whatever room the caller left behind the struct.
+ * Allocates count zeroed pages and grants them to domid.  index is an output,
+ * the mmap(2) offset of the first page.  The driver writes count references to
+ * gref_ids[]; it cannot check that the caller left room for them.
  */
 #define	IOCTL_GNTALLOC_ALLOC_GREF					\
 	XENGNT_IOC(5, struct ioctl_gntalloc_alloc_gref)
@@ -37,10 +37,10 @@ struct ioctl_gntalloc_alloc_gref {
 	uint64_t	index;
 	uint32_t	gref_ids[1];
 };
-/* The peer may write; without it the grant is read-only. */
+/* The peer may write; without this flag the grant is read-only. */
 #define	GNTALLOC_FLAG_WRITABLE	1
 
-/* Takes count pages, from byte offset index on, off the file. */
+/* Removes count pages, from byte offset index on, from the file. */
 #define	IOCTL_GNTALLOC_DEALLOC_GREF					\
 	XENGNT_IOC(6, struct ioctl_gntalloc_dealloc_gref)
 struct ioctl_gntalloc_dealloc_gref {
@@ -48,7 +48,7 @@ struct ioctl_gntalloc_dealloc_gref {
 	uint32_t	count;
 };
 
-/* As IOCTL_GNTDEV_SET_UNMAP_NOTIFY, for a page of this file. */
+/* Like IOCTL_GNTDEV_SET_UNMAP_NOTIFY, for a page of this file. */
 #define	IOCTL_GNTALLOC_SET_UNMAP_NOTIFY					\
 	XENGNT_IOC(7, struct ioctl_gntalloc_unmap_notify)
 struct ioctl_gntalloc_unmap_notify {
