@@ -38,6 +38,7 @@ DEVICE_MODEL = "/usr/local/lib/xen/bin/xengnt-qemu"
 THEIRS = "/usr/local/xengnt/theirs"
 CPUTIME = "/bin/xengnt-cputime"
 PROFILE = "/bin/xengnt-profile"
+KERNEL_COSTS = "/bin/xengnt-kernelcosts"
 _SCRIPTS = Path(__file__).resolve().parent
 #: Our programs need these of Xen's libraries.
 _XEN = ("toolcore", "toollog", "evtchn", "call", "foreignmemory", "devicemodel", "ctrl", "store",
@@ -168,6 +169,12 @@ class Programs:
             File(self._shown, f"{LIBRARIES}/{xenlibs.SONAME}", 0o444),
             File(self._tools.theirs, f"{THEIRS}/{xenlibs.SONAME}", 0o444),
             File(self._built("cputime", [str(sources / "cputime.c")], "-lxenctrl"), CPUTIME),
+            File(
+                self._built(
+                    "kernelcosts", [str(sources / "kernelcosts.c")], "-pthread", "-lxenevtchn"
+                ),
+                KERNEL_COSTS,
+            ),
             File(self._base.program("xengnt-profile", [sources / "profile.c"]), PROFILE),
             File(selection.kernel, KERNEL, 0o444),
             File(initrd, INITRD, 0o444),

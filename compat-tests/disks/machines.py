@@ -27,6 +27,7 @@ BOOT_SECONDS = 240.0
 DOM0_MEMORY = 1280
 CPUTIME = freebsd_programs.CPUTIME
 PROFILE = freebsd_programs.PROFILE
+KERNEL_COSTS = freebsd_programs.KERNEL_COSTS
 #: The guest never sleeps, and Xen runs whomever an event wakes at once: events for a sleeping guest
 #: come late under emulation, and work is to be measured, not waiting.
 GUEST_OPTIONS = "idle=poll"
@@ -162,7 +163,9 @@ class LinuxSystem(System):
         )
         files += self._more(qemu.build_linux(Console()))
         files += self._modules(selection, setting)
-        files.append(File(setting.build / "compat-tests/disks/src/xengnt-cputime", CPUTIME))
+        ours = setting.build / "compat-tests/disks/src"
+        files.append(File(ours / "xengnt-cputime", CPUTIME))
+        files.append(File(ours / "xengnt-kernelcosts", KERNEL_COSTS))
         self._loops: list[str] = []
         self.machine = vm.LinuxDom0(
             "pvh", [*files, *_empty_images()], setting.work / "disks-linux", setting.cache,

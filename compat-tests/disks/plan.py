@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MIB = 1 << 20
 #: Where the images are in Dom0: a file system in memory.
@@ -380,6 +380,18 @@ class Call:
     us: float  # for each request, without the clock's own cost
 
 
+#: What xengnt-kernelcosts times.
+KERNEL = {
+    "trip": "a trip to Xen and back (CPUID)",
+    "call": "a system call that does nothing",
+    "poll": "ppoll of 16 descriptors, one of them ready",
+    "wake": "waking a thread by a byte in a pipe",
+    "event": "waking a thread by an event: notify, ppoll, read, unmask",
+    "read": "pread of 64 KiB of an image",
+    "write": "pwrite of 64 KiB of an image",
+}
+
+
 @dataclass
 class Machine:
     """One Dom0's boot, or several with the same plan."""
@@ -389,6 +401,7 @@ class Machine:
     rounds: list[Round]
     costs: list[Cost]
     profiles: dict[str, list[Call]]  # by "BACKEND WORK"
+    kernel: dict[str, float] = field(default_factory=dict)  # ns of what xengnt-kernelcosts times
 
     def places(self) -> list[Place]:
         return list(dict.fromkeys(f.place for r in self.rounds for f in r.figures))

@@ -15,7 +15,7 @@ from rich.console import Console
 from speed.figures import ratio, spread
 from speed.report import PAGE_END, show_aims, show_machine
 
-from .plan import BACKENDS, BLKBACK, MAIN_MEDIUM, OURS, THEIRS, WORKS, Machine, Place
+from .plan import BACKENDS, BLKBACK, KERNEL, MAIN_MEDIUM, OURS, THEIRS, WORKS, Machine, Place
 from .store import SCHEMA, machine_json
 
 TITLES = {"freebsd": "FreeBSD as PVH Dom0", "linux": "Linux as PVH Dom0"}
@@ -123,6 +123,8 @@ def tables(machine: Machine) -> Iterator[tuple[str, list[str], Rows]]:
             *(_times(machine.ratio(place, other, OURS)) for other in (THEIRS, BLKBACK)),
         ])  # fmt: skip
     yield "speed: median and quartiles of the rounds; ratios round by round", head, rows
+    if machine.kernel:
+        yield _kernel(machine)
     if machine.costs:
         yield _costs(machine, titles)
     for name in machine.profiles:
@@ -142,6 +144,14 @@ def _profile(machine: Machine, name: str, titles: dict[str, str]) -> tuple[str, 
             rows.append(["guest, Xen and events: the rest of a request", "", f"{rest:.0f}"])
     title = f"where a request's time goes: {titles[backend]}, {WORKS[work].title}"
     return title, ["", "calls", "µs"], rows
+
+
+def _kernel(machine: Machine) -> tuple[str, list[str], Rows]:
+    """What the back ends make the kernel do, without any of them."""
+    unit = machine.kernel["trip"]
+    rows = [[title, f"{machine.kernel[name] / 1000:.2f}", f"{machine.kernel[name] / unit:.2f}"]
+            for name, title in KERNEL.items()]  # fmt: skip
+    return "what Dom0's kernel takes, no guest being there", ["", "µs", "trips to Xen"], rows
 
 
 def _costs(machine: Machine, titles: dict[str, str]) -> tuple[str, list[str], Rows]:

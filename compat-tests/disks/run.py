@@ -164,6 +164,8 @@ def one(
         facts = {**booted.machine.facts, **booted.facts()}
         machine.facts |= facts
         store.add(machine.dom0, "facts", facts)
+        machine.kernel |= session.kernel
+        store.add(machine.dom0, "kernel", session.kernel)
         rounds(session, machine, store, wanted, later, setting.say)
         costs(session, machine, store, setting.say)
         profiles(session, machine, store, setting.say)

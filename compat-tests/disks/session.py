@@ -7,7 +7,7 @@ import re
 import shlex
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clients import disks as clients_disks
 from clients import steps
@@ -16,11 +16,12 @@ from clients.places import MEMORY
 from clients.shell import Failed, Guest
 
 from . import profile
-from .machines import CPUTIME, PROFILE, System, library
+from .machines import CPUTIME, KERNEL_COSTS, PROFILE, System, library
 from .plan import (
     BLKBACK,
     FIELDS,
     IMAGES,
+    KERNEL,
     MIB,
     OURS,
     THEIRS,
@@ -67,6 +68,8 @@ class Session:
     groups: Sequence[Group]
     say: Callable[[str], None]
     qemus: dict[str, int]  # process by back end
+    #: What xengnt-kernelcosts has timed before there was a guest, in ns.
+    kernel: dict[str, float] = field(default_factory=dict)
 
     @property
     def guest(self) -> Guest:
@@ -252,6 +255,16 @@ def requests(said: str) -> int:
     return made
 
 
+def kernel_costs(said: str) -> dict[str, float]:
+    """Nanoseconds by name, from the lines of xengnt-kernelcosts."""
+    found = {
+        name: float(ns) for name, ns in re.findall(r"^kernel: (\w+) (\d+)$", said, re.MULTILINE)
+    }
+    if absent := [name for name in KERNEL if name not in found]:
+        raise Broken(f"the kernel's costs lack {', '.join(absent)}")
+    return found
+
+
 def begin(system: System, groups: Sequence[Group], say: Callable[[str], None]) -> Session:
     """Starts the tool stack, the guest and all its disks in a booted machine."""
     run = system.run()
@@ -259,6 +272,9 @@ def begin(system: System, groups: Sequence[Group], say: Callable[[str], None]) -
     dom0.must(f"mkdir -p {IMAGES}")
     steps.xenstored(run)
     steps.xenconsoled(run)
+    # While there is no guest that would share the processor.
+    say("what Dom0's kernel takes")
+    kernel = kernel_costs(dom0.must(f"{KERNEL_COSTS} {IMAGES}/kernelcosts", "the kernel's costs"))
     run.disks = (_FIRST,)
     dom0.must(_FIRST.make, "the first disk")
     say("making the guest")
@@ -266,7 +282,7 @@ def begin(system: System, groups: Sequence[Group], say: Callable[[str], None]) -
     pid = dom0.device_model(run.tool("qemu"), guest.domid)
     if pid is None:
         raise Failed("QEMU does not run")
-    session = Session(system, run, groups, say, {OURS: pid})
+    session = Session(system, run, groups, say, {OURS: pid}, kernel)
     session.attach(OURS)
     if session.disks(THEIRS):
         session.second()

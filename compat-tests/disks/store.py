@@ -26,6 +26,7 @@ def machine_json(machine: Machine) -> dict[str, Any]:
         "rounds": [asdict(r) for r in machine.rounds],
         "costs": [asdict(c) for c in machine.costs],
         "profiles": {name: [asdict(c) for c in made] for name, made in machine.profiles.items()},
+        "kernel": machine.kernel,
     }
 
 
@@ -37,6 +38,8 @@ def machine_of(data: Mapping[str, Any]) -> Machine:
         [_round(r) for r in data["rounds"]],
         [Cost(**c) for c in data["costs"]],
         {name: [Call(**c) for c in made] for name, made in data["profiles"].items()},
+        # Older files have none.
+        data.get("kernel", {}),
     )
 
 
@@ -92,6 +95,8 @@ def restored(dom0: str, lines: list[dict[str, Any]]) -> Machine:
                 machine.rounds.append(_round(data))
             case "cost":
                 machine.costs.append(Cost(**data))
+            case "kernel":
+                machine.kernel |= data
             case "profile":
                 machine.profiles[data["name"]] = [Call(**c) for c in data["calls"]]
     return machine

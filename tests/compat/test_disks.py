@@ -170,14 +170,25 @@ def test_the_report_can_be_read_again(tmp_path: Path) -> None:
     found = machine("freebsd", {OURS: 100, THEIRS: 140, BLKBACK: 95})
     found.costs.append(Cost(OURS, "raw", 512, "seq64k", 1 << 20, 32, 0.5, 512, 32))
     found.profiles["ours rand1"] = [plan.Call("read", 1.0, 20.0)]
+    found.kernel |= dict.fromkeys(plan.KERNEL, 50_000.0) | {"event": 625_000.0}
     page = report.write([found, machine("linux", {OURS: 1, THEIRS: 2, BLKBACK: 3})], tmp_path)
     text = page.read_text()
     rest = f"<td>{100_000 / 48 - 20:.0f}</td>"  # 48 requests in 100 ms, 20 µs of each in QEMU
-    for wanted in ("tapback", "16.00", "a trip to Xen", "met", rest):
+    for wanted in (
+        "tapback",
+        "16.00",
+        "a trip to Xen",
+        "met",
+        rest,
+        "<td>625.00</td><td>12.50</td>",
+    ):
         assert wanted in text
     assert (tmp_path / "disks.svg").read_text().startswith("<?xml")
     again = from_json((tmp_path / "disks.json").read_text())
     assert machine_json(again[0]) == machine_json(found)
+    old = json.loads((tmp_path / "disks.json").read_text())
+    del old["machines"][0]["kernel"]
+    assert from_json(json.dumps(old))[0].kernel == {}
     with pytest.raises(ValueError, match="schema 9"):
         from_json('{"schema": 9}')
 
@@ -216,6 +227,14 @@ def test_the_clock_is_taken_off_a_profile() -> None:
     ]
     with pytest.raises(Broken, match="empty"):
         profile.calls("ktrace: no", 100)
+
+
+def test_the_kernels_costs_are_all_there() -> None:
+    lines = [f"kernel: {name} {number * 1000}" for number, name in enumerate(plan.KERNEL, 1)]
+    found = session.kernel_costs("\n".join(["noise", *lines]))
+    assert list(found) == list(plan.KERNEL) and found["poll"] == 3000.0
+    with pytest.raises(Broken, match="lack event, read, write"):
+        session.kernel_costs("\n".join(lines[:4]))
 
 
 # ---------------------------------------------------------------- a session that is played
