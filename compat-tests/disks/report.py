@@ -282,7 +282,7 @@ caption { text-align: left; font-weight: 600; }
 img { max-width: 100%; }
 .met { color: #1a7f37; } .missed { color: #9a6700; }
 </style></head><body><h1>What guests' disks cost</h1>
-<img src="disks.svg" alt="microseconds a request by work and back end">
+<img src="disks.svg" alt="microseconds per request by workload and back end">
 <p>{{ blktap }}.</p>{% if sure %}<p>{{ sure }}.</p>{% endif %}
 {% if aims %}<h2>Aims</h2><ul>{% for a in aims %}
 <li class="{{ 'met' if a.met else 'missed' }}">{{ 'met' if a.met else 'missed' }}: {{ a.what }}:

@@ -339,7 +339,7 @@ caption { text-align: left; font-weight: 600; }
 img { max-width: 100%; }
 .met { color: #1a7f37; } .missed { color: #9a6700; }
 </style></head><body><h1>What grants cost</h1>
-<img src="speed.svg" alt="microseconds a page by size and driver">
+<img src="speed.svg" alt="microseconds per page by size and driver">
 {% if aims %}<h2>Aims</h2><ul>{% for a in aims %}
 <li class="{{ 'met' if a.met else 'missed' }}">{{ 'met' if a.met else 'missed' }}:
 {{ a.machine }}: {{ a.what }}: {{ '%.2f'|format(a.found) }}

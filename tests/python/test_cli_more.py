@@ -74,7 +74,7 @@ def test_arm_says_what_it_will_do(fake: FakeLibrary, capsys: Output) -> None:
     assert main(["notify", "arm", "1", "8", "--byte", "3", "--port", "6", "--hold", "0"]) == 0
     assert capsys.readouterr().out == (
         "holding grant 8 of domain 1: byte 3 is cleared and event channel 6 is signalled"
-        " at its end\n"
+        " when the mapping ends\n"
     )
     assert ("xengnttab_map_grant_ref_notify", 1, 8, 3, 3, 6) in fake.log
     assert main(["notify", "arm", "1", "8", "--port", "6", "--hold", "0", "--json"]) == 0

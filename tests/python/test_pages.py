@@ -94,10 +94,10 @@ def test_read_and_write_copy(fake: FakeLibrary) -> None:
         assert mapping.write(memoryview(b"abcd").cast("H"), 0) == 4
         assert mapping.read(4) == b"abcd"
         for size, offset in ((1, 2 * PAGE_SIZE), (0, -1), (2 * PAGE_SIZE + 1, 0)):
-            with pytest.raises(ValueError, match="do not lie in"):
+            with pytest.raises(ValueError, match="do not fit into"):
                 mapping.read(size, offset)
         before = mapping.read()
-        with pytest.raises(ValueError, match="do not lie in"):
+        with pytest.raises(ValueError, match="do not fit into"):
             mapping.write(b"toolong", 2 * PAGE_SIZE - 6)
         assert mapping.read() == before
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Both devices under processes of several threads that do anything at random
- * and are killed in the middle of it.
+ * Stress test of both devices: processes of several threads make random calls
+ * and are killed at random.
  *
  *	xengnt-stress PEER GNTDEV GNTALLOC SECONDS SEED
  *
  * PEER is the program that makes a helper domain (agent/peer/peer.c), whose
- * pages are mapped.  Each thread has descriptors of its own, on which its
- * results are checked, and shares others with all processes, on which it
- * only must not do harm.  The last line is "done" and figures; a wrong
- * result, an unexpected end or a grant that stays mapped is "failed".  What
- * the kernel thinks of it is the caller's to look at.
+ * pages are mapped.  Each thread checks its results on descriptors of its
+ * own.  It also uses descriptors that all processes share, where results
+ * depend on the others and only damage is an error.  The last line is "done"
+ * with figures, or "failed" after a wrong result, an unexpected exit or a
+ * grant that stays mapped.  The caller checks the kernel's messages.
  */
 #include <sys/param.h>
 #include <sys/ioctl.h>
@@ -45,14 +45,14 @@
 #define	READ_ONLY	(FIRST + PAGES)	/* page 0 for reading */
 #define	PROCESSES	4
 #define	THREADS		3
-#define	SLOTS		6u	/* places for mappings, of a thread or of all */
+#define	SLOTS		6u	/* mappings of a thread, or of all of them */
 #define	SLOT_PAGES	8u
 #define	COMMON		4u	/* descriptors that all processes have */
-#define	MARK_AT		4088u	/* nobody writes behind this */
+#define	MARK_AT		4088u	/* a page's mark, never overwritten */
 #define	SETTLE_MS	20000
 #define	OFFERS		16u
 
-/* Xen's, of a segment's flags. */
+/* A segment's flags, as Xen defines them. */
 #define	SOURCE_GREF	1u
 #define	DEST_GREF	2u
 
@@ -66,9 +66,9 @@ static const char *const op_names[OPS] = {
 	"fork", "pipe", "reopen", "notify", "offset", "read",
 };
 
-/* What all processes see. */
+/* Shared by all processes. */
 static struct {
-	atomic_ulong	done[OPS];	/* of what did what it should */
+	atomic_ulong	done[OPS];	/* operations that succeeded */
 	atomic_bool	failed;
 	char		message[256];
 	_Atomic uint32_t offers[OFFERS];	/* references for the peer */
@@ -80,7 +80,7 @@ struct slot {
 	unsigned	pages;
 	int		fd;		/* or -1 when that was closed */
 	bool		own;		/* nobody else uses that descriptor */
-	bool		whole;		/* no page was unmapped of it */
+	bool		whole;		/* none of its pages was unmapped */
 	bool		copied;		/* a fork may have copied pages of it */
 	bool		writable;
 	uint64_t	index;
@@ -95,9 +95,9 @@ struct thread {
 };
 
 static const char *node[2];		/* gntdev, gntalloc */
-static int common[COMMON];		/* the odd ones of gntalloc */
+static int common[COMMON];		/* even: gntdev, odd: gntalloc */
 static uint32_t domid;
-/* Of a process. */
+/* One per process. */
 static struct slot shared[SLOTS];
 static int pipe_in;
 static _Thread_local sigjmp_buf landing;
@@ -135,7 +135,7 @@ fail(const char *fmt, ...)
 	_exit(1);
 }
 
-/* The mark of a page; the helper domain's are below 256. */
+/* The mark of a page; the helper domain's numbers are below 256. */
 static uint64_t
 mark(uint32_t number)
 {
@@ -143,7 +143,7 @@ mark(uint32_t number)
 	return (0x5374726573730000u + number);
 }
 
-/* ---- touching what may be gone ------------------------------------------ */
+/* ---- touching pages that may be gone ------------------------------------ */
 
 static void
 caught(int sig, siginfo_t *info, void *context)
@@ -155,7 +155,7 @@ caught(int sig, siginfo_t *info, void *context)
 	fail("signal %d at %p", sig, info->si_addr);
 }
 
-/* Reads the mark of a page and writes a byte, if asked to; false: a signal. */
+/* Reads a page's mark and, if asked, writes a byte; false after a signal. */
 static bool
 touch(char *page, bool store, unsigned at, uint64_t *seen)
 {
@@ -175,7 +175,7 @@ touch(char *page, bool store, unsigned at, uint64_t *seen)
 
 /* ---- operations --------------------------------------------------------- */
 
-/* A slot of the thread's, or one that the threads of a process share. */
+/* The thread's own slot, or one that the threads of its process share. */
 static struct slot *
 any_slot(struct thread *t)
 {
@@ -192,7 +192,7 @@ is_shared(const struct slot *s)
 	return (s >= shared && s < shared + SLOTS);
 }
 
-/* What an operation on it returns may be believed. */
+/* Whether the results of operations on it are known in advance. */
 static bool
 sure(const struct slot *s)
 {
@@ -322,7 +322,7 @@ do_share(struct thread *t, struct slot *s)
 		struct ioctl_gntalloc_alloc_gref op;
 		uint32_t more[SLOT_PAGES - 1];
 	} arg;
-	/* By pointer: an index into an array of one tells GCC that n is 1. */
+	/* By pointer: indexing an array of one would let GCC assume n == 1. */
 	uint32_t *ids = &arg.op.gref_ids[0];
 	uint64_t word;
 	unsigned i, n;
@@ -357,7 +357,7 @@ do_share(struct thread *t, struct slot *s)
 		return (false);
 	}
 	if (!own || pick(t, 4) == 0) {
-		/* Untouched; its contents are not known later. */
+		/* Not marked, so its contents cannot be checked. */
 		s->whole = false;
 		return (true);
 	}
@@ -421,7 +421,7 @@ do_part(struct thread *t, struct slot *s)
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
 }
 
-/* From and to the helper domain; a mark last, which must be the right one. */
+/* Copies from and to the helper domain, then reads a mark and checks it. */
 static bool
 do_copy(struct thread *t, struct slot *s)
 {
@@ -454,7 +454,7 @@ do_copy(struct thread *t, struct slot *s)
 	}
 	op.count = n;
 	op.segments = segs;
-	/* Local pages may be gone or read-only; or it is about to be killed. */
+	/* Local pages may be gone or read-only, or we are being killed. */
 	if (ioctl(t->gntdev, IOCTL_GNTDEV_GRANT_COPY, &op) != 0) {
 		if (errno != EFAULT && errno != EINTR)
 			fail("GRANT_COPY: %s", strerror(errno));
@@ -538,8 +538,8 @@ do_advise(struct thread *t, struct slot *s)
 			return (minherit(s->p, PAGE, INHERIT_COPY) == 0);
 		}
 		/*
-		 * What was copied must not be shared again: FreeBSD's fault
-		 * asks for the mappings of a page that has no list of them
+		 * Copied pages must not be shared again: FreeBSD's page fault
+		 * looks up the mappings of a page that has no list of them
 		 * (vm_fault_cow(), a panic with INVARIANTS).
 		 */
 		return (minherit(s->p, len, (pick(t, 2) == 0 || s->copied) ?
@@ -551,7 +551,7 @@ do_advise(struct thread *t, struct slot *s)
 	}
 }
 
-/* The child uses what it inherits, changes it, and ends in some way. */
+/* Uses and changes what it inherited, and ends in a random way. */
 static void __attribute__((noreturn))
 child(struct thread *t)
 {
@@ -620,7 +620,7 @@ do_fork(struct thread *t, struct slot *s)
 	return (true);
 }
 
-/* Blocks until the reader has taken all, with the pages themselves held. */
+/* Blocks until the reader has read it all; the pipe holds the pages. */
 static bool
 do_pipe(struct thread *t, struct slot *s)
 {
@@ -761,7 +761,7 @@ process(uint64_t seed)
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	/* Nothing but our mappings gets to these addresses, or only between. */
+	/* Addresses for our mappings; others get in only between two of them. */
 	place = mmap(NULL, (THREADS + 1) * SLOTS * SLOT_PAGES * PAGE,
 	    PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (place == MAP_FAILED || pipe(pair) != 0)
@@ -818,8 +818,8 @@ peer_start(char *program)
 }
 
 /*
- * The helper domain maps a page that somebody shares, or has shared, or lets
- * go of one: ends of grants have to wait for it.
+ * The helper domain maps a page that is or was shared, or unmaps one.  A grant
+ * that it maps cannot end before.
  */
 static unsigned long
 peer_maps(struct thread *t, bool *mapped, unsigned slots)
@@ -845,7 +845,7 @@ peer_maps(struct thread *t, bool *mapped, unsigned slots)
 	return (1);
 }
 
-/* ---- all of it ---------------------------------------------------------- */
+/* ---- the main process --------------------------------------------------- */
 
 static pid_t
 spawn(uint64_t seed)
@@ -858,12 +858,12 @@ spawn(uint64_t seed)
 		err(1, "fork");
 	if (pid == 0)
 		process(seed);
-	/* Both set it: neither knows who is first. */
+	/* Parent and child both set it, since either may run first. */
 	setpgid(pid, pid);
 	return (pid);
 }
 
-/* With all that it started: they are in its process group. */
+/* Kills a process and its children, which are in its process group. */
 static void
 finish(pid_t pid)
 {
@@ -872,7 +872,7 @@ finish(pid_t pid)
 	kill(-pid, SIGKILL);
 	if (waitpid(pid, &status, 0) != pid)
 		err(1, "waitpid");
-	/* A child that it was about to start can have escaped the first one. */
+	/* A child that was just being forked may have escaped the first kill. */
 	kill(-pid, SIGKILL);
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		if (!atomic_exchange(&all->failed, true))
@@ -881,9 +881,9 @@ finish(pid_t pid)
 }
 
 /*
- * What a killed process has mapped on a common descriptor stays mapped until
- * that is closed everywhere, and Xen counts the mappings of a page in a few
- * bits: mmap is EINVAL when they overflow.  Later processes get another one.
+ * What a killed process mapped on a common descriptor stays mapped until all
+ * processes have closed it.  Xen counts a page's mappings in a few bits, and
+ * mmap is EINVAL when they overflow, so later processes get a new descriptor.
  */
 static void
 renew(unsigned i)
@@ -960,7 +960,7 @@ main(int argc, char **argv)
 	for (i = 0; i < sizeof(mapped) / sizeof(mapped[0]); i++)
 		if (mapped[i])
 			(void)ask(&helper, "unmap %lu", i);
-	/* Children of the killed ones have a while; then all must be free. */
+	/* Children of killed processes may take a while to let pages go. */
 	for (ms = 0; !all->failed && !ask(&helper, "clear"); ms += 100) {
 		if (ms >= SETTLE_MS) {
 			printf("failed: %s\n", helper.reply);

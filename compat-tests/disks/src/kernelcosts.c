@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * xengnt-kernelcosts FILE: what Dom0's kernel takes for things that a disk's
- * back end makes it do, in nanoseconds.
+ * xengnt-kernelcosts FILE: how many nanoseconds Dom0's kernel takes for the
+ * operations that a disk's back end needs.
  *
- * A line each: "kernel: NAME NS", the median of several series.  FILE is made,
- * and should lie where the disks' images do.  "trip" is CPUID, which Xen
- * answers: the unit in which two boots can be compared.
+ * Prints a line for each, "kernel: NAME NS", the median of several series.
+ * FILE is created; put it where the disks' images are.  "trip" is CPUID, which
+ * Xen answers: it is the unit for comparing two boots.
  */
 #include <sys/syscall.h>
 
@@ -32,7 +32,7 @@ static int there[2], back[2];		/* pipes to the other thread */
 static struct side {
 	xenevtchn_handle *handle;
 	evtchn_port_t	port;
-} sides[2];				/* of one event channel */
+} sides[2];				/* the two ends of an event channel */
 static struct pollfd polled[POLLED];
 static int image;
 static char block[BLOCK];
@@ -42,7 +42,7 @@ trip(void)
 {
 	unsigned int a = 0x40000000, c = 0;
 
-	/* Clang's <cpuid.h> may be left out when its results are not used. */
+	/* Clang may drop the one of <cpuid.h>, as its results are not used. */
 	__asm__ volatile("cpuid" : "+a"(a), "+c"(c) : : "ebx", "edx");
 }
 
@@ -146,7 +146,7 @@ image_write(void)
 		err(1, "pwrite");
 }
 
-/* A thread that answers, or none; how often it happens in one go. */
+/* `other` runs in a second thread; once() takes `events` measured steps. */
 static const struct {
 	const char *name;
 	void	(*once)(void);

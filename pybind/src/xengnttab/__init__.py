@@ -2,8 +2,8 @@
 """Xen grant tables: share pages of memory with other domains, map the pages they share.
 
 `GrantShare` makes pages and grants them to a domain; `GrantTable` maps pages that domains granted
-to this one, or has Xen copy from and to them.  What both return is memory: a `memoryview`, numpy
-and whatever else knows Python's buffer protocol work on it without a copy.
+to this one, or has Xen copy from and to them.  Both return memory: `memoryview`, numpy and anything
+else that uses Python's buffer protocol work on it without a copy.
 
 ```python
 from xengnttab import GrantShare, GrantTable
@@ -17,13 +17,13 @@ with GrantTable() as table, table.map(domid=1, refs=[8]) as mapping:  # in domai
 ```
 
 Devices, mappings and sharings are context managers.  They can be closed early with `close()`; any
-use after that raises ValueError, as for a closed file.  What the kernel refuses is a `GrantError`,
-an OSError with the errno and with what it means here.
+use after that raises ValueError, as for a closed file.  When the kernel refuses something, a
+`GrantError` is raised, an OSError with the errno and what it means here.
 
 `EventChannel` signals events between domains that share memory.
 
-Threads may share all objects.  A process that has them by fork may only close the devices; any
-other use raises RuntimeError.
+Threads may share all objects.  A forked child may only close the devices; any other use
+raises RuntimeError.
 
 A domain must not map its own grants: the page is lost, and the kernel may crash.
 """

@@ -66,8 +66,8 @@ area_dealloc(PyObject *self)
 }
 
 /*
- * True, with an exception set, in a child that has the range by fork: it may
- * not be mapped there, and is not the child's to end.
+ * True, with an exception set, in a forked child: the range might not be
+ * mapped there, and the child must not end it.
  */
 static int
 inherited(const Area *area)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How the command reads numbers, and says what is wrong with an argument."""
+"""Parses the command's arguments; errors say what is wrong with one."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ port = number("port", 0, MAX_PORT)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, with errors as exceptions and all output through this command's own."""
+    """argparse's parser, but errors are exceptions and output goes through put() and complain()."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, self.format_usage(), self.prog)

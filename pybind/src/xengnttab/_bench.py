@@ -23,7 +23,7 @@ LEAST = 5
 
 
 class Figure(NamedTuple):
-    """Microseconds a call."""
+    """A measured call; times are in microseconds."""
 
     name: str
     pages: int
@@ -57,14 +57,14 @@ def _map(grants: GrantTable, domid: int, refs: list[int]) -> None:
 
 
 def calls(domid: int | None, refs: list[int]) -> Iterator[tuple[str, int, Callable[[], object]]]:
-    """The measured calls.  None maps a page that this domain granted itself."""
+    """The measured calls.  They never map a page that this domain granted itself."""
     with GrantShare() as share, GrantTable() as grants:
         yield "no-op (set_max_grants)", 1, lambda: grants.set_max_grants(1024)
         for pages in SHARED:
             yield "share, unshare", pages, partial(_share, share, pages)
         if grants.can_copy:
             buffer = bytearray(PAGE_SIZE)
-            # Granted to Dom0: elsewhere Xen refuses, and the figure is left out.
+            # Granted to Dom0: in other domains Xen refuses the copy, and the figure is left out.
             with share.share(0, writable=True) as own:
                 from_own = [Segment(Place(DOMID_SELF, own.refs[0]), buffer)]
                 if not grants.copy(from_own)[0]:
@@ -93,7 +93,7 @@ def run_bench(args: argparse.Namespace) -> int:
         progress.say(f"{name}, {pages} pages ...")
         figures.append(measure(name, pages, args.seconds, call))
     progress.end()
-    head = ("call", "pages", "calls", "median us", "p99 us", "us a page")
+    head = ("call", "pages", "calls", "median us", "p99 us", "us per page")
     report(
         args, table(head, figures),
         command="bench", unit="microseconds", figures=[figure._asdict() for figure in figures],

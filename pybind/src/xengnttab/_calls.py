@@ -28,20 +28,20 @@ CData = Any
 # "no byte" and "no event" in a notification
 NONE = 0xFFFFFFFF
 
-# errno of an open without a driver behind the node, or without the node
+# errnos of open when the node, or the driver behind it, is missing
 MISSING = {errno.ENOENT, errno.ENXIO, errno.ENODEV}
 NOT_PERMITTED = {errno.EACCES, errno.EPERM}
 
 
 def module(device: str) -> str:
-    """How to get the driver of a device."""
+    """The command that loads the driver of a device."""
     if sys.platform.startswith("freebsd"):
         return "kldload xengnt"
     return f"modprobe xen-{device}"
 
 
 def limit(device: str) -> str:
-    """Where the limit of a device is."""
+    """Where the limit of a device is set."""
     if sys.platform.startswith("freebsd"):
         return f"sysctl hw.xen.{device}.limit"
     return f"/sys/module/xen_{device}/parameters/limit"
@@ -54,7 +54,7 @@ def _device_error(device: str) -> DeviceError:
         hint = f"not a Xen domain, or the driver is not loaded ({module(device)})"
         return DeviceMissingError(number, action, hint)
     if number in NOT_PERMITTED:
-        return DevicePermissionError(number, action, "only root may, by default")
+        return DevicePermissionError(number, action, "by default only root may open it")
     return DeviceError(number, action)
 
 
@@ -70,7 +70,7 @@ def open_share() -> CData:
     handle = lib.xengntshr_open(lib.quiet_logger(), 0)
     if handle == ffi.NULL:
         raise _device_error("gntalloc")
-    # The library leaves this one open to a program that is executed, as Xen's does.
+    # Like Xen's, the library leaves this descriptor open across exec.
     os.set_inheritable(share_fd(handle), False)
     return handle
 
@@ -159,7 +159,7 @@ def share_pages(
         hint = ""
         if number == errno.ENOSPC:
             # Rows A3 and A5.
-            hint = f"the grant table is full, or all users share {limit('gntalloc')} pages"
+            hint = f"the grant table is full, or too many pages are shared ({limit('gntalloc')})"
         raise ShareError(number, f"share {count} pages with domain {domid}", hint)
     return int(ffi.cast("uintptr_t", address)), tuple(refs)
 

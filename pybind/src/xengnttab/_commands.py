@@ -36,14 +36,14 @@ from xengnttab.hexdump import hexdump, text
 from xengnttab.share import GrantShare
 from xengnttab.table import GrantTable
 
-# How often the byte is looked at: an event may not come, when only the byte is armed or when
-# FreeBSD's evtchn(4) loses a wake-up.
+# How often the byte is checked.  No event comes if only the byte is armed, or if FreeBSD's
+# evtchn(4) loses a wake-up.
 POLL_SECONDS = 0.05
 
 
 def content(args: argparse.Namespace, room: int, most: int | None = None) -> bytes | None:
-    """What to write, at most `most` bytes, or None; it must fit into the room."""
-    # No more is read than tells that it does not fit: FILE may have no end.
+    """The bytes to write, at most `most`, or None; UsageError if there are more than `room`."""
+    # One byte more than fits shows that the content is too long: FILE may be endless.
     limit = room + 1 if most is None else min(most, room + 1)
     if args.write is not None:
         data = os.fsencode(args.write)[:limit]
@@ -77,7 +77,7 @@ class Show:
 
     @property
     def on_stdout(self) -> bool:
-        """Whether the content goes to standard output, so that nothing else may."""
+        """Whether the content goes to standard output, so that nothing else may go there."""
         return self.wanted and self.file is None
 
     def __call__(self, data: bytes) -> None:
@@ -99,7 +99,7 @@ class Show:
 def showing(args: argparse.Namespace) -> Iterator[Show]:
     """Opens the file of --output first, so that an error shows before anything is done."""
     if args.json and (args.raw or args.output == "-"):
-        raise UsageError("--json and bytes as they are cannot share standard output")
+        raise UsageError("--json and raw bytes cannot share standard output")
     with ExitStack() as stack:
         file: BinaryIO | None = None
         if args.output is not None and args.output != "-":
@@ -114,7 +114,7 @@ def wait(args: argparse.Namespace, stop: socket.socket, *, input_used: bool = Fa
     """Keeps the pages until told to release them."""
     source = stdin()
     if input_used:
-        # Standard input was the content.  What is left of it ends nothing.
+        # Standard input was the content: its end must not end the wait.
         hold(float("inf") if args.hold is None else args.hold, stop, None)
         return
     at_terminal = on_terminal(sys.stdin) and source is not None and foreground(source)
@@ -251,7 +251,7 @@ def run_arm(args: argparse.Namespace) -> int:
         byte = 0
     with signals() as stop, GrantTable() as grants, ExitStack() as stack:
         if args.remote_port is not None:
-            # Entered before the mapping, so that it is still open when the mapping ends.
+            # Opened before the mapping, so that it is still open when the mapping ends.
             channel = stack.enter_context(EventChannel(args.domid, args.remote_port))
             port = channel.port
         mapping = stack.enter_context(
@@ -265,7 +265,8 @@ def run_arm(args: argparse.Namespace) -> int:
         what += [f"event channel {port} is signalled"] if port is not None else []
         report(
             args,
-            f"holding grant {args.ref} of domain {args.domid}: {' and '.join(what)} at its end",
+            f"holding grant {args.ref} of domain {args.domid}: {' and '.join(what)}"
+            " when the mapping ends",
             command="notify", role="arm", domid=args.domid, ref=args.ref, byte=byte, port=port,
         )  # fmt: skip
         wait(args, stop)
@@ -316,7 +317,7 @@ def run_watch(args: argparse.Namespace) -> int:
 
 
 def _channel(stack: ExitStack, domid: int) -> EventChannel | None:
-    """A channel for the peer to signal, where there are any."""
+    """A channel for the peer to signal; None where there are no event channels."""
     try:
         return stack.enter_context(EventChannel(domid))
     except DeviceError:

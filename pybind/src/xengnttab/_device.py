@@ -26,8 +26,8 @@ class Device:
     """An open device.
 
     Several threads may use it.  Each call counts as a user of the library's handle, and so does
-    the object itself until `close()`: the last to finish closes the handle.  So no call ever meets
-    a handle that was freed, and nobody waits for anybody.
+    the object itself until `close()`: the last user closes the handle.  So no call uses a freed
+    handle, and no thread waits for another.
     """
 
     calls: ClassVar[Calls]
@@ -35,7 +35,7 @@ class Device:
     def __init__(self) -> None:
         # After a fork only close is allowed (xengnttab.h).
         self._process = os.getpid()
-        # Held for a few lines only.  Re-entrant: finalizers of forgotten pages run anywhere.
+        # Never held for long.  Re-entrant, because finalizers of pages can run at any point.
         self._lock = threading.RLock()
         self._users = 1
         self._closed = False
@@ -90,17 +90,16 @@ class Device:
             return self.calls.fd(handle)
 
     def _to_end(self) -> list[Callable[[], None]]:
-        """What must end before the device, called under the lock; an exception keeps it open."""
+        """Steps that come before the close.  Called under the lock; an exception keeps it open."""
         return []
 
     def close(self) -> None:
         """Closes the device.  Does nothing the second time.
 
-        A call of another thread that is under way is not cut short: the device is closed when it
-        returns.
+        If another thread is in a call, the device is closed when that call returns.
         """
         if self._inherited():
-            # No lock: the thread that had it is not in this process.
+            # Without the lock: its holder may be a thread that this process does not have.
             self._closed = True
             self._close_handle()
             return

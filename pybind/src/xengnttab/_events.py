@@ -33,10 +33,10 @@ def open_events() -> CData:
             hint = "not a Xen domain, or the driver is not loaded (Linux: modprobe xen-evtchn)"
             raise DeviceMissingError(number, action, hint)
         if number in NOT_PERMITTED:
-            raise DevicePermissionError(number, action, "only root may, by default")
+            raise DevicePermissionError(number, action, "by default only root may open it")
         raise DeviceError(number, action)
     os.set_inheritable(events_fd(handle), False)
-    # Reads never wait: a thread may be faster than the one that saw the event.
+    # Reads must not block: another thread may have taken the event already.
     os.set_blocking(events_fd(handle), False)
     return handle
 
@@ -75,7 +75,7 @@ def unmask(handle: CData, port: int) -> None:
 
 
 def pending(handle: CData) -> int | None:
-    """The port of an event, which is masked from now on; None when there is none."""
+    """Takes an event and returns its port, which is now masked; None if there is no event."""
     port = library().xenevtchn_pending(handle)
     if port >= 0:
         return int(port)

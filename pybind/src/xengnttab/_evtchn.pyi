@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# What build_native.py makes of libxenevtchn's functions.
+# The module that build_native.py makes for libxenevtchn.
 from typing import Any
 
 class _FFI:

@@ -31,13 +31,13 @@ class Handle(Device):
     calls: ClassVar[Calls]
 
     def __init__(self) -> None:
-        # By address: how many pages, and the object.  Whoever takes an entry out unmaps it, so
-        # that it is done once, by the pages' close, by their finalizer, or by the device's close.
+        # By address: the number of pages and the object.  Whoever removes an entry unmaps its
+        # pages, so that only one of their close, their finalizer and the device's close does.
         self._ranges: dict[int, tuple[int, weakref.ref[Pages]]] = {}
         super().__init__()
 
     def fileno(self) -> int:
-        """The descriptor of the device, for passing on; there is nothing to wait for on it."""
+        """The descriptor of the device, to pass on; it has no events to wait for."""
         return super().fileno()
 
     def _own(self, make: Callable[[], P], address: int, count: int) -> P:
@@ -81,7 +81,7 @@ class Handle(Device):
         the kernel refuses to unmap some pages, the others and the device are closed all the same,
         and the first refusal is raised.
 
-        A call of another thread that is under way is not cut short: the device is closed when it
-        returns, and what it mapped or shared is undone (ValueError in that thread).
+        If another thread is in a call, the device is closed when that call returns; what it mapped
+        or shared is undone, and it raises ValueError.
         """
         super().close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Only what the package uses: the header is the declaration, build_native.py the copy of it.
+# Only what the package uses; build_native.py has all declarations, copied from the header.
 from collections.abc import Sequence
 from typing import Any
 

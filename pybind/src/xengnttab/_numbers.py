@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Numbers that the library would truncate or misread are refused before it is called."""
+"""Refuses numbers that the library would truncate or misread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import SupportsIndex
 
 PAGE_SIZE = 4096
 MAX_DOMID = 0xFFFF
-# From 0x7FF0 on Xen has its own (DOMID_SELF, DOMID_IO, ...): no domain can have such a number.
+# No domain has a number from 0x7FF0 on: Xen reserves them (DOMID_SELF, DOMID_IO, ...).
 PEERS = 0x7FEF
 MAX_REF = 0xFFFFFFFF
 MAX_PORT = 0xFFFFFFFE
@@ -48,7 +48,7 @@ def notification(
     if byte is None and port is None:
         return None, None
     if pages != 1:
-        raise ValueError(f"a notification is about one page, not {pages}")
+        raise ValueError(f"a notification can only be armed for one page, not for {pages}")
     return (
         None if byte is None else number("byte", byte, PAGE_SIZE - 1),
         None if port is None else number("port", port, MAX_PORT),

@@ -18,12 +18,11 @@ class Pages(Area):
     """Memory shared with another domain: a context manager and a buffer.
 
     `memoryview(pages)` shows the memory itself.  The pages cannot be closed while such a view
-    exists (BufferError); a view released, or forgotten, no longer counts.  After close every use
-    raises ValueError.  Pages that nobody refers to any more are closed.
+    exists (BufferError); a view that was released or garbage-collected no longer counts.  After
+    close every use raises ValueError.  Pages without references to them are closed.
 
-    They belong to the process that made them.  In a child that has them by fork every use raises
-    RuntimeError, and views made before the fork must not be touched: depending on the system the
-    memory is not there.
+    They belong to the process that made them.  In a forked child every use raises RuntimeError,
+    and views made before the fork must not be touched: on some systems the memory is not there.
 
     The other domain may change the memory at any time.
     """
@@ -44,8 +43,8 @@ class Pages(Area):
     def close(self) -> None:
         """Ends the mapping or the sharing.  Does nothing the second time.
 
-        Raises BufferError while there are views, RuntimeError in a process that has the pages by
-        fork: only the process that made them can end them.
+        Raises BufferError while there are views, and RuntimeError in a forked child: only the
+        process that made the pages can end them.
         """
         self._release()
         self._closer()
@@ -55,14 +54,14 @@ class Pages(Area):
         return memoryview(self)
 
     def read(self, size: int = -1, offset: int = 0) -> bytes:
-        """A copy of `size` bytes from `offset` on, by default of all that follow."""
+        """A copy of `size` bytes from `offset` on, by default of all to the end."""
         size, offset = index(size), index(offset)
         self._check(offset, max(size, 0))
         with memoryview(self) as view:
             return bytes(view[offset:] if size < 0 else view[offset : offset + size])
 
     def write(self, data: Buffer, offset: int = 0) -> int:
-        """Puts bytes at `offset`, all of them or none; TypeError on read-only pages."""
+        """Writes bytes at `offset`, all of them or none; TypeError on read-only pages."""
         offset = index(offset)
         with memoryview(data).cast("B") as source, memoryview(self) as view:
             self._check(offset, len(source))
@@ -71,14 +70,14 @@ class Pages(Area):
 
     def _check(self, offset: int, size: int) -> None:
         if offset < 0 or offset + size > len(self):
-            raise ValueError(f"{size} bytes at {offset} do not lie in {len(self)} bytes")
+            raise ValueError(f"{size} bytes at offset {offset} do not fit into {len(self)} bytes")
 
     def __enter__(self) -> Self:
         len(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # Of a child that ends with an exception, this exception is what matters.
+        # In a forked child close() would raise, too, and hide the exception that ended the block.
         if kind is None or not self.inherited:
             self.close()
 

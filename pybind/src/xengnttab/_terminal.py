@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the command prints: JSON for programs, tables and progress for people.
 
-All that the command writes goes through here, for three reasons: a stream may be closed, full or
-without a reader; it may lack a character; and a terminal obeys control characters that come from
-another domain, a file or an argument.
+All output of the command goes through here, for three reasons: a stream may be closed, full or
+without a reader; its encoding may lack a character; and a terminal obeys control characters that
+come from another domain, a file or an argument.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class OutputError(Exception):
 def escaped(text: str) -> str:
     """The text without anything that a terminal would obey instead of showing it.
 
-    Lines and tabs stay; escaped are the other control characters, those that change the direction
-    of writing, and what else is not printable.
+    Newlines and tabs stay.  Other control characters, those that change the direction of writing,
+    and anything else that is not printable are escaped.
     """
     return "".join(
         char
@@ -45,7 +45,7 @@ def on_terminal(stream: TextIO | None) -> bool:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Discards what is left in the stream's buffer: the interpreter would fail on it again."""
+    """Discards the stream's buffer, which the interpreter would fail to write at its end."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -60,7 +60,7 @@ def _put(stream: TextIO | None, where: str, data: str | bytes) -> None:
             stream.flush()
             stream.buffer.write(data)
         else:
-            # What the stream's encoding does not know is escaped.
+            # Characters that the stream's encoding lacks are escaped.
             encoding = stream.encoding or "utf-8"
             stream.write(data.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
@@ -104,7 +104,7 @@ def report(
     kind: str = "status",
     **fields: Any,
 ) -> None:
-    """Reports what was done; aside: on standard error, as the content is on standard output."""
+    """Reports what was done; on standard error if `aside`, as the content is on standard output."""
     if args.json:
         put_json(kind, fields)
     elif aside:
@@ -114,7 +114,7 @@ def report(
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns under a heading; numbers to the right."""
+    """Columns under a heading; columns of numbers are right-aligned."""
     lines = [list(head), *([cell(value) for value in row] for row in rows)]
     right = [
         all(line[i][:1].isdigit() or line[i] in ("", "-") for line in lines[1:])
@@ -139,7 +139,7 @@ def cell(value: object) -> str:
 
 
 class Progress:
-    """One line on a terminal that is rewritten, and nothing anywhere else."""
+    """A line that is rewritten in place on a terminal; without a terminal nothing is printed."""
 
     def __init__(self) -> None:
         self.on = on_terminal(sys.stderr)

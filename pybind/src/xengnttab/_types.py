@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 elif sys.version_info >= (3, 12):
     from collections.abc import Buffer
 else:
-    # Nothing in Python 3.11 says "has the buffer protocol".
+    # Python 3.11 has no type for the buffer protocol.
     Buffer = Any
 
 __all__ = ["Buffer"]

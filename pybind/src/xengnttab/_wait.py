@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-# A job is put into the foreground without a signal, so it looks again.
+# No signal tells a job that it is in the foreground now, so it checks this often.
 BACKGROUND_SECONDS = 0.2
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -30,7 +30,7 @@ class Ended(Enum):
 
 @contextmanager
 def signals() -> Iterator[socket.socket]:
-    """A socket that becomes readable when a signal asked for the end: none cuts the clean-up.
+    """A socket that becomes readable when a signal asks to stop; signals never cut the clean-up.
 
     A signal that was ignored before (by nohup, or by a shell for a background job) stays ignored.
     """
@@ -44,7 +44,7 @@ def signals() -> Iterator[socket.socket]:
             for number in ENDS
             if signal.getsignal(number) is not signal.SIG_IGN
         }
-        # A read by a background job is to fail instead of stopping the job.
+        # A read by a background job should fail instead of stopping the job.
         handlers[signal.SIGTTIN] = signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         try:
             yield reader
@@ -55,7 +55,7 @@ def signals() -> Iterator[socket.socket]:
 
 
 def asked(stop: socket.socket) -> bool:
-    """Whether one of the signals that end a wait has arrived; others also pass the socket."""
+    """Whether one of the signals that end a wait has arrived; the socket gets others, too."""
     try:
         return any(number in ENDS for number in stop.recv(64))
     except BlockingIOError:
@@ -71,18 +71,18 @@ def stdin() -> int | None:
 
 
 def foreground(descriptor: int) -> bool:
-    """False for a terminal of which this process is a background job: it must not read."""
+    """Whether this process may read: not from a terminal of which it is a background job."""
     try:
-        # FreeBSD has an answer for a pipe, too: who gets its signals.
+        # isatty first, because FreeBSD answers for a pipe as well: the group that gets its signals.
         return not os.isatty(descriptor) or os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
         return True  # no terminal, or one that controls no jobs of ours
 
 
 def hold(seconds: float | None, stop: socket.socket, source: int | None) -> Ended:
-    """Waits for seconds if given, else for a line or the end of source; for a signal always.
+    """Waits for `seconds`, or if None for a line or the end of `source`; any signal ends it, too.
 
-    The line is read, so that it is not the shell's afterwards; nothing behind it is.
+    The line is read, so that the shell does not get it; nothing after it is.
     """
     if seconds == 0:
         return Ended.TIME
@@ -92,7 +92,7 @@ def hold(seconds: float | None, stop: socket.socket, source: int | None) -> Ende
     deadline = time.monotonic() + (seconds or 0)
     first = True
     while True:
-        # poll(2), not epoll or kqueue: it knows regular files and their end.
+        # poll(2), not epoll or kqueue, because it works for regular files and their end.
         poll = select.poll()
         poll.register(stop, select.POLLIN)
         left: float | None = None
@@ -122,11 +122,11 @@ def hold(seconds: float | None, stop: socket.socket, source: int | None) -> Ende
 
 
 def _take(source: int) -> bytes | None:
-    """A byte; b"" at the end; None when there is none after all."""
+    """A byte, b"" at the end, or None if there is nothing to read."""
     try:
         return os.read(source, 1)
     except BlockingIOError:
         return None
     except OSError:
-        # In the background since a moment ago, or the terminal is gone.
+        # The job was put into the background just now, or the terminal is gone.
         return b"" if foreground(source) else None

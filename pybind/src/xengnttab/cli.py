@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The command xengnttab: share pages, map or copy them, and keep them until told to release them.
 
-With one process in each of two domains any order of sharing, mapping and releasing can be tried.
+With one process in each of two domains you can try any order of sharing, mapping and releasing.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ Commands = Any  # what add_subparsers() returns has no public type
 
 
 def parser() -> Parser:
-    """The parser of all commands."""
+    """Builds the parser of all commands."""
     top = Parser(
         prog="xengnttab",
-        description="Shares pages of memory with another Xen domain, maps or copies pages of one.",
+        description="Shares memory with another Xen domain, or maps or copies what one shares.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -69,7 +69,7 @@ def _command(
         formatter_class=argparse.RawDescriptionHelpFormatter, **options,
     )  # fmt: skip
     added.add_argument(
-        "--json", action="store_true", help="print one JSON object a line instead of text"
+        "--json", action="store_true", help="print JSON, one object per line, instead of text"
     )
     return added
 
@@ -80,7 +80,7 @@ def _content() -> argparse.ArgumentParser:
     content = options.add_mutually_exclusive_group()
     content.add_argument("--write", metavar="TEXT", help="write TEXT to the start of the pages")
     content.add_argument(
-        "--file", metavar="FILE", help="write what FILE holds, - for standard input"
+        "--file", metavar="FILE", help="write the contents of FILE (-: standard input)"
     )
     output = options.add_mutually_exclusive_group()
     output.add_argument("--read", action="store_true", help="print the pages as a hexdump")
@@ -89,7 +89,7 @@ def _content() -> argparse.ArgumentParser:
     )
     output.add_argument("--raw", action="store_true", help="print the bytes as they are")
     output.add_argument(
-        "-o", "--output", metavar="FILE", help="write the bytes to FILE, - for standard output"
+        "-o", "--output", metavar="FILE", help="write the bytes to FILE (-: standard output)"
     )
     return options
 
@@ -98,8 +98,8 @@ def _wait() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
         "--hold", type=holding, metavar="SECONDS",
-        help="release after this time; 0: at once; forever: after a signal only (default: after"
-        " Enter, the end of standard input, or a signal)",
+        help="release after this time; 0: at once; forever: wait for a signal only (default:"
+        " wait for Enter, the end of standard input, or a signal)",
     )  # fmt: skip
     return options
 
@@ -108,16 +108,17 @@ def _add_share(commands: Commands) -> None:
     share = _command(
         commands, "share", "share pages with a domain",
         "Makes zeroed pages, grants them to a domain and prints the grant references.\n"
-        "--read, --text, --raw and --output show what the domain left in them, when the\n"
-        "sharing ends.",
+        "--read, --text, --raw and --output print the contents of the pages when\n"
+        "the sharing ends.",
         parents=[_content(), _wait()],
     )  # fmt: skip
     share.add_argument(
         "domid", metavar="DOMID", type=peer, help="the domain that may map the pages"
     )
     share.add_argument(
-        "--pages", type=number("count", 1, MAX_PAGES), default=1, help="how many (default: 1)"
-    )
+        "--pages", type=number("count", 1, MAX_PAGES), default=1,
+        help="number of pages (default: 1)",
+    )  # fmt: skip
     share.add_argument("--writable", action="store_true", help="the domain may write to them too")
     share.set_defaults(run=run_share)
 
@@ -125,31 +126,37 @@ def _add_share(commands: Commands) -> None:
 def _add_map(commands: Commands) -> None:
     mapped = _command(
         commands, "map", "map pages of a domain",
-        "Maps pages that a domain granted to this one, for writing too if there is\n"
-        "something to write. --read, --text, --raw and --output show them at once.",
+        "Maps pages that a domain granted to this one, with --write or --file also for\n"
+        "writing. --read, --text, --raw and --output print their contents at once.",
         parents=[_content(), _wait()],
     )  # fmt: skip
-    mapped.add_argument("domid", metavar="DOMID", type=domain, help="the domain that granted")
+    mapped.add_argument(
+        "domid", metavar="DOMID", type=domain, help="the domain that granted the pages"
+    )
     mapped.add_argument(
         "refs", metavar="REF", nargs="+", type=reference,
         help="grant references, as printed by share",
     )  # fmt: skip
     mapped.add_argument(
-        "--writable", action="store_true", help="map for writing even with nothing to write"
+        "--writable", action="store_true", help="map for writing even without --write or --file"
     )
     mapped.set_defaults(run=run_map)
 
 
 def _add_copy(commands: Commands) -> None:
     copy = _command(
-        commands, "copy", "copy from pages of a domain, or to them",
-        "Has Xen copy from pages that a domain granted and shows the bytes, or copies to\n"
-        "them if there is something to write. Nothing is mapped.",
+        commands, "copy", "copy from or to pages of a domain",
+        "Has Xen copy from pages that a domain granted, and prints the bytes. With\n"
+        "--write or --file it copies to the pages instead. Nothing is mapped.",
         parents=[_content()],
     )  # fmt: skip
-    copy.add_argument("domid", metavar="DOMID", type=domain, help="the domain that granted")
+    copy.add_argument(
+        "domid", metavar="DOMID", type=domain, help="the domain that granted the pages"
+    )
     copy.add_argument("refs", metavar="REF", nargs="+", type=reference, help="grant references")
-    copy.add_argument("--offset", type=byte, default=0, help="where in the first page (default: 0)")
+    copy.add_argument(
+        "--offset", type=byte, default=0, help="where to start in the first page (default: 0)"
+    )
     copy.add_argument(
         "--length", type=number("length", 1, 1 << 32),
         help="how many bytes at most (default: to the end)",
@@ -160,22 +167,22 @@ def _add_copy(commands: Commands) -> None:
 def _add_notify(commands: Commands) -> None:
     notify = commands.add_parser(
         "notify",
-        help="learn of the end of a mapping",
-        description="Shows unmap notifications with a process in each of two domains: one\n"
-        "watches a page that it shares, the other maps it with a notification armed.\n"
-        "However the second one ends, the first one is notified.",
+        help="be notified when a mapping ends",
+        description="Demonstrates unmap notifications with a process in each of two domains: one\n"
+        "shares a page and watches it, the other maps it and arms a notification.\n"
+        "The first one is notified, however the second one ends.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     roles = notify.add_subparsers(dest="role", required=True, metavar="ROLE")
-    arm = _command(roles, "arm", "map a page, armed", parents=[_wait()])
-    arm.add_argument("domid", metavar="DOMID", type=domain, help="the domain that granted")
+    arm = _command(roles, "arm", "map a page and arm a notification", parents=[_wait()])
+    arm.add_argument("domid", metavar="DOMID", type=domain, help="the domain that granted the page")
     arm.add_argument("ref", metavar="REF", type=reference, help="the grant reference")
     arm.add_argument(
-        "--byte", type=byte, help="clear this byte of the page (default: 0, if no event is asked)"
+        "--byte", type=byte, help="clear this byte of the page (default: 0, unless a port is given)"
     )
     event = arm.add_mutually_exclusive_group()
-    event.add_argument("--port", type=port, help="signal this event channel of ours")
+    event.add_argument("--port", type=port, help="signal this local event channel")
     event.add_argument(
         "--remote-port", type=port, help="signal the event channel that watch printed"
     )
@@ -183,21 +190,23 @@ def _add_notify(commands: Commands) -> None:
     watch = _command(roles, "watch", "share a page and watch a byte of it and an event channel")
     watch.add_argument("domid", metavar="DOMID", type=peer, help="the domain that maps the page")
     watch.add_argument("--byte", type=byte, default=0, help="which byte (default: 0)")
-    watch.add_argument("--timeout", type=seconds, help="give up after so many seconds, status 1")
+    watch.add_argument(
+        "--timeout", type=seconds, help="give up after this time, with exit status 1"
+    )
     watch.set_defaults(run=run_watch)
 
 
 def _add_system(commands: Commands) -> None:
     probe = _command(
-        commands, "probe", "what works here",
-        "Tries what the devices and the kernel can do. Status 3 when pages can be\n"
-        "neither mapped nor shared.",
+        commands, "probe", "show what works here",
+        "Tries what the devices and the kernel can do. Exits with status 3 unless pages\n"
+        "can be both mapped and shared.",
     )  # fmt: skip
     probe.set_defaults(run=run_probe)
-    stat = _command(commands, "stat", "limits and counters of the drivers")
+    stat = _command(commands, "stat", "show limits and counters of the drivers")
     stat.set_defaults(run=run_stat)
     bench = _command(
-        commands, "bench", "how long calls take here",
+        commands, "bench", "measure how long calls take here",
         "Measures sharing and copying, and also mapping if given pages that another\n"
         "domain granted. Figures of different machines cannot be compared.",
     )  # fmt: skip
@@ -208,7 +217,7 @@ def _add_system(commands: Commands) -> None:
         "refs", metavar="REF", nargs="*", type=reference, help="their grant references"
     )
     bench.add_argument(
-        "--seconds", type=seconds, default=0.5, help="for each figure (default: 0.5)"
+        "--seconds", type=seconds, default=0.5, help="how long to measure each call (default: 0.5)"
     )
     bench.set_defaults(run=run_bench)
     completion = commands.add_parser(
@@ -230,7 +239,7 @@ def completion_command(args: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; the status that the process is to exit with."""
+    """Runs the command and returns the exit status."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     _open_standard_descriptors()
     name: str | None = None
@@ -250,10 +259,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = NO_DEVICE if isinstance(error, DeviceError) else FAILED
         problem, name = "; ".join((str(error), *getattr(error, "__notes__", ()))), error.name
     except ValueError as error:
-        # What the package refuses before it asks the kernel.
+        # The package refused it before it asked the kernel.
         problem, status = str(error), USAGE
     except KeyboardInterrupt:
-        # Before there was anything to hold.
+        # No pages are held: a command that holds pages catches the signal itself.
         return FAILED
     if "--json" in given:
         said = {"type": "error", "error": escaped(problem), "errno": name, "status": status}

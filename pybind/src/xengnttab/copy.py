@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a grant copy consists of: places, segments and their statuses."""
+"""The parts of a grant copy: places, segments and their statuses."""
 
 from enum import IntEnum
 from typing import NamedTuple, Self
@@ -22,9 +22,9 @@ class CopyStatus(IntEnum):
     BAD_DEV_ADDR = -6
     NO_DEVICE_SPACE = -7
     PERMISSION_DENIED = -8
-    """Xen's security policy says no"""
+    """Xen's security policy forbids it"""
     BAD_PAGE = -9
-    """no page that can be copied, such as a mapped grant on the local side"""
+    """the page cannot be copied, such as a mapped grant on the local side"""
     BAD_COPY_ARG = -10
     ADDRESS_TOO_BIG = -11
     EAGAIN = -12
@@ -32,7 +32,7 @@ class CopyStatus(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        # A code of a Xen to come is an error all the same.
+        # A code of a newer Xen is an error as well.
         if not isinstance(value, int):
             return None
         status = int.__new__(cls, value)
@@ -54,15 +54,15 @@ class Place(NamedTuple):
     ref: int
     """the page's grant reference"""
     offset: int = 0
-    """of the first byte in the page"""
+    """where in the page the first byte is"""
 
 
 class Segment(NamedTuple):
     """One part of a copy.  At least one of its ends is a place in a granted page."""
 
     source: Place | Buffer
-    """from where: a place, or a buffer of this process"""
+    """where to copy from: a place, or a buffer of this process"""
     dest: Place | Buffer
-    """to where: a place, or a writable buffer of this process"""
+    """where to copy to: a place, or a writable buffer of this process"""
     length: int | None = None
     """how many bytes; None: as long as the buffer"""

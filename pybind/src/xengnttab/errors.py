@@ -13,7 +13,7 @@ class GrantError(OSError):
     """A grant operation that the kernel refused.
 
     `errno` and `strerror` are those of any OSError, `action` says what was tried, `hint` what the
-    errno means here, if more is known than its general text.
+    errno means here, where that is known.
     """
 
     def __init__(self, number: int, action: str, hint: str = "") -> None:
@@ -23,7 +23,7 @@ class GrantError(OSError):
 
     @property
     def name(self) -> str:
-        """The errno's name, as EINVAL."""
+        """The errno's name, such as EINVAL."""
         assert self.errno is not None
         return errno.errorcode.get(self.errno, f"errno {self.errno}")
 
@@ -62,7 +62,7 @@ class EventError(GrantError):
 class CopyError(GrantError):
     """A copy that the kernel refused as a whole, or one whose status is an error.
 
-    `status` says which, when it is known.  After a refusal nobody knows what was copied.
+    `status` is that status, if known.  After a refusal it is unknown what was copied.
     """
 
     def __init__(

@@ -13,23 +13,22 @@ from xengnttab import _events
 from xengnttab._device import Device
 from xengnttab._numbers import MAX_PORT, PEERS, number
 
-# No wait is longer than this before it looks again: FreeBSD's evtchn(4) can lose a wake-up, and
+# A wait checks the channel at least this often: FreeBSD's evtchn(4) can lose a wake-up, and
 # another thread may have closed the channel.
 LOOK_SECONDS = 0.25
-# The same where asyncio cannot watch the device: FreeBSD's has no kqueue(2).
+# The same where asyncio cannot watch the device: FreeBSD's does not support kqueue(2).
 POLL_SECONDS = 0.01
 
 
 class EventChannel(Device):
     """One end of an event channel between this domain and another: a context manager.
 
-    `EventChannel(domid)` makes a channel that the other domain may bind to; it must be told
+    `EventChannel(domid)` makes a channel that the other domain may bind to, once it has been told
     `port`.  `EventChannel(domid, remote_port)` binds to a channel that the other domain has made;
     Xen then marks an event as pending here, because some may have been lost before.
 
-    An event says that there were one or more, nothing else.  Once an event was taken, by `pending`
-    or by a wait, the channel is masked: later ones are kept, and show when `unmask` or the next
-    wait has been called.
+    An event means that the channel was signalled at least once.  When `pending` or a wait takes
+    it, the channel is masked: later events are kept until `unmask` or the next wait is called.
 
     Needs libxenevtchn.so.1 (DeviceMissingError without it) and `/dev/xen/evtchn`.
     """
@@ -40,7 +39,7 @@ class EventChannel(Device):
         fd = staticmethod(_events.events_fd)
 
     port: int
-    """the number of our end, as `notify_port` of a mapping or of a sharing wants it"""
+    """the number of our end, to pass as `notify_port` of a mapping or of a sharing"""
     domid: int
     """the other domain"""
 
@@ -63,8 +62,8 @@ class EventChannel(Device):
     def fileno(self) -> int:
         """A descriptor that is readable while there is an event.
 
-        On FreeBSD poll it with a timeout and look with `pending` every time: its driver can lose a
-        wake-up.  It does not work with kqueue(2).
+        On FreeBSD poll it with a timeout and call `pending` each time, because the driver can lose
+        a wake-up.  It does not work with kqueue(2).
         """
         return super().fileno()
 
@@ -74,7 +73,7 @@ class EventChannel(Device):
             _events.notify(handle, self.port)
 
     def pending(self) -> bool:
-        """Returns an event if there is one; never waits."""
+        """Takes an event and returns True if there is one; never waits."""
         return self._taken(0)
 
     def unmask(self) -> None:
@@ -84,7 +83,7 @@ class EventChannel(Device):
             _events.unmask(handle, self.port)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until there is an event and takes it; False when the time in seconds is up.
+        """Waits for an event and takes it; False if none came within `timeout` seconds.
 
         ValueError when another thread closes the channel meanwhile.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bytes for people."""
+"""Bytes in readable form."""
 
 from __future__ import annotations
 

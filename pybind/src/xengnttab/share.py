@@ -13,7 +13,7 @@ from xengnttab._pages import Pages
 
 
 class SharedPages(Pages):
-    """Pages of ours that a domain may map by `refs`, one for each page, in order.
+    """Pages that we granted to a domain, which maps them by `refs`, one per page, in order.
 
     We can always write; `peer_writable` says whether the domain can.
     """
@@ -59,8 +59,8 @@ class GrantShare(Handle):
         Raises ShareError when the kernel refuses.  A domain that has pages mapped when the
         sharing ends keeps them until it unmaps them.
 
-        For a single page a notification can be armed, by which the peer learns that the sharing
-        has ended: the byte at `notify_byte` becomes zero, then the event channel with the local
+        For a single page you can arm a notification, which tells the peer that the sharing has
+        ended: the byte at `notify_byte` becomes zero, then the event channel with the local
         port `notify_port` is signalled.
         """
         peer = number("domain", domid, PEERS)

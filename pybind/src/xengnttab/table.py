@@ -80,8 +80,8 @@ class GrantTable(Handle):
         domid is the domain that granted all the references, or a sequence with the domain of each.
         Raises MapError when the kernel or Xen refuses.
 
-        For a single grant a notification can be armed, by which the peer learns that the mapping
-        has ended, whatever ended it: the byte at `notify_byte` becomes zero (the page has to be
+        For a single grant you can arm a notification, which tells the peer that the mapping has
+        ended, for whatever reason: the byte at `notify_byte` becomes zero (the page has to be
         `writable`), then the event channel with the local port `notify_port` is signalled.
         """
         wanted = numbers("grant reference", _several(refs), MAX_REF)
@@ -112,7 +112,7 @@ class GrantTable(Handle):
     def copy(self, segments: Iterable[Segment]) -> list[CopyStatus]:
         """Has the hypervisor copy between granted pages and memory, without mapping any.
 
-        All segments are tried, in order; the list says what became of each.  Raises CopyError when
+        All segments are tried, in order; the list has the status of each.  Raises CopyError when
         the kernel refuses the request as a whole.
 
         >>> buffer = bytearray(64)
@@ -130,7 +130,7 @@ class GrantTable(Handle):
         length: SupportsIndex = PAGE_SIZE,
         offset: SupportsIndex = 0,
     ) -> bytes:
-        """A copy of bytes of a granted page; CopyError if Xen refuses."""
+        """Copies bytes out of a granted page; CopyError if Xen refuses."""
         buffer = bytearray(number("length", length, PAGE_SIZE))
         self._copy_one(Segment(_place(domid, ref, offset), buffer), f"copy from grant {ref}")
         return bytes(buffer)
