@@ -536,7 +536,12 @@ def test_only_what_is_known_of_the_base_driver_is_not_red(
 
 def test_what_is_known_of_the_base_driver_names_cases_and_rows() -> None:
     names = {case.id for case in cases.load()}
+    assert cases.__file__ is not None
+    source = "".join(path.read_text() for path in Path(cases.__file__).parent.glob("*.py"))
     for target in differences.every():
+        # An expectation is named by the beginning of its text in the case.
+        for begins in (text for row in target.expectations.values() for text in row.values()):
+            assert [begin for begin in begins if begin not in source] == []
         said = {case for cases in target.expectations.values() for case in cases}
         assert target.defects.keys() | said <= names
         assert target.expectations.keys() <= target.rows.keys()
