@@ -46,11 +46,15 @@ RELEASES = {release.major: release for release in VERSIONS if release.wheel}
 NEWEST = RELEASES[max(RELEASES)]
 
 
+def dotted(version: int) -> str:
+    """For example ``13.2``, from __FreeBSD_version."""
+    return f"{version // 100000}.{version // 1000 % 100}"
+
+
 def of(version: int) -> Release:
     """The release that programs for an installed version are built with, by its
     __FreeBSD_version."""
-    name = f"{version // 100000}.{version // 1000 % 100}"
-    return RELEASES.get(version // 100000) or Release(name, version)
+    return RELEASES.get(version // 100000) or Release(dotted(version), version)
 
 
 def spoken(names: list[str]) -> str:

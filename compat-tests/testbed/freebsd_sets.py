@@ -267,7 +267,7 @@ class FreeBSD:
     @property
     def version(self) -> str:
         """For example "15.1"."""
-        return f"{self._number // 100000}.{self._number // 1000 % 100}"
+        return freebsd_versions.dotted(self._number)
 
     def shared(self) -> Release:
         """What programs on the release's shared libraries are built with."""
