@@ -51,6 +51,7 @@ peer_delay_ms(u_int tries __unused)
 }
 
 static struct xengnt_queue peer_queue = {
+	.name =		"gntalloc peer",
 	.delay_ms =	peer_delay_ms,
 	.batch =	&deferred_batch,
 };
@@ -238,24 +239,6 @@ grefs_drop(struct xengnt_index *list)
 	gntalloc_grefs_free(&dead);
 }
 
-static void
-gntalloc_init(void)
-{
-
-	xengnt_queue_init(&peer_queue, "gntalloc peer");
-	xengnt_queue_init(&gntalloc_io_queue, "gntalloc I/O");
-}
-
-static void
-gntalloc_fini(void)
-{
-
-	xengnt_queue_fini(&gntalloc_io_queue);
-	xengnt_queue_fini(&peer_queue);
-	KASSERT(gntalloc_npages == 0,
-	    ("gntalloc: %u pages at unload", gntalloc_npages));
-}
-
 static bool
 gntalloc_busy(void)
 {
@@ -264,8 +247,7 @@ gntalloc_busy(void)
 }
 
 const struct xengnt_device gntalloc_device = {
-	.init =		gntalloc_init,
-	.fini =		gntalloc_fini,
+	.queues =	{ &peer_queue, &gntalloc_io_queue },
 	.busy =		gntalloc_busy,
 	.drop =		grefs_drop,
 };

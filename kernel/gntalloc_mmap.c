@@ -36,7 +36,10 @@ struct share {
 	struct share_page pages[];
 };
 
-struct xengnt_queue gntalloc_io_queue = { .delay_ms = xengnt_io_delay_ms };
+struct xengnt_queue gntalloc_io_queue = {
+	.name =		"gntalloc I/O",
+	.delay_ms =	xengnt_io_delay_ms,
+};
 SYSCTL_UINT(_hw_xen_gntalloc, OID_AUTO, in_flight, CTLFLAG_RD,
     &gntalloc_io_queue.count, 0,
     "Removed mappings whose pages I/O still uses");

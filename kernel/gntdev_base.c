@@ -29,16 +29,14 @@ CTASSERT(BASE_GET_OFFSET_FOR_VADDR == 0xc0184505);
 static int
 base_map(struct xengnt_file *file, struct base_map_grant_ref *op)
 {
-	struct gntdev_map *map;
+	struct ioctl_gntdev_map_grant_ref map;
 	int error;
 
-	error = gntdev_map_make(op->count, (const char *)op->refs, &map);
-	if (error != 0)
-		return (error);
-	sx_xlock(&file->lock);
-	gntdev_map_list(file, map, &op->index);
-	sx_xunlock(&file->lock);
-	return (0);
+	map.count = op->count;
+	error = gntdev_map(file, &map, NULL, (const char *)op->refs);
+	if (error == 0)
+		op->index = map.index;
+	return (error);
 }
 
 static int

@@ -44,8 +44,8 @@ gntdev_ioctl(struct cdev *dev __unused, u_long cmd, caddr_t data,
 	switch (cmd) {
 	case IOCTL_GNTDEV_MAP_GRANT_REF:
 		error = copyin(uarg, &op.map, sizeof(op.map));
-		return (error != 0 ? error :
-		    gntdev_ioctl_map(file, &op.map, uarg));
+		return (error != 0 ? error : gntdev_map(file, &op.map, uarg,
+		    uarg + offsetof(struct ioctl_gntdev_map_grant_ref, refs)));
 	case IOCTL_GNTDEV_UNMAP_GRANT_REF:
 		error = copyin(uarg, &op.unmap, sizeof(op.unmap));
 		return (error != 0 ? error : gntdev_unmap(file, &op.unmap));

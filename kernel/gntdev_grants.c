@@ -22,7 +22,7 @@ static bool
 grant_is_own(const struct gnttab_map_grant_ref *op)
 {
 
-	return (op->dom == DOMID_SELF || op->dom == xengnt_own_domid());
+	return (op->dom == DOMID_SELF || op->dom == xengnt_own_domid);
 }
 
 /*

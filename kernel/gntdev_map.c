@@ -55,14 +55,10 @@ map_alloc(u_int count)
 	return (map);
 }
 
-void
-gntdev_map_hold(struct gntdev_map *map)
-{
-
-	refcount_acquire(&map->refs);
-}
-
-static struct xengnt_queue io_queue = { .delay_ms = xengnt_io_delay_ms };
+static struct xengnt_queue io_queue = {
+	.name =		"gntdev I/O",
+	.delay_ms =	xengnt_io_delay_ms,
+};
 SYSCTL_UINT(_hw_xen_gntdev, OID_AUTO, deferred, CTLFLAG_RD, &io_queue.count, 0,
     "Unmapped mappings that wait for I/O on their pages");
 
@@ -140,20 +136,6 @@ maps_drop(struct xengnt_index *list)
 	}
 }
 
-static void
-gntdev_init(void)
-{
-
-	xengnt_queue_init(&io_queue, "xengnt I/O");
-}
-
-static void
-gntdev_fini(void)
-{
-
-	xengnt_queue_fini(&io_queue);
-}
-
 static bool
 gntdev_busy(void)
 {
@@ -162,8 +144,7 @@ gntdev_busy(void)
 }
 
 const struct xengnt_device gntdev_device = {
-	.init =		gntdev_init,
-	.fini =		gntdev_fini,
+	.queues =	{ &io_queue },
 	.busy =		gntdev_busy,
 	.drop =		maps_drop,
 };
@@ -192,14 +173,15 @@ map_copyin_refs(struct gntdev_map *map, const char *urefs)
 }
 
 int
-gntdev_map_make(uint32_t count, const char *urefs, struct gntdev_map **mapp)
+gntdev_map(struct xengnt_file *file, struct ioctl_gntdev_map_grant_ref *op,
+    char *uop, const char *urefs)
 {
 	struct gntdev_map *map;
 	int error;
 
-	if (count == 0 || count > gntdev_limit)
+	if (op->count == 0 || op->count > gntdev_limit)
 		return (EINVAL);
-	map = map_alloc(count);
+	map = map_alloc(op->count);
 	if (map == NULL)
 		return (ENOMEM);
 	/* Fail here for want of placeholders, not in mmap(2). */
@@ -211,48 +193,25 @@ gntdev_map_make(uint32_t count, const char *urefs, struct gntdev_map **mapp)
 	counter_u64_add(xengnt_maps, 1);
 	error = map_copyin_refs(map, urefs);
 	if (error != 0)
-		gntdev_map_rele(map);
-	else
-		*mapp = map;
-	return (error);
-}
-
-/* Puts the map on the file's list; *index is its offset in bytes. */
-void
-gntdev_map_list(struct xengnt_file *file, struct gntdev_map *map,
-    uint64_t *index)
-{
-
-	sx_assert(&file->lock, SA_XLOCKED);
-	xengnt_index_first_fit(&file->lists[XENGNT_MAPS], &map->range);
-	*index = ptoa(map->range.start);
-	SDT_PROBE2(xengnt, gntdev, map, done, *index, map->count);
-}
-
-int
-gntdev_ioctl_map(struct xengnt_file *file,
-    struct ioctl_gntdev_map_grant_ref *op, char *uarg)
-{
-	struct gntdev_map *map;
-	int error;
-
-	error = gntdev_map_make(op->count, uarg +
-	    offsetof(struct ioctl_gntdev_map_grant_ref, refs), &map);
-	if (error != 0)
-		return (error);
+		goto fail;
 
 	/*
 	 * Keep the lock until the caller knows the index: after a failed
 	 * copyout nobody else may have taken the map off the list.
 	 */
 	sx_xlock(&file->lock);
-	gntdev_map_list(file, map, &op->index);
-	error = copyout(op, uarg, sizeof(*op));
+	xengnt_index_first_fit(&file->lists[XENGNT_MAPS], &map->range);
+	op->index = ptoa(map->range.start);
+	SDT_PROBE2(xengnt, gntdev, map, done, op->index, map->count);
+	if (uop != NULL)
+		error = copyout(op, uop, sizeof(*op));
 	if (error != 0)
 		xengnt_index_remove(&file->lists[XENGNT_MAPS], &map->range);
 	sx_xunlock(&file->lock);
-	if (error != 0)
-		gntdev_map_rele(map);
+	if (error == 0)
+		return (0);
+fail:
+	gntdev_map_rele(map);
 	return (error);
 }
 

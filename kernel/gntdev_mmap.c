@@ -7,6 +7,7 @@
 #include <sys/kernel.h>
 #include <sys/lock.h>
 #include <sys/proc.h>
+#include <sys/refcount.h>
 
 #include <vm/vm.h>
 #include <vm/vm_param.h>
@@ -74,7 +75,7 @@ gntdev_mmap(struct xengnt_file *file, vm_ooffset_t *offset, vm_size_t size,
 	}
 	map->in_use = true;
 	map->readonly = (nprot & VM_PROT_WRITE) == 0;
-	gntdev_map_hold(map);
+	refcount_acquire(&map->refs);
 	sx_xunlock(&file->lock);
 
 	error = gntdev_grants_map(map);

@@ -55,18 +55,17 @@ struct gntdev_map {
 	struct gnttab_unmap_grant_ref *unmap_ops;
 };
 
-/* gntdev_map.c; uarg is the user's struct, urefs the user's references. */
-int	gntdev_ioctl_map(struct xengnt_file *file,
-	    struct ioctl_gntdev_map_grant_ref *op, char *uarg);
-int	gntdev_map_make(uint32_t count, const char *urefs,
-	    struct gntdev_map **mapp);
-void	gntdev_map_list(struct xengnt_file *file, struct gntdev_map *map,
-	    uint64_t *index);
+/*
+ * gntdev_map.c.  Copies the references in from the user's array urefs and
+ * writes the struct to uop, unless that is NULL.
+ */
+int	gntdev_map(struct xengnt_file *file,
+	    struct ioctl_gntdev_map_grant_ref *op, char *uop,
+	    const char *urefs);
 int	gntdev_unmap(struct xengnt_file *file,
 	    const struct ioctl_gntdev_unmap_grant_ref *op);
 int	gntdev_set_notify(struct xengnt_file *file,
 	    const struct ioctl_gntdev_unmap_notify *op);
-void	gntdev_map_hold(struct gntdev_map *map);
 void	gntdev_map_rele(struct gntdev_map *map);
 
 /* gntdev_mmap.c */

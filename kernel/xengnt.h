@@ -25,6 +25,7 @@
 #include <xen/xen-os.h>
 
 struct xengnt_index;
+struct xengnt_queue;
 
 MALLOC_DECLARE(M_XENGNT);
 SYSCTL_DECL(_hw_xen);
@@ -36,8 +37,7 @@ extern struct cdevsw gntalloc_cdevsw;
 
 /* What a device provides to the core besides its cdevsw. */
 struct xengnt_device {
-	void	(*init)(void);
-	void	(*fini)(void);
+	struct xengnt_queue *queues[3];	/* ends with NULL */
 	/* Whether any of its pages is shared with a peer. */
 	bool	(*busy)(void);
 	/* Releases everything on a file's list, in ascending order. */
@@ -72,7 +72,7 @@ void	xengnt_unhold(void);
 int	xengnt_grant_op(u_int cmd, void *ops, u_int n);
 
 /* The ID of this domain, or DOMID_INVALID if it is unknown. */
-domid_t	xengnt_own_domid(void);
+extern domid_t xengnt_own_domid;
 void	xengnt_own_domid_init(void);
 
 /*

@@ -77,27 +77,6 @@ xengnt_defer(struct xengnt_queue *queue, struct xengnt_deferred *item)
 }
 
 void
-xengnt_queue_init(struct xengnt_queue *queue, const char *name)
-{
-
-	mtx_init(&queue->mtx, name, NULL, MTX_DEF);
-	TAILQ_INIT(&queue->items);
-	queue->count = 0;
-	TIMEOUT_TASK_INIT(defer_queue, &queue->task, 0, queue_task, queue);
-}
-
-void
-xengnt_queue_fini(struct xengnt_queue *queue)
-{
-
-	/* It is empty: items hold the module.  But the task may run. */
-	taskqueue_drain_timeout(defer_queue, &queue->task);
-	KASSERT(queue->count == 0, ("xengnt: %u still deferred",
-	    queue->count));
-	mtx_destroy(&queue->mtx);
-}
-
-void
 xengnt_defer_init(void)
 {
 
@@ -111,4 +90,32 @@ xengnt_defer_fini(void)
 {
 
 	taskqueue_free(defer_queue);
+}
+
+void
+xengnt_queues_init(struct xengnt_queue *const *queues)
+{
+	struct xengnt_queue *queue;
+
+	for (; (queue = *queues) != NULL; queues++) {
+		mtx_init(&queue->mtx, queue->name, NULL, MTX_DEF);
+		TAILQ_INIT(&queue->items);
+		queue->count = 0;
+		TIMEOUT_TASK_INIT(defer_queue, &queue->task, 0, queue_task,
+		    queue);
+	}
+}
+
+void
+xengnt_queues_fini(struct xengnt_queue *const *queues)
+{
+	struct xengnt_queue *queue;
+
+	for (; (queue = *queues) != NULL; queues++) {
+		/* It is empty: items hold the module.  But the task may run. */
+		taskqueue_drain_timeout(defer_queue, &queue->task);
+		KASSERT(queue->count == 0, ("%s: %u still deferred",
+		    queue->name, queue->count));
+		mtx_destroy(&queue->mtx);
+	}
 }

@@ -21,6 +21,7 @@ struct xengnt_deferred {
 };
 
 struct xengnt_queue {
+	const char	*name;
 	/* Time until the next try; tries: since the last item came. */
 	u_int	(*delay_ms)(u_int tries);
 	/* Number of items tried each time; all if NULL or 0. */
@@ -38,8 +39,10 @@ u_int	xengnt_io_delay_ms(u_int tries);
 
 void	xengnt_defer_init(void);
 void	xengnt_defer_fini(void);
-void	xengnt_queue_init(struct xengnt_queue *queue, const char *name);
-void	xengnt_queue_fini(struct xengnt_queue *queue);
+
+/* For the queues of one device, up to the first NULL. */
+void	xengnt_queues_init(struct xengnt_queue *const *queues);
+void	xengnt_queues_fini(struct xengnt_queue *const *queues);
 
 /* Queues an item whose try_free is set and has failed once. */
 void	xengnt_defer(struct xengnt_queue *queue, struct xengnt_deferred *item);

@@ -41,14 +41,6 @@ range_end(const struct xengnt_range *r)
 	return (r == NULL ? 0 : r->start + r->count);
 }
 
-/* r->gap changed: update max_gap up to the root. */
-static void
-gap_changed(struct xengnt_range *r)
-{
-
-	RB_UPDATE_AUGMENT(r, link);
-}
-
 void
 xengnt_index_insert(struct xengnt_index *idx, struct xengnt_range *r)
 {
@@ -63,7 +55,7 @@ xengnt_index_insert(struct xengnt_index *idx, struct xengnt_range *r)
 	r->max_gap = r->gap;
 	RB_INSERT(xengnt_index, idx, r);
 	if (next != NULL)
-		gap_changed(next);
+		RB_UPDATE_AUGMENT(next, link);
 }
 
 /*
@@ -103,7 +95,7 @@ xengnt_index_remove(struct xengnt_index *idx, struct xengnt_range *r)
 	RB_REMOVE(xengnt_index, idx, r);
 	if (next != NULL) {
 		next->gap += r->gap + r->count;
-		gap_changed(next);
+		RB_UPDATE_AUGMENT(next, link);
 	}
 }
 
@@ -138,17 +130,10 @@ xengnt_index_first(struct xengnt_index *idx)
 }
 
 struct xengnt_range *
-xengnt_index_next(struct xengnt_range *r)
-{
-
-	return (RB_NEXT(xengnt_index, NULL, r));
-}
-
-struct xengnt_range *
 xengnt_index_adjacent(struct xengnt_range *r)
 {
 	struct xengnt_range *next;
 
-	next = xengnt_index_next(r);
+	next = RB_NEXT(xengnt_index, NULL, r);
 	return (next != NULL && next->gap == 0 ? next : NULL);
 }

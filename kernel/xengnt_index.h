@@ -41,9 +41,6 @@ struct xengnt_range *xengnt_index_find_containing(struct xengnt_index *,
 
 struct xengnt_range *xengnt_index_first(struct xengnt_index *);
 
-/* The range after r, or NULL. */
-struct xengnt_range *xengnt_index_next(struct xengnt_range *r);
-
 /* The range that begins where r ends, or NULL. */
 struct xengnt_range *xengnt_index_adjacent(struct xengnt_range *r);
 

@@ -102,8 +102,11 @@ xengnt_fini(void)
 	int i;
 
 	xengnt_exit_fini();
-	for (i = XENGNT_LISTS; i-- > 0;)
-		xengnt_devices[i]->fini();
+	for (i = 0; i < XENGNT_LISTS; i++) {
+		xengnt_queues_fini(xengnt_devices[i]->queues);
+		KASSERT(!xengnt_devices[i]->busy(),
+		    ("xengnt: grants in use at unload"));
+	}
 	xengnt_defer_fini();
 	xengnt_arena_fini();
 }
@@ -111,8 +114,7 @@ xengnt_fini(void)
 static int
 xengnt_attach(device_t dev)
 {
-	int i;
-	int error;
+	int error, i;
 
 	/* No open succeeds before both nodes exist. */
 	xengnt_live = UNLOADING;
@@ -120,7 +122,7 @@ xengnt_attach(device_t dev)
 	xengnt_arena_init(dev);
 	xengnt_defer_init();
 	for (i = 0; i < XENGNT_LISTS; i++)
-		xengnt_devices[i]->init();
+		xengnt_queues_init(xengnt_devices[i]->queues);
 	xengnt_exit_init();
 	error = xengnt_make_node(&gntdev_node, &gntdev_cdevsw, "xen/gntdev");
 	if (error == EEXIST) {

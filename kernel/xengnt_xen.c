@@ -64,14 +64,7 @@ xengnt_retry_eagain(u_int cmd, void *op, int16_t *status, int *slept)
 		*status = GNTST_bad_page;
 }
 
-static domid_t own_domid = DOMID_INVALID;
-
-domid_t
-xengnt_own_domid(void)
-{
-
-	return (own_domid);
-}
+domid_t xengnt_own_domid = DOMID_INVALID;
 
 /* FreeBSD does not keep it; Xen 4.14 and newer report it by CPUID. */
 void
@@ -90,9 +83,9 @@ xengnt_own_domid_init(void)
 		cpuid_count(leaf + 4, 0, regs);
 		/* XEN_HVM_CPUID_DOMID_PRESENT */
 		if ((regs[0] & (1u << 4)) != 0)
-			own_domid = (domid_t)regs[2];
+			xengnt_own_domid = (domid_t)regs[2];
 	}
 #endif
 	if (xen_initial_domain())
-		own_domid = 0;
+		xengnt_own_domid = 0;
 }
