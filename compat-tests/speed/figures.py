@@ -18,6 +18,7 @@ DRIVERS = {
     "base": "FreeBSD's own",
     "linux": "Linux's",
     "xen": "Xen alone",
+    "xen+mmap": "Xen and mmap",
 }
 #: DomUs as xl makes them, and with direct access to the processor's time-stamp counter.
 DOMUS = ("domu", "domu-tsc")

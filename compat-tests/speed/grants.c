@@ -23,7 +23,9 @@
  *
  * "xen" is not a driver but the two hypercalls that map and unmap grants, or
  * the one that copies, made directly through privcmd.  No driver can cost
- * less.  "gauge" is not a driver either: ten instructions that Xen emulates,
+ * less.  "xen+mmap" is these two and, between them, mmap(2), use and munmap(2)
+ * of a page of ordinary memory: what a driver costs that has nothing to do
+ * itself.  "gauge" is not a driver either: ten instructions that Xen emulates,
  * which cost the same in every guest as long as the machine is equally fast.
  *
  * "speed faults CASE DRIVER PAGES N" counts page faults in the whole cycles of
@@ -92,7 +94,7 @@ static unsigned long chosen = ~0ul;
 static FILE *to_peer, *from_peer;
 static double ns_a_tick;
 static int privcmd = -1;
-static uint64_t spent[MAX_DRIVERS + 1][PHASES][MAX_ROUNDS];
+static uint64_t spent[MAX_DRIVERS + 2][PHASES][MAX_ROUNDS];
 static char *buffer;
 
 static void __attribute__((noreturn, format(printf, 1, 2)))
@@ -507,6 +509,49 @@ xen_itself(unsigned pages, uint64_t out[PHASES])
 	check(c, mapping, unmapping, pages);
 }
 
+/*
+ * Between the hypercalls, a page of ordinary memory, which is there already, is
+ * mapped, used and unmapped.
+ */
+static void
+xen_and_mmap(unsigned pages, uint64_t out[PHASES])
+{
+	static struct driver memory = { .name = "memory", .gntdev = -1 };
+	static struct calls *c;
+	uint64_t t[WHOLE + 1];
+	long mapping, unmapping;
+	char *p;
+
+	if (c == NULL) {
+		c = new_calls();
+		memory.gntdev = memfd_create("xengnt-speed", 0);
+		if (memory.gntdev < 0 ||
+		    ftruncate(memory.gntdev, PAGES * PAGE) != 0)
+			fail("memory");
+		p = do_mmap(&memory, memory.gntdev, 0, PAGES, mapped.prot);
+		touch(p, PAGES, mapped.prot);
+		munmap(p, PAGES * PAGE);
+	}
+	fill(c, 0, pages);
+	for (unsigned i = 0; i < 2; i++) {
+		t[0] = ticks();
+		mapping = xen_map(c, pages);
+		t[1] = i == 0 ? ticks() : 0;
+		p = do_mmap(&memory, memory.gntdev, 0, pages, mapped.prot);
+		t[2] = i == 0 ? ticks() : 0;
+		touch(p, pages, mapped.prot);
+		t[3] = i == 0 ? ticks() : 0;
+		munmap(p, pages * PAGE);
+		t[4] = i == 0 ? ticks() : 0;
+		unmapping = xen_unmap(c, pages);
+		t[5] = ticks();
+		check(c, mapping, unmapping, pages);
+		for (unsigned phase = 0; phase < WHOLE && i == 0; phase++)
+			out[phase] = t[phase + 1] - t[phase];
+	}
+	out[WHOLE] = t[5] - t[0];
+}
+
 /* ---- in turn -------------------------------------------------------------- */
 
 /*
@@ -525,20 +570,24 @@ static void
 in_turn(const char *what, struct kind kind, unsigned pages)
 {
 	bool alone = privcmd >= 0 && strcmp(what, "cycle") == 0;
+	/* More pages would take a fault each, which a driver can save. */
+	unsigned others = alone ? 1 + (pages == 1) : 0;
 	uint64_t faulted[MAX_DRIVERS] = { 0 }, now[PHASES], n,
 	    trips[MAX_ROUNDS];
 
 	for (unsigned round = 0; round <= rounds; round++) {
 		trips[round > 0 ? round - 1 : 0] = gauge();
-		for (unsigned i = 0; i < ndrivers + alone; i++) {
+		for (unsigned i = 0; i < ndrivers + others; i++) {
 			/*
 			 * Vary the order, so that the clock's tick does not
 			 * always hit the same driver.
 			 */
-			unsigned d = (round + i) % (ndrivers + alone);
+			unsigned d = (round + i) % (ndrivers + others);
 
 			if (d == ndrivers) {
 				xen_itself(pages, now);
+			} else if (d > ndrivers) {
+				xen_and_mmap(pages, now);
 			} else if (left_out(&drivers[d], pages, kind.share)) {
 				continue;
 			} else {
@@ -564,6 +613,9 @@ in_turn(const char *what, struct kind kind, unsigned pages)
 		tell(what, "xen", pages, "unmap", spent[ndrivers][UNMAP]);
 		tell(what, "xen", pages, "whole", spent[ndrivers][WHOLE]);
 	}
+	for (unsigned p = 0; p < PHASES && others > 1; p++)
+		tell(what, "xen+mmap", pages, phases[p],
+		    spent[ndrivers + 1][p]);
 }
 
 static void

@@ -33,6 +33,8 @@ def _cycles(run: Run, linux: Run | None) -> Iterator[tuple[str, str, float | Non
             # Xen's two hypercalls cost the same whatever is done with the pages.
             alone = run.total("cycle", "xen", pages) if case != "share" else []
             yield row, "ours / Xen", ratio(ours, alone, paired=False)
+            least = run.total(case, "xen+mmap", pages)
+            yield row, "ours / Xen and mmap", ratio(ours, least, paired=False)
             if linux is not None:
                 theirs = linux.gauged(case, "linux", pages)
                 mine = run.gauged(case, "ours", pages)

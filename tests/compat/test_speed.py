@@ -268,14 +268,17 @@ def test_earlier_figures_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_two_runs_side_by_side(tmp_path: Path) -> None:
     first, second = tmp_path / "1.json", tmp_path / "2.json"
     xen = line("cycle", "xen", 16, "whole", *[5 + 40] * 3)
+    least = line("cycle", "xen+mmap", 1, "whole", *[5 + 25] * 3)
     for path, ours in ((first, 10.0), (second, 14.0)):
-        run = parse([*output(base=30.0, ours=ours)[:-1], xen, "speed end"])
+        run = parse([*output(base=30.0, ours=ours)[:-1], xen, least, "speed end"])
         path.write_text(report.as_json({"freebsd-dom0": run}))
     target = tmp_path / "ratios.md"
     argv = ["--show", str(first), "--show", str(second), "--report", str(tmp_path / "r")]
     assert measure.main([*argv, "--markdown", str(target)]) == 0
     text = target.read_text()
-    assert "| 16 | 3.00, 2.14 | 1.25, 1.75 |" in text  # base / ours, ours / Xen: by run
+    assert "| | base / ours | ours / Xen and mmap | ours / Xen |" in text
+    assert "| 1 | 3.00, 2.14 | 2.00, 2.80 |  |" in text
+    assert "| 16 | 3.00, 2.14 |  | 1.25, 1.75 |" in text  # by run
     assert "| 1 beside 7 others / 1 alone |" not in text and "| 1 beside 7 / 1 alone |" in text
     assert "| freebsd-dom0 | ours / Xen alone, 16 pages | at most 1.20 |" in text
     assert "1.25, 1.75 | **missed** |" in text
