@@ -22,6 +22,12 @@
 #include "xengnt_area.h"
 #include "xengnt_file.h"
 
+/*
+ * mmap(2) enters at most as many of an object's pages (MAX_INIT_PT of
+ * vm_map_pmap_enter()).
+ */
+#define	MMAP_ENTERS	96
+
 bool
 xengnt_page_in_use(vm_page_t m)
 {
@@ -188,6 +194,7 @@ xengnt_area_object(struct xengnt_area *area, const struct xengnt_area_ops *ops,
     struct xengnt_file *file, u_int npages, int prot)
 {
 	vm_object_t object;
+	vm_pindex_t i;
 
 	area->ops = ops;
 	area->file = file;
@@ -195,8 +202,21 @@ xengnt_area_object(struct xengnt_area *area, const struct xengnt_area_ops *ops,
 	area->pid = curproc->p_pid;
 	object = phys_pager_allocate(NULL, &area_pager_ops, area,
 	    ptoa((vm_ooffset_t)npages), prot, 0, curthread->td_ucred);
-	if (object != NULL)
-		xengnt_file_hold(file);
+	if (object == NULL)
+		return (NULL);
+	xengnt_file_hold(file);
+	/*
+	 * mmap(2) enters the pages that it finds in the object, for reading
+	 * only.  A small read-only area thus takes no fault, while writing to
+	 * pages entered so would take one for each.
+	 */
+	if ((prot & VM_PROT_RW) == VM_PROT_READ && npages <= MMAP_ENTERS) {
+		VM_OBJECT_WLOCK(object);
+		for (i = 0; i < npages; i++)
+			if (!area_enter_page(object, i, false))
+				break;
+		VM_OBJECT_WUNLOCK(object);
+	}
 	return (object);
 }
 

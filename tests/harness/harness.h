@@ -100,7 +100,8 @@ int	harness_mmap(struct file *, void *hint, size_t len, int prot, int flags,
 	    int64_t pos, void **addr);
 /*
  * Normally mmap(2) makes all pages of a mapping accessible at once.  While this
- * is on, harness_fault() does: a fault on the page at addr, with the VM object
+ * is on, it enters, for reading, only pages that the VM object has already, and
+ * harness_fault() enters the others: a fault on the page at addr, with the VM object
  * shadowed or not (as minherit(INHERIT_COPY) and fork(2) leave it).
  */
 void	harness_lazy(bool on);

@@ -142,9 +142,10 @@ alloc(struct file *fp, unsigned count, uint32_t *ids)
 {
 	struct {
 		struct ioctl_gntalloc_alloc_gref op;
-		uint32_t more[15];
+		uint32_t more[127];
 	} arg;
 
+	assert_in_range(count, 0, 128);
 	memset(&arg, 0, sizeof(arg));
 	arg.op.domid = DOMU;
 	arg.op.flags = GNTALLOC_FLAG_WRITABLE;

@@ -311,6 +311,39 @@ test_shadowed_fault(void **state)
 	assert_int_equal(peer_flags(REF + 1) & MAPPED, 0);
 }
 
+/* mmap(2) enters the pages of a small area that is only read. */
+static void
+test_readonly_needs_no_fault(void **state)
+{
+	uint64_t index;
+	char *p;
+
+	(void)state;
+	peer("ok", "write 0 0 61");
+	peer("ok", "write 2 0 63");
+	index = map(gntdev, REF, 3);
+	harness_lazy(true);
+	p = mmap_at(gntdev, index, 3, HARNESS_PROT_READ);
+	assert_int_equal(p[0], 'a');
+	assert_int_equal(p[2 * PAGE], 'c');
+	unmap_pages(p, 3);
+	assert_int_equal(unmap(gntdev, index, 3), 0);
+	index = alloc(gntalloc, 97, NULL);
+	p = mmap_at(gntalloc, index, 96, HARNESS_PROT_READ);
+	assert_int_equal(p[95 * PAGE], 0);
+	unmap_pages(p, 96);
+	/*
+	 * Of a larger one mmap(2) would enter only a part; all of it takes one
+	 * fault.
+	 */
+	p = mmap_at(gntalloc, index, 97, HARNESS_PROT_READ);
+	harness_lazy(false);
+	assert_int_equal(harness_fault(p + 96 * PAGE, false), 0);
+	assert_int_equal(p[96 * PAGE], 0);
+	unmap_pages(p, 97);
+	assert_int_equal(dealloc(gntalloc, index, 97), 0);
+}
+
 /*
  * A fault that finds the map changed after the pager has run gives back the
  * first page that it got, and forgets the others.
@@ -629,6 +662,7 @@ main(void)
 		TEST(test_paged_out_request),
 		TEST(test_shadowed_fault),
 		TEST(test_raced_fault),
+		TEST(test_readonly_needs_no_fault),
 		TEST(test_copy_into_shared),
 		TEST(test_suspend),
 		TEST(test_fault_in_the_middle),

@@ -165,7 +165,7 @@ run_flush(struct run *run, vm_prot_t prot)
 /* Enters pages of the object into the page tables, frame by frame. */
 static int
 entry_enter(vm_map_entry_t e, vm_offset_t start, vm_offset_t end,
-    bool shadowed)
+    vm_prot_t prot, bool shadowed)
 {
 	vm_object_t object;
 	struct run run;
@@ -185,18 +185,18 @@ entry_enter(vm_map_entry_t e, vm_offset_t start, vm_offset_t end,
 		    shadowed);
 		if (m == NULL) {
 			/* No page: a later access gets a signal. */
-			error = run_flush(&run, e->protection);
+			error = run_flush(&run, prot);
 			continue;
 		}
 		type = xen_domain_p2m(kpi_domain, atop(m->phys_addr), &mfn);
 		if (type == XEN_P2M_NONE || type == XEN_P2M_FOREIGN) {
-			error = run_flush(&run, e->protection);
-			map_void(va, e->protection);
+			error = run_flush(&run, prot);
+			map_void(va, prot);
 			continue;
 		}
 		if (run.n != 0 && (run.type != type || run.mfn + run.n != mfn ||
 		    run.va + ptoa(run.n) != va))
-			error = run_flush(&run, e->protection);
+			error = run_flush(&run, prot);
 		if (run.n++ == 0) {
 			run.va = va;
 			run.mfn = mfn;
@@ -205,7 +205,39 @@ entry_enter(vm_map_entry_t e, vm_offset_t start, vm_offset_t end,
 	}
 	VM_OBJECT_WUNLOCK(object);
 	if (error == 0)
-		error = run_flush(&run, e->protection);
+		error = run_flush(&run, prot);
+	return (error);
+}
+
+static vm_page_t
+entry_page(vm_map_entry_t e, vm_offset_t va)
+{
+
+	return (vm_page_lookup(e->object.vm_object,
+	    OFF_TO_IDX(e->offset + (vm_ooffset_t)(va - e->start))));
+}
+
+/*
+ * vm_map_pmap_enter() as mmap(2) calls it: the pages that the object has
+ * already, among the first 96, for reading only.
+ */
+static int
+entry_enter_resident(vm_map_entry_t e)
+{
+	vm_offset_t end, va;
+	vm_page_t m;
+	int error;
+
+	error = 0;
+	end = MIN(e->end, e->start + ptoa(96));
+	for (va = e->start; error == 0 && va < end; va += PAGE_SIZE) {
+		VM_OBJECT_WLOCK(e->object.vm_object);
+		m = entry_page(e, va);
+		VM_OBJECT_WUNLOCK(e->object.vm_object);
+		if (m != NULL && m->valid == VM_PAGE_BITS_ALL)
+			error = entry_enter(e, va, va + PAGE_SIZE,
+			    e->protection & ~VM_PROT_WRITE, false);
+	}
 	return (error);
 }
 
@@ -221,7 +253,7 @@ kpi_map_fault(vm_offset_t addr, bool shadowed)
 	e = entry_above(addr);
 	error = e == &MAP->header || e->start > addr ? EFAULT :
 	    entry_enter(e, trunc_page(addr), trunc_page(addr) + PAGE_SIZE,
-	    shadowed);
+	    e->protection, shadowed);
 	vm_map_unlock_read(MAP);
 	return (error);
 }
@@ -294,14 +326,6 @@ map_delete_locked(vm_offset_t start, vm_offset_t end, bool unmap,
 		*deadp = e;
 	}
 	os_mutex_unlock(&entries_mutex);
-}
-
-static vm_page_t
-entry_page(vm_map_entry_t e, vm_offset_t va)
-{
-
-	return (vm_page_lookup(e->object.vm_object,
-	    OFF_TO_IDX(e->offset + (vm_ooffset_t)(va - e->start))));
 }
 
 /* vm_map_wire(): each page is faulted in, and wired. */
@@ -457,7 +481,8 @@ kpi_map_insert(vm_object_t object, vm_ooffset_t foff, vm_offset_t *addr,
 	os_mutex_lock(&entries_mutex);
 	entry_link(e);
 	os_mutex_unlock(&entries_mutex);
-	error = kpi_map_lazy ? 0 : entry_enter(e, e->start, e->end, false);
+	error = kpi_map_lazy ? entry_enter_resident(e) :
+	    entry_enter(e, e->start, e->end, prot, false);
 	if (error == 0 && kpi_map_wire_future)
 		entry_wire(e);
 	if (error != 0) {
