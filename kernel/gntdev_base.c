@@ -29,10 +29,9 @@ CTASSERT(BASE_GET_OFFSET_FOR_VADDR == 0xc0184505);
 static int
 base_map(struct xengnt_file *file, struct base_map_grant_ref *op)
 {
-	struct ioctl_gntdev_map_grant_ref map;
+	struct ioctl_gntdev_map_grant_ref map = { .count = op->count };
 	int error;
 
-	map.count = op->count;
 	error = gntdev_map(file, &map, NULL, (const char *)op->refs);
 	if (error == 0)
 		op->index = map.index;
@@ -42,12 +41,11 @@ base_map(struct xengnt_file *file, struct base_map_grant_ref *op)
 static int
 base_alloc(struct xengnt_file *file, struct base_alloc_gref *op)
 {
-	struct ioctl_gntalloc_alloc_gref alloc;
+	struct ioctl_gntalloc_alloc_gref alloc = {
+		.domid = op->domid, .flags = op->flags, .count = op->count
+	};
 	int error;
 
-	alloc.domid = op->domid;
-	alloc.flags = op->flags;
-	alloc.count = op->count;
 	error = gntalloc_alloc(file, &alloc, NULL, (char *)op->gref_ids);
 	if (error == 0)
 		op->index = alloc.index;
@@ -58,13 +56,12 @@ static int
 base_set_notify(struct xengnt_file *file,
     const struct ioctl_gntdev_unmap_notify *op)
 {
-	struct ioctl_gntalloc_unmap_notify gref_op;
+	struct ioctl_gntalloc_unmap_notify gref_op = { .index = op->index,
+		.action = op->action,
+		.event_channel_port = op->event_channel_port };
 
 	if (atop(op->index) < GNTDEV_BASE_FIRST_GREF)
 		return (gntdev_set_notify(file, op));
-	gref_op.index = op->index;
-	gref_op.action = op->action;
-	gref_op.event_channel_port = op->event_channel_port;
 	return (gntalloc_set_notify(file, &gref_op));
 }
 

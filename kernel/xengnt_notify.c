@@ -21,11 +21,8 @@ static volatile u_int notify_armed;
 static bool
 port_is_channel(evtchn_port_t port)
 {
-	struct evtchn_status status;
+	struct evtchn_status status = { .dom = DOMID_SELF, .port = port };
 
-	memset(&status, 0, sizeof(status));
-	status.dom = DOMID_SELF;
-	status.port = port;
 	return (HYPERVISOR_event_channel_op(EVTCHNOP_status, &status) == 0 &&
 	    (status.status == EVTCHNSTAT_interdomain ||
 	    status.status == EVTCHNSTAT_unbound));
@@ -61,11 +58,10 @@ xengnt_notify_arm(struct xengnt_notify *notify, uint32_t action,
 void
 xengnt_notify_send(struct xengnt_notify *notify)
 {
-	struct evtchn_send send;
+	struct evtchn_send send = { .port = notify->port };
 	bool sent;
 
 	if ((notify->action & UNMAP_NOTIFY_SEND_EVENT) != 0) {
-		send.port = notify->port;
 		/*
 		 * The port may have another owner by now.  To one of the
 		 * kernel's own handlers an event is harmless, but the port of a
