@@ -360,6 +360,41 @@ def disk_to_and_fro(
         area.end(t)
 
 
+@case("vm.read-only", ["P12", "V4"], "pages mapped for reading are the other side's", ["own_copy"])
+def read_only(t: Context) -> None:
+    """A wrong kernel enters other pages when nothing may be written, or enters them writable."""
+    dev, index, address, refs = t.mapped(PAGES, prot="r")
+    for page in range(PAGES):
+        t.peer.write(page, 0, bytes([0x41 + page]) * 8)
+        seen = t.worker.peek(address + page * PAGE, 8)
+        t.expect(seen, bytes([0x41 + page]) * 8, f"granted page {page}")
+    t.refused("SIGSEGV", "store to a granted page", t.worker.poke, address, WORD)
+    t.worker.mlock(address, PAGES * PAGE)
+    t.worker.munlock(address, PAGES * PAGE)
+    t.worker.munmap(address + PAGE, PAGE)
+    t.expect(t.worker.peek(address + 2 * PAGE, 8), b"C" * 8, "page behind a hole")
+    t.worker.munmap(address, PAGES * PAGE)
+    t.accepted("UNMAP", dev.unmap, index, PAGES)
+    t.expect(settle(t, refs), [FREE] * PAGES, "entries afterwards")
+
+    share = t.gntalloc()
+    index, _ = share.alloc(PAGES)
+    writable = share.mmap(PAGES, index)
+    address = share.mmap(PAGES, index, "r")
+    for page in range(PAGES):
+        t.worker.poke(writable + page * PAGE, bytes([0x61 + page]) * 8)
+        seen = t.worker.peek(address + page * PAGE, 8)
+        t.expect(seen, bytes([0x61 + page]) * 8, f"own page {page}")
+    t.refused("SIGSEGV", "store to an own page", t.worker.poke, address + PAGE, WORD)
+    t.accepted("mprotect rw", t.worker.mprotect, address, PAGES * PAGE, "rw")
+    for page in range(PAGES):
+        t.worker.poke(address + page * PAGE, WORD)
+        t.expect(t.worker.peek(writable + page * PAGE, 8), WORD, f"own page {page}, made writable")
+    t.worker.munmap(writable, PAGES * PAGE)
+    t.worker.munmap(address, PAGES * PAGE)
+    t.accepted("DEALLOC", share.dealloc, index, PAGES)
+
+
 @case("vm.vfork", ["V7"], "a vfork child stores and exits; the mapping stays", ["own_copy"])
 def vfork(t: Context) -> None:
     """A wrong kernel treats the end of the child as the end of the mapping.
