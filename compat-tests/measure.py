@@ -47,8 +47,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rounds", metavar="N", type=int, default=30, help="default: %(default)s")
     p.add_argument("--live", metavar="N", type=int, default=10000,
                    help="maps beside the measured one (default: %(default)s)")  # fmt: skip
-    p.add_argument("--markdown", metavar="FILE", type=Path,
-                   help="write ratios to FILE, those of several --show side by side")  # fmt: skip
     options.add_places(p, "report/speed", "index.html and speed.json")
     return p
 

@@ -47,3 +47,5 @@ def add_figures(p: argparse.ArgumentParser) -> None:
                    " INVARIANTS and WITNESS")  # fmt: skip
     p.add_argument("--show", metavar="FILE", type=Path, action="append", default=[],
                    help="measure nothing, show what an earlier run wrote; repeatable")  # fmt: skip
+    p.add_argument("--markdown", metavar="FILE", type=Path,
+                   help="write ratios to FILE, those of several --show side by side")  # fmt: skip

@@ -45,10 +45,12 @@ class Aim:
         return self.found >= self.wanted
 
 
-def across(freebsd: Machine, linux: Machine, place: Place, backend: str) -> float | None:
-    """How many times as fast our qdisk on FreeBSD is as one of a Linux Dom0; both in trips to Xen
+def across(
+    freebsd: Machine, linux: Machine, place: Place, theirs: str, own: str = OURS
+) -> float | None:
+    """How many times as fast a back end of FreeBSD is as one of a Linux Dom0; both in trips to Xen
     of their own rounds."""
-    return ratio(linux.gauged(place, backend), freebsd.gauged(place, OURS), paired=False)
+    return ratio(linux.gauged(place, theirs), freebsd.gauged(place, own), paired=False)
 
 
 def _main(work: str, way: str) -> Place:
@@ -89,20 +91,20 @@ def aims(machines: Sequence[Machine]) -> list[Aim]:
 # ---------------------------------------------------------------- tables
 
 
-def _speed(place: Place, us: float) -> float:
+def speed(place: Place, us: float) -> float:
     """MB/s for large requests, requests a second for small ones."""
     block = WORKS[place.work].block
     return block / us if block > 4096 else 1e6 / us
 
 
-def _unit(place: Place) -> str:
+def unit(place: Place) -> str:
     return "MB/s" if WORKS[place.work].block > 4096 else "1/s"
 
 
 def _cell(place: Place, samples: Sequence[float]) -> str:
     if not samples:
         return ""
-    s = spread([_speed(place, us) for us in samples])
+    s = spread([speed(place, us) for us in samples])
     digits = 1 if s.median < 100 else 0
     return f"{s.median:.{digits}f} ({s.low:.{digits}f}–{s.high:.{digits}f})"
 
@@ -119,7 +121,7 @@ def tables(machine: Machine) -> Iterator[tuple[str, list[str], Rows]]:
     for place in machine.places():
         samples = {name: list(machine.samples(place, name).values()) for name in titles}
         rows.append([
-            place.title, _unit(place), *(_cell(place, samples[name]) for name in titles),
+            place.title, unit(place), *(_cell(place, samples[name]) for name in titles),
             *(_times(machine.ratio(place, other, OURS)) for other in (THEIRS, BLKBACK)),
         ])  # fmt: skip
     yield "speed: median and quartiles of the rounds; ratios round by round", head, rows

@@ -19,7 +19,7 @@ from testbed.freebsd_sets import WHERE, missing
 
 from devtools.console import DevError
 
-from . import report
+from . import ratios, report
 from .machines import Setting, system
 from .plan import (
     BACKENDS,
@@ -212,7 +212,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         p.error("--only leaves nothing to measure")
     try:
         if args.show:
-            machines = [m for path in args.show for m in from_json(path.read_text())]
+            several = [from_json(path.read_text()) for path in args.show]
+            machines = [machine for run in several for machine in run]
         else:
             if args.freebsd is None and "freebsd" in plans:
                 p.error(f"--freebsd DIR is missing; {WHERE} has the sets")
@@ -224,6 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print("./dev bench: qemu-system-x86_64 is not installed", file=sys.stderr)
                 return 1
             machines = measure(args, plans)
+            several = [machines]
     except KeyboardInterrupt:
         print("./dev bench --disks: interrupted; --resume continues the run",
               file=sys.stderr)  # fmt: skip
@@ -237,6 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(report.as_json(machines))
+    if args.markdown is not None:
+        args.markdown.write_text(ratios.markdown(several))
     console = options.console(180)
     report.show(console, machines)
     console.print(f"\nreport: {page}")

@@ -429,3 +429,34 @@ def test_an_earlier_run_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[s
     said = capsys.readouterr().out
     assert "Linux as PVH Dom0" in said and "FreeBSD as PVH Dom0" in said
     assert json.loads((tmp_path / "again/x.json").read_text())["machines"][0]["dom0"] == "linux"
+
+
+def test_runs_are_put_side_by_side(tmp_path: Path) -> None:
+    argv = ["--report", str(tmp_path / "r"), "--markdown", str(tmp_path / "both.md")]
+    linux = machine("linux", {OURS: 100, THEIRS: 50, BLKBACK: 25})
+    for number, theirs in enumerate((200, 300)):
+        freebsd = machine("freebsd", {OURS: 100, THEIRS: theirs, BLKBACK: 50})
+        freebsd.costs.append(Cost(OURS, "raw", 512, "seq64k", 1 << 20, 32, 0.5 + number))
+        freebsd.profiles["ours rand1"] = [plan.Call("read", 1.0, 20.0 + number)]
+        freebsd.kernel |= dict.fromkeys(plan.KERNEL, 50_000.0) | {"event": 625_000.0}
+        (tmp_path / f"{number}.json").write_text(report.as_json([freebsd, linux]))
+        argv += ["--show", str(tmp_path / f"{number}.json")]
+    assert run.main(argv) == 0
+    text = (tmp_path / "both.md").read_text()
+    first, *others = text.split("\n**")
+    # 24 requests; a figure for each run, one ratio where they agree.
+    assert "15.7, 15.7 | 7.9, 5.2 | 31.5, 31.5 | 2.00, 3.00 | 0.50 |" in first
+    tables = {title: rest for title, _, rest in (other.partition("**") for other in others)}
+    # FreeBSD's qdisk takes twice as long as Linux's, and so does its blkback.
+    main = tables["Linux as PVH Dom0: raw, 512 MiB"]
+    assert "| sequential, 64 KiB, write | MB/s |" in main and "| 0.50 | 0.50 |" in main
+    assert (
+        "| qcow2, 64 MiB, sequential, 64 KiB, read | MB/s |"
+        in tables["FreeBSD as PVH Dom0: other media"]
+    )
+    assert "15625, 46875 (512, 1536)" in tables["Dom0's processor: µs for a request (s for a GiB)"]
+    assert "| read | 20, 21 |" in tables["a request in QEMU's process, µs"]
+    assert (
+        "625.0, 625.0 | 12.50, 12.50 |" in tables["what Dom0's kernel takes, no guest being there"]
+    )
+    assert "| 1.5 | 2.00, 3.00 | met |" in tables["aims"]
