@@ -3,20 +3,26 @@
  * What grants cost: the time of each call of a driver.  Several drivers take
  * turns, so that a slow moment of the machine affects all of them.
  *
- *	xengnt-speed [--peer PROGRAM | --refs DOMID FIRST] [--rounds N]
- *	    [--live N] [--parts MASK] DRIVER...
+ *	xengnt-speed [--peer PROGRAM | --refs DOMID FIRST [--questions REF PORT]]
+ *	    [--rounds N] [--live N] [--parts MASK] DRIVER...
+ *	xengnt-speed --answer DOMID
  *
  * The grants are those of a helper domain that PROGRAM makes
- * (agent/peer/peer.c), or of another domain: 512 of DOMID from FIRST on.  A DRIVER is "linux" (Linux's
- * own), "ours" (this project's on FreeBSD) or "base" (FreeBSD's own).
+ * (agent/peer/peer.c), or of another domain: 512 of DOMID from FIRST on.  A
+ * DRIVER is "linux" (Linux's own), "ours" (this project's on FreeBSD) or "base"
+ * (FreeBSD's own).
+ *
+ * --answer, on Linux, grants three pages and an event channel to DOMID, prints
+ * REF, PORT and "end", one a line, and answers the questions of a program there
+ * until it is killed.
  *
  * Prints "speed begin KEY=VALUE...", then lines
  *
  *	speed CASE DRIVER SIZE PHASE NS...
  *
  * with a figure for each round, in nanoseconds of the whole phase, and "speed
- * end".  SIZE is in pages, but for copies in bytes.  The first round of each
- * case is not counted.  A failure ends in "speed failed TEXT".  The phase
+ * end".  SIZE is in pages, but for copies and answers in bytes.  The first round
+ * of each case is not counted.  A failure ends in "speed failed TEXT".  The phase
  * "whole" is another cycle in the same round, with no look at the clock
  * between its calls: where Xen emulates the time-stamp counter, a look leaves
  * the processor's address caches empty, which the next call pays for.
@@ -90,6 +96,8 @@ struct driver {
 
 static struct driver drivers[MAX_DRIVERS];
 static unsigned ndrivers, rounds = 30, nlive = 10000, domid, first;
+/* The first page for questions, and the event channel of a --answer. */
+static unsigned questions_ref, answerer_port;
 static unsigned long chosen = ~0ul;
 static FILE *to_peer, *from_peer;
 static double ns_a_tick;
@@ -236,32 +244,36 @@ do_unmap(struct driver *d, uint64_t index, unsigned count)
 		fail("%s: unmap %u", d->name, count);
 }
 
+/* The references of the last do_alloc() are in op.gref_ids. */
+static struct {
+	struct ioctl_gntalloc_alloc_gref op;
+	uint32_t	more[PAGES];
+} allocated;
+
 static uint64_t
 do_alloc(struct driver *d, unsigned count)
 {
-	static struct {
-		struct ioctl_gntalloc_alloc_gref op;
-		uint32_t more[PAGES];
-	} arg;
 
-	arg.op = (struct ioctl_gntalloc_alloc_gref){ .domid = (uint16_t)domid,
+	allocated.op = (struct ioctl_gntalloc_alloc_gref){
+		.domid = (uint16_t)domid,
 		.flags = GNTALLOC_FLAG_WRITABLE,
-		.count = count };
+		.count = count
+	};
 #ifdef __FreeBSD__
 	if (d->base) {
 		struct base_alloc_gref base = { .domid = (uint16_t)domid,
 			.flags = 1,
 			.count = count,
-			.gref_ids = arg.op.gref_ids };
+			.gref_ids = allocated.op.gref_ids };
 
 		if (ioctl(d->gntalloc, BASE_ALLOC_GREF, &base) != 0)
 			fail("%s: alloc %u", d->name, count);
 		return (base.index);
 	}
 #endif
-	if (ioctl(d->gntalloc, IOCTL_GNTALLOC_ALLOC_GREF, &arg) != 0)
+	if (ioctl(d->gntalloc, IOCTL_GNTALLOC_ALLOC_GREF, &allocated) != 0)
 		fail("%s: alloc %u", d->name, count);
-	return (arg.op.index);
+	return (allocated.op.index);
 }
 
 static void
@@ -1040,7 +1052,7 @@ make_peer(const char *program)
 	from_peer = fdopen(dup(pipes[0]), "r");
 	if (to_peer == NULL || from_peer == NULL)
 		fail("fdopen");
-	first = PEER_FIRST;
+	first = questions_ref = PEER_FIRST;
 	domid = value(ask("new pages=%u frames=2", PAGES), "domid=");
 	for (unsigned i = 0; i < PAGES; i++)
 		ask("grant %u %u 1", first + i, i);
@@ -1053,6 +1065,16 @@ node(const char *name)
 
 	snprintf(path, sizeof(path), "/dev/xen/%s", name);
 	return (open(path, O_RDWR | O_CLOEXEC));
+}
+
+static int
+open_events(void)
+{
+	int fd = node("evtchn");
+
+	if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+		fail("evtchn");
+	return (fd);
 }
 
 static uint32_t
@@ -1099,67 +1121,88 @@ take(int fd)
 			fail("unmasking");
 }
 
+/*
+ * Three pages: counters, the bytes of the question, those of the answer.  The
+ * helper domain's code knows this, too (agent/peer/runner.c).
+ */
+enum counter { ASKED, ANSWERED, BYTES, STOP };
+
 /* Waits for the answer.  FreeBSD's evtchn(4) loses wake-ups. */
 static void
-question(volatile uint32_t *control, char *page, int fd, uint32_t port,
-    unsigned bytes)
+question(char *pages, int fd, uint32_t port, unsigned bytes)
 {
+	volatile uint32_t *control = (volatile uint32_t *)pages;
 	struct pollfd events = { .fd = fd, .events = POLLIN };
-	uint32_t number = control[0] + 1;
+	uint32_t number = control[ASKED] + 1;
 
-	memset(page + PAGE, (int)number, bytes);
-	control[2] = bytes;
-	__atomic_store_n(&control[0], number, __ATOMIC_RELEASE);
+	memset(pages + PAGE, (int)number, bytes);
+	control[BYTES] = bytes;
+	__atomic_store_n(&control[ASKED], number, __ATOMIC_RELEASE);
 	notify(fd, port);
-	while (__atomic_load_n(&control[1], __ATOMIC_ACQUIRE) != number) {
+	while (__atomic_load_n(&control[ANSWERED], __ATOMIC_ACQUIRE) !=
+	    number) {
 		poll(&events, 1, 10);
 		take(fd);
 	}
-	memcpy(buffer, page + 2 * PAGE, bytes);
-	if (buffer[0] != (char)number || buffer[bytes - 1] != (char)number)
-		fail("a wrong answer");
+	memcpy(buffer, pages + 2 * PAGE, bytes);
+	errno = 0;
+	if (buffer[0] != (char)number ||
+	    memcmp(buffer, buffer + 1, bytes - 1) != 0)
+		fail("a wrong answer to question %u of %u bytes", number,
+		    bytes);
 }
 
 /*
  * Sends bytes to another domain and back, through pages that stay mapped and an
- * event channel, as a vchan does; a figure is for ANSWERS of them.
+ * event channel, as a vchan does; a figure is for ANSWERS of them.  All drivers
+ * have the same pages mapped.
  */
 static void
 ping_pong(unsigned bytes)
 {
-	volatile uint32_t *control;
-	uint32_t port, remote;
-	uint64_t begin, index;
-	char *page;
+	uint32_t port, remote = answerer_port;
+	uint64_t begin, index[MAX_DRIVERS], trips[MAX_ROUNDS];
+	char *pages[MAX_DRIVERS];
 	int fd;
 
-	if (to_peer == NULL)
+	if (to_peer == NULL && remote == 0)
 		return;
-	fd = node("evtchn");
-	if (fd < 0)
-		fail("evtchn");
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	remote = value(ask("event_alloc"), "port=");
+	fd = open_events();
+	if (to_peer != NULL)
+		remote = value(ask("event_alloc"), "port=");
 	port = bind_event(fd, remote);
 	for (unsigned d = 0; d < ndrivers; d++) {
-		index = do_map(&drivers[d], 0, 3);
-		page = do_mmap(&drivers[d], drivers[d].gntdev, index, 3,
+		index[d] = do_map(&drivers[d], questions_ref - first, 3);
+		pages[d] = do_mmap(&drivers[d], drivers[d].gntdev, index[d], 3,
 		    mapped.prot);
-		memset(page, 0, 3 * PAGE);
-		control = (volatile uint32_t *)page;
+	}
+	if (to_peer != NULL) {
+		memset(pages[0], 0, 3 * PAGE);
 		ask("answer 0 %u", remote);
-		for (unsigned round = 0; round <= rounds; round++) {
+	}
+	for (unsigned round = 0; round <= rounds; round++) {
+		unsigned at = round > 0 ? round - 1 : 0;
+
+		trips[at] = gauge();
+		for (unsigned i = 0; i < ndrivers; i++) {
+			unsigned d = (round + i) % ndrivers;
+
 			begin = ticks();
-			for (unsigned i = 0; i < ANSWERS; i++)
-				question(control, page, fd, port, bytes);
-			spent[0][0][round > 0 ? round - 1 : 0] = ticks() -
-			    begin;
+			for (unsigned n = 0; n < ANSWERS; n++)
+				question(pages[d], fd, port, bytes);
+			spent[d][0][at] = ticks() - begin;
 		}
-		tell("answers", drivers[d].name, bytes, "whole", spent[0][0]);
-		control[3] = 1;
+	}
+	tell("answers", "gauge", bytes, "trips", trips);
+	for (unsigned d = 0; d < ndrivers; d++)
+		tell("answers", drivers[d].name, bytes, "whole", spent[d][0]);
+	if (to_peer != NULL) {
+		((volatile uint32_t *)pages[0])[STOP] = 1;
 		ask("answered");
-		munmap(page, 3 * PAGE);
-		do_unmap(&drivers[d], index, 3);
+	}
+	for (unsigned d = 0; d < ndrivers; d++) {
+		munmap(pages[d], 3 * PAGE);
+		do_unmap(&drivers[d], index[d], 3);
 	}
 	close(fd);
 }
@@ -1193,6 +1236,48 @@ add_driver(const char *name)
 #endif
 }
 
+#ifndef __FreeBSD__
+/* Answers the questions of another domain's program.  Never returns. */
+static void
+answer(void)
+{
+	struct ioctl_evtchn_bind_unbound_port unbound = { domid };
+	struct pollfd events = { .fd = open_events(), .events = POLLIN };
+	const uint32_t *refs = allocated.op.gref_ids;
+	volatile uint32_t *control;
+	uint32_t bytes, number;
+	char *pages;
+	int port;
+
+	add_driver("linux");
+	pages = do_mmap(&drivers[0], drivers[0].gntalloc,
+	    do_alloc(&drivers[0], 3), 3, shared.prot);
+	errno = 0;
+	if (refs[1] != refs[0] + 1 || refs[2] != refs[0] + 2)
+		fail("the references %u, %u, %u are not consecutive", refs[0],
+		    refs[1], refs[2]);
+	port = ioctl(events.fd, IOCTL_EVTCHN_BIND_UNBOUND_PORT, &unbound);
+	if (port < 0)
+		fail("event channel");
+	printf("%u\n%d\nend\n", refs[0], port);
+	fflush(stdout);
+	control = (volatile uint32_t *)pages;
+	for (;;) {
+		poll(&events, 1, -1);
+		take(events.fd);
+		number = __atomic_load_n(&control[ASKED], __ATOMIC_ACQUIRE);
+		if (number == control[ANSWERED])
+			continue;
+		bytes = control[BYTES];
+		if (bytes > PAGE)
+			fail("a question of %u bytes", bytes);
+		memcpy(pages + 2 * PAGE, pages + PAGE, bytes);
+		__atomic_store_n(&control[ANSWERED], number, __ATOMIC_RELEASE);
+		notify(events.fd, (uint32_t)port);
+	}
+}
+#endif
+
 /* In the order of the bits of --parts, lowest first; sizes end with 0. */
 static const struct {
 	void		(*measure)(unsigned size);
@@ -1223,6 +1308,14 @@ main(int argc, char **argv)
 		} else if (strcmp(word, "--refs") == 0 && left >= 2) {
 			domid = (unsigned)strtoul(argv[++i], NULL, 0);
 			first = (unsigned)strtoul(argv[++i], NULL, 0);
+		} else if (strcmp(word, "--questions") == 0 && left >= 2) {
+			questions_ref = (unsigned)strtoul(argv[++i], NULL, 0);
+			answerer_port = (unsigned)strtoul(argv[++i], NULL, 0);
+#ifndef __FreeBSD__
+		} else if (strcmp(word, "--answer") == 0 && left >= 1) {
+			domid = (unsigned)strtoul(argv[++i], NULL, 0);
+			answer();
+#endif
 		} else if (strcmp(word, "--rounds") == 0 && left >= 1) {
 			rounds = (unsigned)strtoul(argv[++i], NULL, 0);
 		} else if (strcmp(word, "--live") == 0 && left >= 1) {

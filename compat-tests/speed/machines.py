@@ -147,8 +147,20 @@ def linux_dom0(setting: Setting) -> dict[str, Run]:
     return {"linux-dom0": run}
 
 
+def _granted(host: domu.Host, domid: int, setting: Setting) -> str:
+    """Grants pages of Dom0 to a domain and starts what answers it; the domain's options."""
+    refs = host.grant(domid, GRANTS)
+    if refs[-1] - refs[0] != GRANTS - 1:
+        raise TestbedError("the granted references are not consecutive")
+    options = f"--refs 0 {refs[0]}"
+    if "answers" in setting.only:
+        ref, port = host.hold(f"{PROGRAM} --answer {domid}", "answering")
+        options += f" --questions {ref} {port}"
+    return options
+
+
 def domus(setting: Setting, release: FreeBSD, kind: str) -> dict[str, Run]:
-    """FreeBSD and Linux as PVH DomUs, in turn under one Linux Dom0, which grants."""
+    """FreeBSD and Linux as PVH DomUs, in turn under one Linux Dom0, which grants and answers."""
     guests: list[domu.Guest] = [
         domu.FreeBSDGuest("freebsd", release, [freebsd_program(release)], ("xengnt.ko",)),
         # Linux does not let a domain's own programs make hypercalls, but Xen's share must be
@@ -162,15 +174,13 @@ def domus(setting: Setting, release: FreeBSD, kind: str) -> dict[str, Run]:
     short = replace(setting, rounds=-(-setting.rounds // PASSES))
     work = setting.work / kind
     with domu.Host(
-        guests, setting.build, work, setting.cache, setting.say, kernel_options=QUIET
-    ) as host:
-        refs = {n: host.grant(n, GRANTS) for n in range(host.next_domid, 2 * PASSES + 1)}
+        guests, setting.build, work, setting.cache, setting.say,
+        files=[linux_program(setting.build)], kernel_options=QUIET,
+    ) as host:  # fmt: skip
+        granted = {n: _granted(host, n, short) for n in range(host.next_domid, 2 * PASSES + 1)}
         for number in range(PASSES):
             for name, drivers in (("freebsd", "base ours"), ("linux", "linux")):
-                first, last = refs[host.next_domid][0], refs[host.next_domid][-1]
-                if last - first != GRANTS - 1:
-                    raise TestbedError("the granted references are not consecutive")
-                command = f"{PROGRAM} --refs 0 {first} {short.options} {drivers}"
+                command = f"{PROGRAM} {granted[host.next_domid]} {short.options} {drivers}"
                 domain = host.start(name, command, settings=TSC[kind])
                 # Dom0 has nothing to do meanwhile, and must not take much.
                 host.dom0.must(f"{host.xl} sched-credit2 -d 0 -w {DOM0_WEIGHT}")

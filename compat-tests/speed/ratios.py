@@ -53,7 +53,7 @@ def _cycles(run: Run, linux: Run | None) -> Iterator[tuple[str, str, float | Non
         yield row, driver, ratio(many, one, paired=False)
 
 
-def _others(run: Run) -> Iterator[tuple[str, str, float | None]]:
+def _others(run: Run, linux: Run | None) -> Iterator[tuple[str, str, float | None]]:
     for size in (512, 4096, 65536):
         row = f"copy of {size} bytes"
         copy = run.total("copy", "ours", size, COPY)
@@ -70,11 +70,16 @@ def _others(run: Run) -> Iterator[tuple[str, str, float | None]]:
     for size in ANSWERED:
         base, ours = (run.total("answers", driver, size) for driver in ("base", "ours"))
         yield f"{size} bytes and back", "base / ours", ratio(base, ours)
+        if linux is not None:
+            ours = run.gauged("answers", "ours", size)
+            theirs = linux.gauged("answers", "linux", size)
+            yield f"{size} bytes and back", "ours / Linux's", ratio(ours, theirs, paired=False)
 
 
 def _machine(name: str, runs: Mapping[str, Run]) -> Iterator[tuple[str, str, str, float]]:
     linux = runs.get(name.replace("freebsd", "linux", 1)) if "domu" in name else None
-    for title, found in (("cycles", _cycles(runs[name], linux)), ("more", _others(runs[name]))):
+    run = runs[name]
+    for title, found in (("cycles", _cycles(run, linux)), ("more", _others(run, linux))):
         for row, column, value in found:
             if value is not None:
                 yield title, row, column, value

@@ -142,11 +142,15 @@ def _answers(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
     drivers = run.drivers("answers")
     rows = []
     for size in ANSWERED:
-        values = [run.total("answers", driver, size) for driver in drivers]
-        if any(values):
-            rows.append([str(size), *(_cell([v / ANSWERS for v in each]) for each in values)])
+        values = {driver: run.total("answers", driver, size) for driver in drivers}
+        if any(values.values()):
+            row = [str(size), *(_cell([v / ANSWERS for v in values[d]]) for d in drivers)]
+            if "base" in drivers:
+                row.append(_times(ratio(values["base"], values["ours"])))
+            rows.append(row)
     if rows:
         head = ["", *(f"mapped by {DRIVERS[d]}, µs" for d in drivers)]
+        head += ["FreeBSD's own / ours"] * ("base" in drivers)
         yield "to another domain and back, with events; bytes", head, rows
 
 

@@ -306,12 +306,17 @@ class Host:
 
         They stay as long as the machine; the first word of page n is n.
         """
-        log = f"/tmp/grant.{time.monotonic_ns()}"
-        self.dom0.must(f"{_GRANT} {domid} {count} >{log} 2>&1 &")
-        self.dom0.until(f"! kill -0 $! || tail -n 1 {log} | grep -q end", "granting pages")
+        return self.hold(f"{_GRANT} {domid} {count}", "granting pages")
+
+    def hold(self, command: str, what: str) -> list[int]:
+        """Starts a program that stays as long as the machine; the numbers that it prints, up to
+        its line "end"."""
+        log = f"/tmp/hold.{time.monotonic_ns()}"
+        self.dom0.must(f"{command} >{log} 2>&1 &")
+        self.dom0.until(f"! kill -0 $! || tail -n 1 {log} | grep -q '^end'", what)
         lines = self.dom0.must(f"cat {log}").split("\n")
         if lines[-1] != "end":
-            raise Failed(f"granting pages: {lines[-1]}")
+            raise Failed(f"{what}: {lines[-1]}")
         return [int(line) for line in lines[:-1]]
 
     def _put(self, path: str, data: bytes) -> None:

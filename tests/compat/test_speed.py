@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import measure
 import pytest
@@ -14,8 +15,10 @@ from rich.console import Console
 from speed import figures, machines, ratios, report
 from speed.figures import Broken, Run, joined, parse, ratio, spread
 from speed.progress import SECONDS, Progress
+from testbed import domu
 from testbed.errors import TestbedError
 from testbed.freebsd_sets import SETS, FreeBSD
+from testbed.image import File
 
 PHASES = ("map", "mmap", "touch", "munmap", "unmap")
 
@@ -196,8 +199,35 @@ def test_faults_are_counted_by_cycle() -> None:
 
 
 def test_a_figure_is_of_several_answers() -> None:
-    run = with_lines(line("answers", "ours", 64, "whole", *[5 + 100] * 3))
-    assert ["64", "10 (10–10)"] in [row for _, _, rows in report.tables(run) for row in rows]
+    run = with_lines(
+        line("answers", "ours", 64, "whole", *[5 + 100] * 3),
+        line("answers", "base", 64, "whole", *[5 + 150] * 3),
+    )
+    shown = [row for _, _, rows in report.tables(run) for row in rows]
+    assert ["64", "10 (10–10)", "15 (15–15)", "1.50"] in shown
+
+
+def test_answers_between_guests_are_gauged() -> None:
+    """Linux's guest ran while the machine was half as fast; its answers cost as much as ours."""
+
+    def said(trips: float, **drivers: float) -> Run:
+        return with_lines(
+            line("answers", "gauge", 64, "trips", *[5 + trips] * 3),
+            *(line("answers", d, 64, "whole", *[5 + cost] * 3) for d, cost in drivers.items()),
+        )
+
+    runs = {
+        "freebsd-domu": said(50, ours=100, base=150),
+        "linux-domu": said(100, linux=200),
+    }
+    tables = dict(ratios.tables([runs]))
+    assert tables["freebsd-domu, more"]["64 bytes and back"] == {
+        "base / ours": [1.5], "ours / Linux's": [1.0],
+    }  # fmt: skip
+    # Linux as Dom0 runs on other firmware, and is not compared.
+    alone = {"freebsd-dom0": runs["freebsd-domu"], "linux-dom0": runs["linux-domu"]}
+    tables = dict(ratios.tables([alone]))
+    assert tables["freebsd-dom0, more"]["64 bytes and back"] == {"base / ours": [1.5]}
 
 
 def test_both_kinds_of_guests_have_aims() -> None:
@@ -371,9 +401,83 @@ def test_parts_are_bits_in_the_programs_order(tmp_path: Path) -> None:
     some = machines.Setting(tmp_path, tmp_path, tmp_path, print, 3, 0, ["cycle", "copy"])
     assert some.options == "--rounds 3 --live 0 --parts 0x9"
     everything = machines.Setting(tmp_path, tmp_path, tmp_path, print, 200, 20000)
-    # The limit of FreeBSD's kernel environment, less the longest drivers and references.
-    command = f"{machines.PROGRAM} --refs 0 32767 {everything.options} base ours"
-    assert len(command) < 128
+    # The limit of FreeBSD's kernel environment, with the longest references and port.
+    granted = "--refs 0 32767 --questions 32767 4095"
+    assert len(f"{machines.PROGRAM} {granted} {everything.options} base ours") < 128
+
+
+class FakeHost:
+    """Dom0 of `machines.domus`: grants, and what its guests were told to run."""
+
+    xl = "xl"
+
+    def __init__(self, files: Sequence[File]) -> None:
+        self.next_domid = 1
+        self.files = [file.dst for file in files]
+        self.held: list[str] = []
+        self.commands: list[str] = []
+        self.dom0, self.machine = self, self
+        self.facts: dict[str, str] = {}
+
+    def __enter__(self) -> FakeHost:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def must(self, _: str) -> None:
+        pass
+
+    def grant(self, domid: int, count: int) -> list[int]:
+        return list(range(1000 * domid, 1000 * domid + count))
+
+    def hold(self, command: str, _: str) -> list[int]:
+        self.held.append(command)
+        domid = int(command.split()[-1])
+        return [1000 * domid + 600, 50 + domid]
+
+    def start(self, name: str, command: str, settings: object) -> FakeHost:
+        self.commands.append(command)
+        self.next_domid += 1
+        self.said = output(linux=name == "linux")
+        return self
+
+    def lines(self, *_: object) -> Iterator[str]:
+        return iter(self.said)
+
+    def destroy(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("only", [["cycle", "answers"], ["cycle"]])
+def test_each_guest_asks_the_process_that_grants_to_it(
+    only: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts: list[FakeHost] = []
+
+    def make(*_: object, files: Sequence[File], **__: object) -> FakeHost:
+        hosts.append(FakeHost(files))
+        return hosts[-1]
+
+    monkeypatch.setattr(domu, "Host", make)
+    for name in ("freebsd_program", "linux_program"):
+        monkeypatch.setattr(machines, name, lambda _: File(b"", machines.PROGRAM))
+    setting = machines.Setting(tmp_path, tmp_path, tmp_path, print, 9, 0, only)
+    release = SimpleNamespace(version="15.1")
+    assert set(machines.domus(setting, release, "domu")) == {"freebsd-domu", "linux-domu"}  # type: ignore[arg-type]
+    (host,) = hosts
+    answers = "answers" in only
+    domids = range(1, 2 * machines.PASSES + 1)
+    assert host.held == [f"{machines.PROGRAM} --answer {n}" for n in domids if answers]
+    assert machines.PROGRAM in host.files
+    for domid, command in zip(domids, host.commands, strict=True):
+        drivers = "base ours" if domid % 2 else "linux"
+        asked = f" --questions {domid}600 {50 + domid}" * answers
+        parts = "0x81" if answers else "0x1"
+        assert command == (
+            f"{machines.PROGRAM} --refs 0 {domid}000{asked} --rounds 3 --live 0"
+            f" --parts {parts} {drivers}"
+        )
 
 
 def test_two_processors_alone_have_a_page(tmp_path: Path) -> None:
