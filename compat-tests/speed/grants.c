@@ -292,7 +292,8 @@ do_dealloc(struct driver *d, uint64_t index, unsigned count)
 }
 
 static char *
-do_mmap(struct driver *d, int fd, uint64_t index, unsigned count, int prot)
+do_mmap(const struct driver *d, int fd, uint64_t index, unsigned count,
+    int prot)
 {
 	char *p;
 
@@ -521,35 +522,44 @@ xen_itself(unsigned pages, uint64_t out[PHASES])
 	check(c, mapping, unmapping, pages);
 }
 
-/*
- * Between the hypercalls, a page of ordinary memory, which is there already, is
- * mapped, used and unmapped.
- */
+/* Ordinary memory in a file; all pages are there. */
+static const struct driver memory = { .name = "memory" };
+
+static int
+new_memory(void)
+{
+	int fd;
+	char *p;
+
+	fd = memfd_create("xengnt-speed", 0);
+	if (fd < 0 || ftruncate(fd, PAGES * PAGE) != 0)
+		fail("memory");
+	p = do_mmap(&memory, fd, 0, PAGES, mapped.prot);
+	touch(p, PAGES, mapped.prot);
+	munmap(p, PAGES * PAGE);
+	return (fd);
+}
+
+/* Between the hypercalls, ordinary memory is mapped, used and unmapped. */
 static void
 xen_and_mmap(unsigned pages, uint64_t out[PHASES])
 {
-	static struct driver memory = { .name = "memory", .gntdev = -1 };
 	static struct calls *c;
+	static int fd;
 	uint64_t t[WHOLE + 1];
 	long mapping, unmapping;
 	char *p;
 
 	if (c == NULL) {
 		c = new_calls();
-		memory.gntdev = memfd_create("xengnt-speed", 0);
-		if (memory.gntdev < 0 ||
-		    ftruncate(memory.gntdev, PAGES * PAGE) != 0)
-			fail("memory");
-		p = do_mmap(&memory, memory.gntdev, 0, PAGES, mapped.prot);
-		touch(p, PAGES, mapped.prot);
-		munmap(p, PAGES * PAGE);
+		fd = new_memory();
 	}
 	fill(c, 0, pages);
 	for (unsigned i = 0; i < 2; i++) {
 		t[0] = ticks();
 		mapping = xen_map(c, pages);
 		t[1] = i == 0 ? ticks() : 0;
-		p = do_mmap(&memory, memory.gntdev, 0, pages, mapped.prot);
+		p = do_mmap(&memory, fd, 0, pages, mapped.prot);
 		t[2] = i == 0 ? ticks() : 0;
 		touch(p, pages, mapped.prot);
 		t[3] = i == 0 ? ticks() : 0;
@@ -692,9 +702,10 @@ static struct {
 	struct lane	lane[LANES];
 	unsigned	wanted;		/* lanes that run at once */
 	unsigned	ready, done;
-	int		driver;		/* -1: Xen itself */
+	int		driver;		/* or one of the following */
 	unsigned	pages;
 } *lanes;
+enum { XEN_ITSELF = -1, XEN_AND_MMAP = -2 };
 
 static void
 pin(unsigned cpu)
@@ -726,10 +737,14 @@ run_lane(void *arg)
 	unsigned from = l->number * (PAGES / LANES);
 	struct driver own[MAX_DRIVERS];
 	struct calls *c;
-	char byte;
+	long mapping;
+	char *p, byte;
+	int fd = -1;
 
 	pin(l->number);
 	c = privcmd >= 0 ? new_calls() : NULL;
+	if (c != NULL)
+		fd = new_memory();
 	for (unsigned i = 0; i < ndrivers; i++) {
 		own[i] = drivers[i];
 		reopen(&own[i]);
@@ -748,12 +763,21 @@ run_lane(void *arg)
 				continue;
 			}
 			fill(c, from, lanes->pages);
-			check(c, xen_map(c, lanes->pages),
-			    xen_unmap(c, lanes->pages), lanes->pages);
+			mapping = xen_map(c, lanes->pages);
+			if (lanes->driver == XEN_AND_MMAP) {
+				p = do_mmap(&memory, fd, 0, lanes->pages,
+				    mapped.prot);
+				touch(p, lanes->pages, mapped.prot);
+				munmap(p, lanes->pages * PAGE);
+			}
+			check(c, mapping, xen_unmap(c, lanes->pages),
+			    lanes->pages);
 		}
 		l->ended = ticks();
 		__atomic_add_fetch(&lanes->done, 1, __ATOMIC_ACQ_REL);
 	}
+	if (fd >= 0)
+		close(fd);
 	for (unsigned i = 0; i < ndrivers; i++) {
 		close(own[i].gntdev);
 		if (!own[i].base)
@@ -793,7 +817,7 @@ in_lanes(const char *what, bool processes)
 	static const unsigned sizes[] = { 1, 16 };
 	pthread_t threads[LANES];
 	pid_t children[LANES];
-	bool alone = privcmd >= 0;
+	unsigned others = privcmd >= 0 ? 2 : 0;
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < (long)LANES)
 		return;
@@ -824,16 +848,19 @@ in_lanes(const char *what, bool processes)
 	}
 	for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 		for (unsigned round = 0; round <= rounds; round++)
-			for (unsigned i = 0; i < ndrivers + alone; i++) {
+			for (unsigned i = 0; i < ndrivers + others; i++) {
 				unsigned at = round > 0 ? round - 1 : 0;
-				int d = i < ndrivers ? (int)i : -1;
+				int d = i < ndrivers ? (int)i :
+				    i == ndrivers    ? XEN_ITSELF :
+						       XEN_AND_MMAP;
 
 				spent[i][0][at] = together(d, sizes[s], 1);
 				spent[i][1][at] = together(d, sizes[s], 2);
 			}
-		for (unsigned i = 0; i < ndrivers + alone; i++) {
+		for (unsigned i = 0; i < ndrivers + others; i++) {
 			const char *name = i < ndrivers ? drivers[i].name :
-							  "xen";
+			    i == ndrivers		? "xen" :
+							  "xen+mmap";
 
 			tell(what, name, sizes[s], "one", spent[i][0]);
 			tell(what, name, sizes[s], "two", spent[i][1]);

@@ -63,7 +63,7 @@ def _others(run: Run, linux: Run | None) -> Iterator[tuple[str, str, float | Non
             yield row, f"map, memcpy, unmap by {driver} / copy", ratio(mapped, copy)
     for case in LANES:
         for pages in LANE_PAGES:
-            for driver in ("ours", "base", "xen"):
+            for driver in ("ours", "base", "xen", "xen+mmap"):
                 yield f"two {case} / one, pages: {pages}", driver, run.scaling(case, driver, pages)
             ours, alone = (run.total(case, driver, pages, "two") for driver in ("ours", "xen"))
             yield f"two {case} / one, pages: {pages}", "two ours / two Xen", ratio(ours, alone)
