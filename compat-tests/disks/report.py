@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import jinja2
 from rich.console import Console
 from speed.figures import ratio, spread
-from speed.report import PAGE_END, show_aims, show_machine
+from speed.report import PAGE_END, compact, show_aims, show_machine
 
 from .plan import BACKENDS, BLKBACK, KERNEL, MAIN_MEDIUM, OURS, THEIRS, WORKS, Machine, Place
 from .store import SCHEMA, machine_json
@@ -265,13 +264,13 @@ def _bars(
 
 def as_json(machines: Sequence[Machine]) -> str:
     """Everything that was measured."""
-    return json.dumps({
+    return compact({
         "schema": SCHEMA,
         "machines": [machine_json(machine) for machine in machines],
         "aims": [
             {**asdict(a), "found": round(a.found, 3), "met": a.met} for a in aims(machines)
         ],
-    }, indent=1) + "\n"  # fmt: skip
+    })  # fmt: skip
 
 
 _PAGE = """<!DOCTYPE html>

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -288,9 +289,16 @@ def _bars(
     axis.legend(fontsize=7, frameon=False)
 
 
+def compact(data: object) -> str:
+    """JSON with a line for each list or object that contains no other."""
+    text = json.dumps(data, indent=1)
+    # Line breaks in strings are escaped.
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda m: re.sub(r"\n *", " ", m.group()), text) + "\n"
+
+
 def as_json(runs: dict[str, Run]) -> str:
     """Everything that was measured, a number for each round, in microseconds."""
-    return json.dumps({
+    return compact({
         "schema": SCHEMA,
         "machines": {
             name: {
@@ -308,7 +316,7 @@ def as_json(runs: dict[str, Run]) -> str:
             {"machine": a.machine, "what": a.what, "wanted": round(a.wanted, 3),
              "most": a.most, "found": round(a.found, 3), "met": a.met} for a in aims(runs)
         ],
-    }, indent=1) + "\n"  # fmt: skip
+    })  # fmt: skip
 
 
 def from_json(text: str) -> dict[str, Run]:

@@ -295,6 +295,15 @@ def test_earlier_figures_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixt
     assert measure.main(["--show", str(first), "--report", str(tmp_path / "again")]) == 1
 
 
+def test_numbers_are_on_one_line() -> None:
+    data = {"a": [1, 2.5], "b": {"c": "two  blanks, a\nbreak"}, "d": [[1], []]}
+    text = report.compact(data)
+    assert json.loads(text) == data
+    assert text.splitlines()[1:4] == [
+        ' "a": [ 1, 2.5 ],', ' "b": { "c": "two  blanks, a\\nbreak" },', ' "d": ['
+    ]  # fmt: skip
+
+
 def test_two_runs_side_by_side(tmp_path: Path) -> None:
     first, second = tmp_path / "1.json", tmp_path / "2.json"
     xen = line("cycle", "xen", 16, "whole", *[5 + 40] * 3)
