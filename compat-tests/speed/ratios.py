@@ -123,7 +123,8 @@ def markdown(found: Sequence[Mapping[str, Run]]) -> str:
     for runs in found:
         for aim in aims(dict(runs)):
             reached.setdefault((aim.machine, aim.what, aim.bound), []).append((aim.found, aim.met))
-    lines += ["", "| machine | aim | | found | |", "|---|---|---|---|---|"]
+    if reached:
+        lines += ["", "| machine | aim | | found | |", "|---|---|---|---|---|"]
     for (machine, what, bound), results in reached.items():
         met = {met for _, met in results}
         word = "met" if met == {True} else "**missed**" if met == {False} else "met in one run"

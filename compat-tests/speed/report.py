@@ -286,7 +286,8 @@ def _bars(
     axis.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     axis.set_title(title, fontsize=10)
     axis.set_ylabel(unit)
-    axis.legend(fontsize=7, frameon=False)
+    if series:
+        axis.legend(fontsize=7, frameon=False)
 
 
 def compact(data: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -321,6 +322,16 @@ def test_two_runs_side_by_side(tmp_path: Path) -> None:
     assert "| 1 beside 7 others / 1 alone |" not in text and "| 1 beside 7 / 1 alone |" in text
     assert "| freebsd-dom0 | ours / Xen alone, 16 pages | at most 1.20 |" in text
     assert "1.25, 1.75 | **missed** |" in text
+
+
+def test_a_part_alone_has_a_page_without_warnings(tmp_path: Path) -> None:
+    said = ["speed begin rounds=3 live=7 ns_a_tick=0.4"]
+    said += [line("answers", "ours", 64, "whole", *[100] * 3), "speed end"]
+    runs = {"freebsd-domu-tsc": parse(said)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report.write(runs, tmp_path)
+    assert "aim" not in ratios.markdown([runs])
 
 
 def test_runs_that_agree_are_one_figure() -> None:
