@@ -200,7 +200,7 @@ def _against_xen(machine: str, run: Run) -> list[Aim]:
     found = []
     for pages in PAGES:
         ours, alone = (run.total("cycle", driver, pages) for driver in ("ours", "xen"))
-        if (value := ratio(ours, alone, paired=False)) is not None:
+        if (value := ratio(ours, alone)) is not None:
             most = 1.6 if pages == 1 else 1.2
             found.append(Aim(machine, f"ours / Xen alone, {_pages(pages)}", most, value, most=True))
     return found

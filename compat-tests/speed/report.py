@@ -80,7 +80,7 @@ def tables(run: Run) -> Iterator[tuple[str, list[str], Rows]]:
             if "base" in drivers:
                 row.append(_times(ratio(totals["base"], totals["ours"])))
             if "xen" in drivers and (own := totals.get("ours") or totals.get("linux")):
-                row.append(_times(ratio(own, totals["xen"], paired=False)))
+                row.append(_times(ratio(own, totals["xen"])))
             rows.append(row)
         if not rows:
             continue

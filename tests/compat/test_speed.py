@@ -169,6 +169,16 @@ def test_what_a_driver_adds_to_xen(ours: float, met: bool) -> None:
     assert (aim.met, aim.found, aim.bound) == (met, ours / 10, "at most 1.60")
 
 
+def test_xen_alone_is_compared_round_by_round() -> None:
+    """The machine is twice as slow in two rounds of three, but not for the same driver."""
+    run = with_lines(
+        line("cycle", "xen", 16, "whole", *(5 + v for v in (10, 20, 20))),
+        line("cycle", "ours", 16, "whole", *(5 + v for v in (11, 22, 11))),
+    )
+    (aim,) = [a for a in figures.aims({"freebsd-dom0": run}) if "Xen alone, 16" in a.what]
+    assert aim.found == pytest.approx(1.1)
+
+
 def test_two_lanes_against_two_of_xen() -> None:
     """One takes 10; two of Xen's take 10 together, two of ours 20, which is no faster than one."""
     lines = [
