@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from speed.ratios import shown
+from speed.ratios import shown, table, verdict
 
 from .plan import BACKENDS, BLKBACK, KERNEL, MAIN_MEDIUM, OURS, THEIRS, WORKS, Machine, Place
-from .report import TITLES, across, aims, speed, unit
+from .report import TITLES, Aim, across, aims, speed, unit
 
 Row = list[str]
 Run = dict[str, Machine]
@@ -24,19 +24,6 @@ def _each(values: Sequence[float | None], places: int | None = None) -> str:
         return f"{value:.{digits}f}"
 
     return ", ".join(map(text, known))
-
-
-def _ratios(values: Sequence[float | None]) -> str:
-    return shown([value for value in values if value is not None])
-
-
-def _table(title: str, head: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
-    if rows:
-        yield f"\n**{title}**\n"
-        yield f"| {' | '.join(head)} |"
-        yield f"|{'---|' * len(head)}"
-        for row in rows:
-            yield f"| {' | '.join(row)} |"
 
 
 def _median(machine: Machine, place: Place, backend: str) -> float | None:
@@ -63,10 +50,10 @@ def _speeds(dom0: str, runs: Sequence[Run], main: bool) -> tuple[list[str], list
         title = f"{WORKS[place.work].title}, {place.way}"
         row = [title if main else f"{place.format}, {place.mib} MiB, {title}", unit(place)]
         row += [_each([_median(m, place, b.name) for m in of]) for b in BACKENDS[dom0]]
-        row += [_ratios([m.ratio(place, other, OURS) for m in of]) for other in (THEIRS, BLKBACK)]
+        row += [shown([m.ratio(place, other, OURS) for m in of]) for other in (THEIRS, BLKBACK)]
         if pairs:
-            row.append(_ratios([across(*pair, place, THEIRS) for pair in pairs]))
-            row.append(_ratios([across(*pair, place, BLKBACK, BLKBACK) for pair in pairs]))
+            row.append(shown([across(*pair, place, THEIRS) for pair in pairs]))
+            row.append(shown([across(*pair, place, BLKBACK, BLKBACK) for pair in pairs]))
         rows.append(row)
     return head, rows
 
@@ -119,15 +106,14 @@ def _kernel(runs: Sequence[Run]) -> tuple[list[str], list[Row]]:
 
 
 def _aims(runs: Sequence[Run]) -> tuple[list[str], list[Row]]:
-    reached: dict[tuple[str, float], list[tuple[float, bool]]] = {}
+    reached: dict[tuple[str, float], list[Aim]] = {}
     for run in runs:
         for aim in aims(list(run.values())):
-            reached.setdefault((aim.what, aim.wanted), []).append((aim.found, aim.met))
-    rows = []
-    for (what, wanted), results in reached.items():
-        met = {met for _, met in results}
-        word = "met" if met == {True} else "**missed**" if met == {False} else "met in one run"
-        rows.append([what, f"{wanted}", _each([value for value, _ in results], 2), word])
+            reached.setdefault((aim.what, aim.wanted), []).append(aim)
+    rows = [
+        [what, f"{wanted}", _each([aim.found for aim in each], 2), verdict(a.met for a in each)]
+        for (what, wanted), each in reached.items()
+    ]
     return ["aim", "at least", "found", ""], rows
 
 
@@ -137,11 +123,11 @@ def markdown(found: Sequence[Sequence[Machine]]) -> str:
     runs = [{machine.dom0: machine for machine in machines} for machines in found]
     lines: list[str] = []
     for dom0, title in TITLES.items():
-        lines += _table(f"{title}: raw, {MAIN_MEDIUM} MiB", *_speeds(dom0, runs, main=True))
+        lines += table(f"{title}: raw, {MAIN_MEDIUM} MiB", *_speeds(dom0, runs, main=True))
     for dom0, title in TITLES.items():
-        lines += _table(f"{title}: other media", *_speeds(dom0, runs, main=False))
-    lines += _table("Dom0's processor: µs for a request (s for a GiB)", *_costs(runs))
-    lines += _table("a request in QEMU's process, µs", *_profile(runs))
-    lines += _table("what Dom0's kernel takes, no guest being there", *_kernel(runs))
-    lines += _table("aims", *_aims(runs))
+        lines += table(f"{title}: other media", *_speeds(dom0, runs, main=False))
+    lines += table("Dom0's processor: µs for a request (s for a GiB)", *_costs(runs))
+    lines += table("a request in QEMU's process, µs", *_profile(runs))
+    lines += table("what Dom0's kernel takes, no guest being there", *_kernel(runs))
+    lines += table("aims", *_aims(runs))
     return "\n".join(lines).strip() + "\n"

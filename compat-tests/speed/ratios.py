@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .figures import (
     ANSWERED,
@@ -12,6 +12,7 @@ from .figures import (
     LANES,
     MAP_COPY,
     PAGES,
+    Aim,
     Run,
     aims,
     ratio,
@@ -101,35 +102,51 @@ def tables(found: Sequence[Mapping[str, Run]]) -> Iterator[tuple[str, Table]]:
             yield f"{name}, {title}", table
 
 
-def shown(values: Sequence[float]) -> str:
-    """One figure if the runs agree, otherwise each run's."""
-    if not values:
+def shown(values: Iterable[float | None]) -> str:
+    """One figure if the runs agree, otherwise each run's; nothing for a run without it."""
+    known = [value for value in values if value is not None]
+    if not known:
         return ""
-    low, high = min(values), max(values)
+    low, high = min(known), max(known)
     if high <= low * AGREE or high - low < 0.05:
-        return f"{sum(values) / len(values):.2f}"
-    return ", ".join(f"{value:.2f}" for value in values)
+        return f"{sum(known) / len(known):.2f}"
+    return ", ".join(f"{value:.2f}" for value in known)
+
+
+def verdict(met: Iterable[bool]) -> str:
+    """What several runs say of an aim."""
+    every = set(met)
+    return "met in one run" if len(every) > 1 else "met" if every == {True} else "**missed**"
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table under a title, which may be empty; none without rows."""
+    if not rows:
+        return []
+    return [
+        *(["", f"**{title}**"] if title else []),
+        "",
+        "|" + "".join(f" {cell} |" if cell else " |" for cell in head),
+        "|" + "---|" * len(head),
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 def markdown(found: Sequence[Mapping[str, Run]]) -> str:
     """Every table, and every aim with each run's result."""
     lines = []
-    for title, table in tables(found):
-        columns = list(dict.fromkeys(column for cells in table.values() for column in cells))
-        lines += ["", f"**{title}**", "", f"| | {' | '.join(columns)} |"]
-        lines.append(f"|---|{'---|' * len(columns)}")
-        for row, cells in table.items():
-            lines.append(f"| {row} | {' | '.join(shown(cells.get(c, [])) for c in columns)} |")
-    reached: dict[tuple[str, str, str], list[tuple[float, bool]]] = {}
+    for title, cells in tables(found):
+        columns = list(dict.fromkeys(column for row in cells.values() for column in row))
+        lines += table(title, ["", *columns], [
+            [name, *(shown(row.get(column, [])) for column in columns)]
+            for name, row in cells.items()
+        ])  # fmt: skip
+    reached: dict[tuple[str, str, str], list[Aim]] = {}
     for runs in found:
         for aim in aims(dict(runs)):
-            reached.setdefault((aim.machine, aim.what, aim.bound), []).append((aim.found, aim.met))
-    if reached:
-        lines += ["", "| machine | aim | | found | |", "|---|---|---|---|---|"]
-    for (machine, what, bound), results in reached.items():
-        met = {met for _, met in results}
-        word = "met" if met == {True} else "**missed**" if met == {False} else "met in one run"
-        lines.append(
-            f"| {machine} | {what} | {bound} | {shown([value for value, _ in results])} | {word} |"
-        )
+            reached.setdefault((aim.machine, aim.what, aim.bound), []).append(aim)
+    lines += table("", ["machine", "aim", "", "found", ""], [
+        [*what, shown(aim.found for aim in each), verdict(aim.met for aim in each)]
+        for what, each in reached.items()
+    ])  # fmt: skip
     return "\n".join(lines).strip() + "\n"
